@@ -1,0 +1,5 @@
+"""What tfopt knows: frozen, typed records without TensorFlow, files or terminals inside."""
+
+from tfopt.records.base import Note as Note
+from tfopt.records.base import Record as Record
+from tfopt.records.profile import ProfileRecord as ProfileRecord

@@ -1,0 +1,218 @@
+"""The record of one profiled run: what ran, how long a step takes, and where the time goes.
+
+Units are in the names (`_ms`, `_s`, `_bytes`); shares are fractions of 1 of the step's wall time. Within schema
+version 1 fields may be added, never changed.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from tfopt.records.base import Note, Record
+
+__all__ = [
+    "SCHEMA",
+    "Coverage",
+    "InputInfo",
+    "LayerRow",
+    "ModelInfo",
+    "OpRow",
+    "Phase",
+    "PhaseRow",
+    "PrecisionInfo",
+    "ProfileRecord",
+    "Retrace",
+    "RunInfo",
+    "Source",
+    "StepInfo",
+    "TraceInfo",
+]
+
+SCHEMA = "tfopt.profile/1"
+
+Phase = Literal["input", "forward", "loss", "backward", "optimizer", "unattributed", "idle"]
+Source = Literal["own", "inferred", "none"]
+
+
+class ModelInfo(Record):
+    """The model that ran. `size_bytes` is the file's (null for a model object or an application network)."""
+
+    path: str
+    name: str
+    type: str
+    format: Literal["keras", "hdf5", "savedmodel", "application", "object"]
+    params: int
+    trainable_params: int
+    weight_bytes: int
+    size_bytes: int | None
+    keras_version: str | None
+
+
+class InputInfo(Record):
+    """One input tensor of the step: its shape with the batch, its dtype and how its values were made."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    values: str
+
+
+class RunInfo(Record):
+    """The circumstances of the run: everything needed to repeat it."""
+
+    mode: Literal["train", "infer"]
+    device: str
+    precision: str
+    xla: bool
+    eager: bool
+    batch_size: int
+    steps: int
+    trace_steps: int
+    seed: int
+    threads: int
+    clock: str
+    cpu: str
+    command: str
+    data: str
+    inputs: tuple[InputInfo, ...]
+    step_source: str
+    loss: str | None
+    optimizer: str | None
+    started_at: str
+    tfopt: str
+    python: str
+    tensorflow: str
+    keras: str
+
+
+class Retrace(Record):
+    """One tracing after the first, with the argument that caused it."""
+
+    argument: str
+    before: str
+    after: str
+
+
+class StepInfo(Record):
+    """Step time over untraced steps: median with its 95 % interval (order statistics), p95, and throughput.
+
+    `cpu_ms` is the median process CPU time of a step, `compile_s` the time of the first step (tracing and compiling),
+    `traced_ms` the median step under the profiler, `overhead` the share the profiler added (traced/untraced − 1).
+    `skipped_steps` counts updates that loss scaling skipped; `nonfinite_losses` counts NaN or infinite losses.
+    """
+
+    median_ms: float
+    low_ms: float
+    high_ms: float
+    p95_ms: float
+    cpu_ms: float
+    samples: int
+    warmup_steps: int
+    compile_s: float
+    retraces: int
+    retrace_causes: tuple[Retrace, ...]
+    examples_per_s: float
+    traced_ms: float
+    overhead: float
+    skipped_steps: int
+    last_loss: float | None
+    nonfinite_losses: int
+
+
+class PhaseRow(Record):
+    """One phase of the step; the shares of all phases add up to 1."""
+
+    phase: Phase
+    share: float
+    ms: float
+
+
+class LayerRow(Record):
+    """One layer (or a row in brackets: loss, optimizer, input, unattributed, idle).
+
+    `path` is the layer's place in the tree, parts joined by `/`; `depth` is 0 for the root model. `self_ms` is the
+    layer's time without its children, `total_ms` with them; `forward_ms`, `backward_ms` and `optimizer_ms` are the
+    parts of `total_ms`. `share` is `self_ms` over the step: the shares of all rows add up to 1. `source` is `own` where
+    every op named the layer, `inferred` where some were placed by their neighbours (`inferred_ms` of `self_ms`).
+    """
+
+    path: str
+    type: str
+    depth: int
+    calls: int
+    forward_ms: float
+    backward_ms: float
+    optimizer_ms: float
+    self_ms: float
+    total_ms: float
+    share: float
+    total_share: float
+    source: Source
+    inferred_ms: float
+
+
+class OpRow(Record):
+    """One op that ran: its type, name, layer (or bracketed row) and phase.
+
+    `per_step` is how often it ran per step, `self_ms` its exclusive share of the step's wall time, `busy_ms` its time
+    on its thread (ops on several threads overlap). `members` lists the layers of an op that does work for several.
+    """
+
+    type: str
+    name: str
+    layer: str
+    phase: Phase
+    per_step: float
+    self_ms: float
+    busy_ms: float
+    share: float
+    source: Source
+    members: tuple[str, ...] = ()
+
+
+class Coverage(Record):
+    """How the step's time could be placed: four fractions that add up to 1.
+
+    `attributed` is own + inferred over all op time (1 − idle).
+    """
+
+    own: float
+    inferred: float
+    unattributed: float
+    idle: float
+    attributed: float
+
+
+class PrecisionInfo(Record):
+    """What really computes in which dtype: MatMul and convolution ops in the traced graph, by dtype.
+
+    `float32_ops` names those that stayed float32 although a lower precision was asked for.
+    """
+
+    compute_ops: dict[str, int]
+    float32_ops: tuple[str, ...]
+
+
+class TraceInfo(Record):
+    """The recorded trace: its file (relative to the run folder, null if not kept), its size and what it holds."""
+
+    file: str | None
+    bytes: int
+    steps: int
+    events: int
+
+
+class ProfileRecord(Record):
+    """One profiled run. `schema` names this layout."""
+
+    schema: Literal["tfopt.profile/1"] = SCHEMA
+    model: ModelInfo
+    run: RunInfo
+    step: StepInfo
+    phases: tuple[PhaseRow, ...]
+    layers: tuple[LayerRow, ...]
+    ops: tuple[OpRow, ...]
+    coverage: Coverage
+    precision: PrecisionInfo
+    trace: TraceInfo
+    notes: tuple[Note, ...] = ()
