@@ -13,7 +13,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """Base of every record: plain data, no TensorFlow, no files, no terminal."""
 
 
-class Note(Record):
+class Note(Record, frozen=True, kw_only=True):
     """Something the reader of a record should know: `message`, and what to do about it (`hint`, may be empty)."""
 
     message: str

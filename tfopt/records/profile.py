@@ -34,7 +34,7 @@ Phase = Literal["input", "forward", "loss", "backward", "optimizer", "unattribut
 Source = Literal["own", "inferred", "none"]
 
 
-class ModelInfo(Record):
+class ModelInfo(Record, frozen=True, kw_only=True):
     """The model that ran. `size_bytes` is the file's (null for a model object or an application network)."""
 
     path: str
@@ -48,7 +48,7 @@ class ModelInfo(Record):
     keras_version: str | None
 
 
-class InputInfo(Record):
+class InputInfo(Record, frozen=True, kw_only=True):
     """One input tensor of the step: its shape with the batch, its dtype and how its values were made."""
 
     name: str
@@ -57,7 +57,7 @@ class InputInfo(Record):
     values: str
 
 
-class RunInfo(Record):
+class RunInfo(Record, frozen=True, kw_only=True):
     """The circumstances of the run: everything needed to repeat it."""
 
     mode: Literal["train", "infer"]
@@ -85,7 +85,7 @@ class RunInfo(Record):
     keras: str
 
 
-class Retrace(Record):
+class Retrace(Record, frozen=True, kw_only=True):
     """One tracing after the first, with the argument that caused it."""
 
     argument: str
@@ -93,7 +93,7 @@ class Retrace(Record):
     after: str
 
 
-class StepInfo(Record):
+class StepInfo(Record, frozen=True, kw_only=True):
     """Step time over untraced steps: median with its 95 % interval (order statistics), p95, and throughput.
 
     `cpu_ms` is the median process CPU time of a step, `compile_s` the time of the first step (tracing and compiling),
@@ -119,7 +119,7 @@ class StepInfo(Record):
     nonfinite_losses: int
 
 
-class PhaseRow(Record):
+class PhaseRow(Record, frozen=True, kw_only=True):
     """One phase of the step; the shares of all phases add up to 1."""
 
     phase: Phase
@@ -127,7 +127,7 @@ class PhaseRow(Record):
     ms: float
 
 
-class LayerRow(Record):
+class LayerRow(Record, frozen=True, kw_only=True):
     """One layer (or a row in brackets: loss, optimizer, input, unattributed, idle).
 
     `path` is the layer's place in the tree, parts joined by `/`; `depth` is 0 for the root model. `self_ms` is the
@@ -151,7 +151,7 @@ class LayerRow(Record):
     inferred_ms: float
 
 
-class OpRow(Record):
+class OpRow(Record, frozen=True, kw_only=True):
     """One op that ran: its type, name, layer (or bracketed row) and phase.
 
     `per_step` is how often it ran per step, `self_ms` its exclusive share of the step's wall time, `busy_ms` its time
@@ -170,7 +170,7 @@ class OpRow(Record):
     members: tuple[str, ...] = ()
 
 
-class Coverage(Record):
+class Coverage(Record, frozen=True, kw_only=True):
     """How the step's time could be placed: four fractions that add up to 1.
 
     `attributed` is own + inferred over all op time (1 − idle).
@@ -183,7 +183,7 @@ class Coverage(Record):
     attributed: float
 
 
-class PrecisionInfo(Record):
+class PrecisionInfo(Record, frozen=True, kw_only=True):
     """What really computes in which dtype: MatMul and convolution ops in the traced graph, by dtype.
 
     `float32_ops` names those that stayed float32 although a lower precision was asked for.
@@ -193,7 +193,7 @@ class PrecisionInfo(Record):
     float32_ops: tuple[str, ...]
 
 
-class TraceInfo(Record):
+class TraceInfo(Record, frozen=True, kw_only=True):
     """The recorded trace: its file (relative to the run folder, null if not kept), its size and what it holds."""
 
     file: str | None
@@ -202,7 +202,7 @@ class TraceInfo(Record):
     events: int
 
 
-class ProfileRecord(Record):
+class ProfileRecord(Record, frozen=True, kw_only=True):
     """One profiled run. `schema` names this layout."""
 
     schema: Literal["tfopt.profile/1"] = SCHEMA
