@@ -28,7 +28,7 @@ __all__ = [
     "TraceInfo",
 ]
 
-SCHEMA = "tfopt.profile/1"
+SCHEMA: Literal["tfopt.profile/1"] = "tfopt.profile/1"
 
 Phase = Literal["input", "forward", "loss", "backward", "optimizer", "unattributed", "idle"]
 Source = Literal["own", "inferred", "none"]

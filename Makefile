@@ -1,0 +1,43 @@
+# On a fresh machine with Python >= 3.11 and make: `make demo` or `make test` does all the set-up.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+.PHONY: setup demo test lint types schema golden bench clean
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("tfopt needs Python 3.11 or newer") if sys.version_info < (3, 11) else 0'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: setup
+	$(BIN)/tfopt profile app:MobileNetV2
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+test: lint types
+	$(BIN)/python -m pytest
+
+schema: setup
+	$(BIN)/python -m tfopt.records.schema docs/schema
+
+golden: setup
+	TFOPT_UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/unit -k golden
+
+bench: setup
+	$(BIN)/python bench/step.py
+	$(BIN)/python bench/overhead.py
+	$(BIN)/python bench/reading.py
+	$(BIN)/python bench/attribution.py
+
+clean:
+	rm -rf $(VENV) build *.egg-info

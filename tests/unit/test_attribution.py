@@ -1,0 +1,129 @@
+"""Charging ops to layers on small hand-made graphs: fused kernels, XLA fusions, unnamed ops, eager markers."""
+
+from __future__ import annotations
+
+import pytest
+
+from tfopt.trace.attribution import Attribution, attribute
+from tfopt.trace.graph import Graph, Member, Node
+from tfopt.trace.recording import Op
+from tfopt.trace.scopes import BACKWARD, LOSS, OPTIMIZER, Place, ScopeTable
+
+
+@pytest.fixture
+def scopes() -> ScopeTable:
+    table = ScopeTable()
+    for scope in ("m", "m/conv", "m/act", "m/dense"):
+        table.register(scope, Place(scope, "forward"))
+    table.register("tfopt_backward", Place(None, "backward"))
+    table.register("tfopt_optimizer", Place(OPTIMIZER, "optimizer"))
+    table.register("tfopt_optimizer/v0", Place("m/conv", "optimizer"))
+    return table
+
+
+def one(op: Op, scopes: ScopeTable, nodes: list[Node] = [], program: list[Node] = []) -> Attribution:  # noqa: B006
+    return attribute((op,), scopes, Graph.of(nodes), {7: Graph.of(program)}, lambda index: f"m/layer{index}")[0]
+
+
+def charged(attribution: Attribution) -> dict[tuple[str | None, str], float]:
+    assert sum(charge.fraction for charge in attribution.charges) == pytest.approx(1)
+    return {(charge.place.layer, charge.place.phase): charge.fraction for charge in attribution.charges}
+
+
+CONV_CHAIN = [
+    Node("m/conv/convolution", "Conv2D", "m/conv/convolution", ("x",)),
+    Node("m/conv/BiasAdd", "BiasAdd", "m/conv/BiasAdd", ("m/conv/convolution", "bias")),
+    Node("m/act/Relu", "Relu", "m/act/Relu", ("m/conv/BiasAdd",)),
+    Node("m/conv/Relu", "Relu", "m/conv/Relu", ("m/conv/BiasAdd",)),
+]
+
+
+@pytest.mark.parametrize("kernel", ["_MklNativeFusedConv2D", "_FusedConv2D", "_MklFusedConv2D"])
+def test_fused_kernel_is_charged_to_the_convolution_not_the_activation(scopes: ScopeTable, kernel: str) -> None:
+    found = one(Op("tf", "m/act/Relu", kernel), scopes, CONV_CHAIN)
+    assert charged(found) == {("m/conv", "forward"): 1}
+    assert found.source == "inferred"
+    assert found.members == ("m/conv", "m/act")
+
+
+def test_fused_kernel_within_one_layer_is_own(scopes: ScopeTable) -> None:
+    found = one(Op("tf", "m/conv/Relu", "_FusedConv2D"), scopes, CONV_CHAIN)
+    assert (found.source, found.members) == ("own", ())
+
+
+def test_plain_op_of_the_activation_stays_there(scopes: ScopeTable) -> None:
+    found = one(Op("tf", "m/act/Relu", "_MklRelu"), scopes, CONV_CHAIN)
+    assert charged(found) == {("m/act", "forward"): 1}
+    assert found.source == "own"
+
+
+def test_fused_kernel_inside_a_loop_body(scopes: ScopeTable) -> None:
+    found = one(Op("tf", "m/loop/body/_12/m/act/Relu", "_FusedConv2D"), scopes, CONV_CHAIN)
+    assert charged(found) == {("m/conv", "forward"): 1}
+
+
+def test_gradient_accumulation_goes_to_its_reader(scopes: ScopeTable) -> None:
+    nodes = [
+        Node("tfopt_backward/AddN", "AddN", "tfopt_backward/AddN", ("a", "b")),
+        Node("gradient_tape/m/dense/MatMul", "MatMul", "gradient_tape/m/dense/MatMul", ("tfopt_backward/AddN",)),
+    ]
+    found = one(Op("tf", "tfopt_backward/AddN", "AddN"), scopes, nodes)
+    assert charged(found) == {("m/dense", "backward"): 1}
+    assert found.source == "inferred"
+
+
+def test_unknown_op_is_said_to_be_unattributed(scopes: ScopeTable) -> None:
+    found = one(Op("tf", "elsewhere/Mul", "Mul"), scopes)
+    assert charged(found) == {(None, "unattributed"): 1}
+    assert found.source == "none"
+
+
+def test_fusion_across_layers_is_split_by_work(scopes: ScopeTable) -> None:
+    members = (Member("m/conv/add", "add", 30.0), Member("m/act/max", "maximum", 10.0), Member("", "constant", 0.0))
+    found = one(Op("hlo", "fusion.1", "", 7), scopes, program=[Node("fusion.1", "fusion", "m/act/max", (), members)])
+    assert charged(found) == {("m/conv", "forward"): pytest.approx(0.75), ("m/act", "forward"): pytest.approx(0.25)}
+    assert (found.source, found.members) == ("inferred", ("m/conv", "m/act"))
+
+
+def test_fusion_of_one_layer_is_own(scopes: ScopeTable) -> None:
+    members = (Member("m/conv/add", "add", 30.0), Member("m/conv/max", "maximum", 10.0))
+    found = one(Op("hlo", "fusion.1", "", 7), scopes, program=[Node("fusion.1", "fusion", "m/conv/max", (), members)])
+    assert (found.source, charged(found)) == ("own", {("m/conv", "forward"): 1})
+
+
+def test_unnamed_copy_of_a_weight_goes_to_its_reader(scopes: ScopeTable) -> None:
+    program = [Node("copy.1", "copy", "", ()), Node("dot.2", "dot", "m/dense/MatMul", ("copy.1",))]
+    found = one(Op("hlo", "copy.1", "", 7), scopes, program=program)
+    assert (found.source, charged(found)) == ("inferred", {("m/dense", "forward"): 1})
+
+
+def test_unnamed_heavy_op_read_only_by_an_update_is_the_gradient(scopes: ScopeTable) -> None:
+    program = [
+        Node("convolution.4", "convolution", ""),
+        Node("fusion.9", "fusion", "tfopt_optimizer/v0/Sub", ("convolution.4",)),
+    ]
+    found = one(Op("hlo", "convolution.4", "", 7), scopes, program=program)
+    assert charged(found) == {("m/conv", "backward"): 1}
+
+
+def test_body_of_a_loop_goes_to_its_caller(scopes: ScopeTable) -> None:
+    program = [Node("while.1", "while", "m/dense/while"), Node("add.5", "add", "", (), (), ("while.1",))]
+    found = one(Op("hlo", "add.5", "", 7), scopes, program=program)
+    assert (found.source, charged(found)) == ("inferred", {("m/dense", "forward"): 1})
+
+
+@pytest.mark.parametrize(
+    ("markers", "place"),
+    [
+        (("tfopt:layer:0", "tfopt:layer:3"), ("m/layer3", "forward")),
+        (("tfopt:layer:0",), ("m/layer0", "forward")),
+        (("tfopt:phase:backward",), (BACKWARD, "backward")),
+        (("tfopt:phase:loss",), (LOSS, "loss")),
+        (("tfopt:phase:optimizer",), (OPTIMIZER, "optimizer")),
+        ((), (None, "unattributed")),
+    ],
+)
+def test_eager_ops_belong_to_the_open_markers(
+    scopes: ScopeTable, markers: tuple[str, ...], place: tuple[str | None, str]
+) -> None:
+    assert charged(one(Op("eager", "MatMul", "MatMul", None, markers), scopes)) == {place: 1}

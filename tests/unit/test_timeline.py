@@ -1,0 +1,98 @@
+"""The timeline against a brute force that walks through every instant, and against sums that must hold."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tfopt.trace.recording import Op, Recording
+from tfopt.trace.timeline import exclusive, sweep
+
+Event = tuple[int, int, int, int]  # op, thread, start, end
+
+
+def recording(events: list[Event], steps: list[tuple[int, int]]) -> Recording:
+    size = max((event[0] for event in events), default=-1) + 1
+    table = np.array(events, dtype=np.int64).reshape(-1, 4)
+    ops = tuple(Op("tf", f"op{number}", "T") for number in range(size))
+    return Recording(
+        ops, table[:, 0], table[:, 1], table[:, 2], table[:, 3], np.array(steps, dtype=np.int64), len(events)
+    )
+
+
+def brute_force(events: list[Event], steps: list[tuple[int, int]]) -> tuple[dict[int, float], float]:
+    """Exclusive time per op and idle time, instant by instant: the innermost event of each thread is active."""
+    wall: dict[int, float] = {}
+    idle = 0.0
+    for begin, finish in steps:
+        for instant in range(begin, finish):
+            innermost: dict[int, Event] = {}
+            for event in events:
+                if event[2] <= instant < event[3]:
+                    best = innermost.get(event[1])
+                    if best is None or (event[2], -event[3]) >= (best[2], -best[3]):
+                        innermost[event[1]] = event
+            for event in innermost.values():
+                wall[event[0]] = wall.get(event[0], 0.0) + 1 / len(innermost)
+            idle += 0.0 if innermost else 1.0
+    return wall, idle
+
+
+@st.composite
+def nested_events(draw: st.DrawFn) -> list[Event]:
+    """Events that are nested or disjoint on each of up to three threads, as a call stack records them."""
+    events: list[Event] = []
+
+    def fill(thread: int, begin: int, finish: int, depth: int) -> None:
+        cursor = begin
+        while cursor < finish and draw(st.booleans()):
+            start = draw(st.integers(cursor, finish - 1))
+            end = draw(st.integers(start + 1, finish))
+            events.append((draw(st.integers(0, 5)), thread, start, end))
+            if depth:
+                fill(thread, start, end, depth - 1)
+            cursor = end
+
+    for thread in range(draw(st.integers(1, 3))):
+        fill(thread, 0, 40, 2)
+    return events
+
+
+@given(nested_events(), st.sampled_from([[(0, 40)], [(5, 15), (20, 33)], [(3, 4)]]))
+def test_agrees_with_brute_force(events: list[Event], steps: list[tuple[int, int]]) -> None:
+    if not events:
+        return
+    timeline = sweep(recording(events, steps))
+    wall, idle = brute_force(events, steps)
+    assert timeline.total == sum(end - start for start, end in steps)
+    assert timeline.idle == pytest.approx(idle)
+    for op, share in enumerate(timeline.wall):
+        assert share == pytest.approx(wall.get(op, 0.0))
+    assert timeline.wall.sum() + timeline.idle == pytest.approx(timeline.total)
+
+
+def test_busy_time_counts_every_thread() -> None:
+    timeline = sweep(recording([(0, 1, 0, 10), (0, 2, 0, 10), (1, 3, 5, 10)], [(0, 10)]))
+    assert timeline.busy.tolist() == [20.0, 5.0]
+    assert timeline.wall.tolist() == pytest.approx([5 + 5 * 2 / 3, 5 / 3])
+    assert timeline.count.tolist() == [2, 1]
+
+
+def test_events_outside_steps_do_not_count() -> None:
+    timeline = sweep(recording([(0, 1, 0, 10), (1, 1, 20, 30)], [(12, 25)]))
+    assert timeline.wall.tolist() == [0.0, 5.0]
+    assert timeline.count.tolist() == [0, 1]
+    assert timeline.idle == 8.0
+
+
+def test_a_tail_is_time_but_not_another_occurrence() -> None:
+    timeline = sweep(recording([(0, 1, 0, 2), (0, -1, 2, 8)], [(0, 10)]))
+    assert timeline.wall.tolist() == [8.0]
+    assert timeline.count.tolist() == [1]
+
+
+def test_exclusive_leaves_disjoint_events_alone() -> None:
+    start, end, event = exclusive(np.array([0, 5]), np.array([5, 9]), np.array([1, 1]))
+    assert (start.tolist(), end.tolist(), event.tolist()) == ([0, 5], [5, 9], [0, 1])

@@ -1,0 +1,1 @@
+"""The pipelines behind the verbs: a model in, a record out."""

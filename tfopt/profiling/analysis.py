@@ -1,0 +1,85 @@
+"""Read a workload's trace and place its time: timeline × attribution → the tables of a record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tfopt.profiling.notes import remarks
+from tfopt.profiling.tables import TreeRow, coverage, layer_rows, op_rows, phase_rows
+from tfopt.records.base import Note
+from tfopt.records.profile import (
+    Coverage,
+    LayerRow,
+    ModelInfo,
+    OpRow,
+    PhaseRow,
+    PrecisionInfo,
+    ProfileRecord,
+    RunInfo,
+    StepInfo,
+    TraceInfo,
+)
+from tfopt.trace.attribution import attribute
+from tfopt.trace.hlo import programs
+from tfopt.trace.recording import record
+from tfopt.trace.timeline import sweep
+from tfopt.trace.xspace import read_space
+from tfopt.workload.capture import STEP_NAME, Capture
+from tfopt.workload.graph import StepGraph
+from tfopt.workload.precision import census
+from tfopt.workload.workload import Workload
+
+__all__ = ["Analysis", "analyse"]
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The tables of a record, from one trace."""
+
+    phases: tuple[PhaseRow, ...]
+    layers: tuple[LayerRow, ...]
+    ops: tuple[OpRow, ...]
+    coverage: Coverage
+    precision: PrecisionInfo
+    trace: TraceInfo
+
+    def record(self, model: ModelInfo, run: RunInfo, step: StepInfo, notes: tuple[Note, ...]) -> ProfileRecord:
+        """The whole record, with `notes` before those that the numbers call for."""
+        return ProfileRecord(
+            model=model,
+            run=run,
+            step=step,
+            phases=self.phases,
+            layers=self.layers,
+            ops=self.ops,
+            coverage=self.coverage,
+            precision=self.precision,
+            trace=self.trace,
+            notes=(*notes, *remarks(run, step, self.coverage, self.precision)),
+        )
+
+
+def analyse(trace: Capture, workload: Workload, step_ms: float, precision: str) -> Analysis:
+    """Place the time of a trace. `step_ms` is the untraced step time that shares are turned into ms with."""
+    space = read_space(trace.file)
+    recording = record(space, STEP_NAME)
+    timeline = sweep(recording)
+    step_graph = StepGraph(workload.step.concrete(workload.batch.arguments))
+    tree = workload.scopes.tree
+    attributions = attribute(
+        recording.ops,
+        workload.scopes.table,
+        step_graph.graph(),
+        programs(space),
+        lambda index: tree[int(index)].path,
+    )
+    rows = [TreeRow(node.path, node.type, node.depth, workload.scopes.calls[node.path]) for node in tree]
+    steps = len(recording.steps)
+    return Analysis(
+        phase_rows(timeline, attributions, step_ms),
+        layer_rows(rows, timeline, attributions, step_ms),
+        op_rows(timeline, attributions, steps, step_ms),
+        coverage(timeline, attributions),
+        census(step_graph.typed(), precision),
+        TraceInfo(file=None, bytes=space.bytes, steps=steps, events=recording.events),
+    )

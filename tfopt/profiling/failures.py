@@ -1,0 +1,45 @@
+"""Turn what TensorFlow and Keras raise into two lines that a person can act on."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+
+from tfopt.errors import RunFailed, TfoptError
+
+__all__ = ["explained", "first_line"]
+
+# (pattern in the error's text or type, hint). The first that matches counts.
+_HINTS = (
+    (r"ResourceExhausted|OOM|MemoryError|bad_alloc", "try a smaller --batch-size, or --precision mixed_bfloat16"),
+    (r"XLA|[Uu]nsupported operations|tf2xla|hlo", "XLA cannot compile this model: profile it with --no-xla"),
+    (r"[Ii]ncompatible shapes|must have the same shape|shape mismatch|expected shape|Dimensions must be equal",
+     "check that inputs, targets and loss fit: --input-shape, --loss or --data"),
+    (r"[Nn]o gradients|None for gradients", "no weight takes part in the loss: choose another --loss"),
+    (r"not compatible with eager|numpy\(\)|symbolic", "the model runs Python on its tensors: try --eager"),
+)  # fmt: skip
+_FALLBACK = "run the model's own train_on_batch on such a batch; --debug shows the traceback"
+
+
+@contextlib.contextmanager
+def explained(stage: str) -> Iterator[None]:
+    """Raise whatever fails inside as RunFailed, naming the stage, the first line of the cause and a hint."""
+    try:
+        yield
+    except (TfoptError, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        text = f"{type(error).__name__}: {error}"
+        hint = next((hint for pattern, hint in _HINTS if re.search(pattern, text)), _FALLBACK)
+        raise RunFailed(f"{stage} failed: {first_line(error)}", hint) from error
+
+
+def first_line(error: BaseException, limit: int = 200) -> str:
+    """The first line of an error that says something, at most `limit` characters long."""
+    lines = [line.strip() for line in str(getattr(error, "message", None) or error).splitlines()]
+    said = [
+        line for line in lines if line and not re.match(r"(Exception encountered when calling|Graph execution)", line)
+    ]
+    text = re.sub(r"\x1b\[[0-9;]*m", "", said[0]) if said else type(error).__name__
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,0 +1,83 @@
+"""Run a workload's step: first call, warm-up, untraced steps, traced steps."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tfopt.profiling.failures import explained
+from tfopt.records.base import finite
+from tfopt.records.profile import StepInfo
+from tfopt.report.progress import ProgressCallback
+from tfopt.workload.capture import Capture, capture
+from tfopt.workload.timing import Samples, finished, measure, median_interval, warm_up
+from tfopt.workload.workload import Workload
+
+__all__ = ["Measurement", "measure_step"]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What running a step gave: seconds of the first call, warm-up steps, untraced samples, and the trace."""
+
+    compile_s: float
+    warm_steps: int
+    samples: Samples
+    trace: Capture
+    skipped_steps: int
+
+    def step_info(self, workload: Workload) -> StepInfo:
+        """The record of the step's time."""
+        median, low, high = median_interval(self.samples.wall_ms)
+        traced = float(np.median(self.trace.wall_ms))
+        losses = self.samples.results
+        retraces = workload.step.retraces()
+        return StepInfo(
+            median_ms=median,
+            low_ms=low,
+            high_ms=high,
+            p95_ms=float(np.quantile(self.samples.wall_ms, 0.95)),
+            cpu_ms=float(np.median(self.samples.cpu_ms)),
+            samples=len(self.samples.wall_ms),
+            warmup_steps=self.warm_steps,
+            compile_s=self.compile_s,
+            retraces=len(retraces),
+            retrace_causes=retraces,
+            examples_per_s=workload.batch.size / median * 1000.0,
+            traced_ms=traced,
+            overhead=traced / median - 1.0,
+            skipped_steps=self.skipped_steps,
+            last_loss=finite(losses[-1]) if workload.loss else None,
+            nonfinite_losses=sum(finite(loss) is None for loss in losses) if workload.loss else 0,
+        )
+
+
+def measure_step(
+    workload: Workload, steps: int | None, trace_steps: int, folder: Path, progress: ProgressCallback
+) -> Measurement:
+    """Time the step untraced, then trace it into `folder`. Raises RunFailed where the step fails."""
+    run = workload.runner()
+    before = _updates(workload)
+    progress("running the first step" if workload.step.eager else "compiling", None)
+    with explained("the first step"):
+        started = time.perf_counter()
+        finished(run())
+        compile_s = time.perf_counter() - started
+    with explained("the step"):
+        progress("warming up", None)
+        warm_steps = warm_up(run)
+        samples = measure(run, steps, lambda done: progress("measuring", done))
+        progress("tracing", None)
+        trace = capture(run, trace_steps, folder)
+    executed = 1 + warm_steps + len(samples.wall_ms) + trace_steps
+    skipped = 0 if before is None else executed - ((_updates(workload) or 0) - before)
+    return Measurement(compile_s, warm_steps, samples, trace, skipped)
+
+
+def _updates(workload: Workload) -> int | None:
+    """Optimizer updates so far, where loss scaling may skip some; else None."""
+    inner = getattr(getattr(workload.model, "optimizer", None), "inner_optimizer", None)
+    return int(inner.iterations.numpy()) if inner is not None and workload.optimizer else None

@@ -1,0 +1,254 @@
+"""`tfopt profile`: load a model, make its step, time it, trace it, and say where the time goes."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import tfopt
+from tfopt.errors import InputError, UsageError
+from tfopt.model.source import identify
+from tfopt.records.profile import ModelInfo, ProfileRecord, RunInfo
+from tfopt.report.progress import ProgressCallback, silent
+from tfopt.report.runs import create_run, write_record
+from tfopt.workload.runtime import cpu_name, import_tensorflow, set_threads, threads_used
+
+if TYPE_CHECKING:  # these import TensorFlow, which is loaded quietly and late
+    from tfopt.model.load import LoadedModel
+    from tfopt.workload.device import Placement
+    from tfopt.workload.workload import Options, Workload
+
+__all__ = ["ProfileResult", "profile"]
+
+
+@dataclass(frozen=True)
+class ProfileResult:
+    """What a profile gives: the record, and the run folder that holds it (None with `run_dir=None`)."""
+
+    record: ProfileRecord
+    run_dir: Path | None
+
+
+def profile(
+    model: Any,
+    *,
+    mode: Literal["train", "infer"] = "train",
+    batch_size: int | None = None,
+    input_shape: Sequence[str] = (),
+    input_size: int | None = None,
+    data: str = "synthetic",
+    loss: str | None = None,
+    optimizer: str | None = None,
+    precision: str = "float32",
+    xla: bool | None = None,
+    eager: bool = False,
+    device: str = "auto",
+    seed: int = 0,
+    threads: int | None = None,
+    steps: int | None = None,
+    trace_steps: int = 5,
+    imports: Sequence[str] = (),
+    unsafe: bool = False,
+    run_dir: str | os.PathLike[str] | None = None,
+    command: str = "tfopt.profile",
+    progress: ProgressCallback = silent,
+) -> ProfileResult:
+    """Profile one step of a saved model or of a Keras model object.
+
+    Args:
+        model: a path (`.keras`, `.h5`, SavedModel folder), `app:NAME`, or a built Keras model. A model object is left
+            as it was: weights, optimizer, compile state and dtype policies.
+        mode: `train` for a whole training step, `infer` for the forward pass.
+        batch_size: examples per step; default 32, or what the data has.
+        input_shape: shapes without the batch for free dimensions, such as `("96,96,3",)` or `("tokens=128",)`.
+        input_size: height and width for `app:NAME`.
+        data: `synthetic`, `FILE.npz`, or `package.module:function` that returns a batched `tf.data.Dataset`.
+        loss, optimizer: Keras names that replace the model's own.
+        precision: `float32`, `mixed_float16`, `mixed_bfloat16`, `float16` or `bfloat16`.
+        xla: compile with XLA; None follows the model (never on CPU).
+        eager: run op by op. Backward is then not split by layer.
+        device: `auto`, `cpu`, `gpu[:N]`, `tpu[:NAME]`.
+        seed: for synthetic data and for random weights.
+        threads: threads for ops; None leaves TensorFlow's choice.
+        steps: untraced steps to time; None measures at least 20 and for two seconds.
+        trace_steps: steps to record under the profiler.
+        imports: modules with the model's custom classes.
+        unsafe: allow Lambda layers to run code from the file.
+        run_dir: parent folder for a run folder with the record and the TensorBoard trace; None keeps nothing.
+        command: the command line, for the record.
+        progress: called with a stage and the fraction done (None while unknown).
+
+    Raises:
+        UsageError, InputError, RunFailed: with a hint that mends it.
+    """
+    _check_numbers(batch_size=batch_size, steps=steps, trace_steps=trace_steps, threads=threads, input_size=input_size)
+    started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    given = isinstance(model, str | os.PathLike)
+    name = identify(str(model)).name if given else str(getattr(model, "name", "model"))
+    progress("loading TensorFlow", None)
+    import_tensorflow()
+    set_threads(threads)
+
+    from tfopt.profiling.analysis import analyse
+    from tfopt.profiling.measuring import measure_step
+    from tfopt.workload.device import place
+    from tfopt.workload.workload import Options
+
+    options = Options(mode, batch_size, tuple(input_shape), data, loss, optimizer, precision, xla, eager, seed)
+    placement = place(device)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(placement.scope())
+        progress(f"loading {name}", None)
+        loaded = _loaded(model, imports, unsafe, input_size, seed, stack)
+        workload = _prepared(loaded, options, placement)
+        folder = stack.enter_context(_run_folder(run_dir, name))
+        measured = measure_step(workload, steps, trace_steps, folder, progress)
+        progress("reading the trace", None)
+        step = measured.step_info(workload)
+        analysis = analyse(measured.trace, workload, step.median_ms, precision)
+        run = _run_info(options, workload, placement, step.samples, trace_steps, command, started_at)
+        record = analysis.record(_model_info(loaded, workload), run, step, (*loaded.notes, *workload.notes))
+        if run_dir is not None:
+            record = _kept(record, measured.trace.file, folder)
+    return ProfileResult(record, folder if run_dir is not None else None)
+
+
+def _check_numbers(**numbers: int | None) -> None:
+    for name, number in numbers.items():
+        if number is not None and number < 1:
+            raise UsageError(f"{name} must be at least 1, not {number}", "give a positive number")
+
+
+def _loaded(
+    model: Any, imports: Sequence[str], unsafe: bool, input_size: int | None, seed: int, stack: contextlib.ExitStack
+) -> LoadedModel:
+    import keras
+
+    from tfopt.model.load import given, load
+    from tfopt.workload.preserve import preserved
+
+    if isinstance(model, str | os.PathLike):
+        keras.utils.set_random_seed(seed)
+        return load(str(model), imports=imports, unsafe=unsafe, input_size=input_size)
+    if not isinstance(model, keras.Model):
+        raise UsageError(f"{type(model).__name__} is not a model", "give a path, app:NAME or a keras.Model")
+    if not model.built:
+        raise InputError(f"{model.name} is not built", "call it on a batch, or model.build(input_shape), first")
+    stack.enter_context(preserved(model))
+    return given(model)
+
+
+def _prepared(loaded: LoadedModel, options: Options, placement: Placement) -> Workload:
+    from tfopt.profiling.failures import explained
+    from tfopt.workload.serving import prepare_serving
+    from tfopt.workload.workload import prepare
+
+    with explained("preparing the step"):
+        prepare_any = prepare_serving if loaded.source.format == "savedmodel" else prepare
+        return prepare_any(loaded.model, options, placement)
+
+
+@contextlib.contextmanager
+def _run_folder(run_dir: str | os.PathLike[str] | None, name: str) -> Iterator[Path]:
+    """Where the trace goes: a run folder, or a temporary one. Nothing stays behind of a run that fails."""
+    if run_dir is None:
+        with tempfile.TemporaryDirectory(prefix="tfopt-") as temporary:
+            yield Path(temporary)
+        return
+    root = Path(run_dir)
+    made_root = not root.exists()
+    folder = create_run(root, name)
+    try:
+        yield folder
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        if made_root:
+            with contextlib.suppress(OSError):
+                root.rmdir()
+        raise
+
+
+def _kept(record: ProfileRecord, trace: Path, folder: Path) -> ProfileRecord:
+    import msgspec
+
+    file = trace.relative_to(folder).as_posix()
+    record = msgspec.structs.replace(record, trace=msgspec.structs.replace(record.trace, file=file))
+    write_record(folder, record)
+    return record
+
+
+def _model_info(loaded: LoadedModel, workload: Workload) -> ModelInfo:
+    source, model = loaded.source, workload.model
+    variables = {id(variable): variable for variable in getattr(model, "weights", None) or model.variables}.values()
+    sizes = [(int(_size(variable.shape)), variable) for variable in variables]
+    return ModelInfo(
+        path=source.path,
+        name=str(getattr(model, "name", source.name)),
+        type=type(model).__name__,
+        format=source.format,
+        params=sum(size for size, _ in sizes),
+        trainable_params=sum(size for size, variable in sizes if variable.trainable),
+        weight_bytes=sum(size * _item_bytes(variable.dtype) for size, variable in sizes),
+        size_bytes=source.size_bytes,
+        keras_version=source.keras_version,
+    )
+
+
+def _size(shape: Any) -> int:
+    size = 1
+    for dimension in shape:
+        size *= int(dimension)
+    return size
+
+
+def _item_bytes(dtype: Any) -> int:
+    import tensorflow as tf
+
+    return int(tf.as_dtype(dtype).size)
+
+
+def _run_info(
+    options: Options,
+    workload: Workload,
+    placement: Placement,
+    steps: int,
+    trace_steps: int,
+    command: str,
+    started_at: str,
+) -> RunInfo:
+    import keras
+    import tensorflow as tf
+
+    return RunInfo(
+        mode=options.mode,
+        device=placement.name,
+        precision=options.precision,
+        xla=workload.xla,
+        eager=options.eager,
+        batch_size=workload.batch.size,
+        steps=steps,
+        trace_steps=trace_steps,
+        seed=options.seed,
+        threads=threads_used(),
+        clock="wall time of untraced steps; cpu_ms: CPU time of the process",
+        cpu=cpu_name(),
+        command=command,
+        data=workload.batch.source,
+        inputs=workload.batch.inputs,
+        step_source=workload.step.source,
+        loss=workload.loss,
+        optimizer=workload.optimizer,
+        started_at=started_at,
+        tfopt=tfopt.__version__,
+        python=platform.python_version(),
+        tensorflow=tf.__version__,
+        keras=keras.__version__,
+    )

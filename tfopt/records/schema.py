@@ -1,0 +1,37 @@
+"""The JSON Schema of every published record: `python -m tfopt.records.schema docs/schema` writes the files."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tfopt.records.base import Record
+from tfopt.records.profile import ProfileRecord
+
+__all__ = ["PUBLISHED", "schema_text"]
+
+PUBLISHED: dict[str, type[Record]] = {"profile.schema.json": ProfileRecord}
+
+
+def schema_text(record: type[Record]) -> str:
+    """The JSON Schema (draft 2020-12) of `record` as indented text; `schema` is required in a file."""
+    schema: dict[str, Any] = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **msgspec.json.schema(record),
+    }
+    top = schema["$defs"][record.__name__]
+    top["required"] = ["schema", *top["required"]]
+    return msgspec.json.format(msgspec.json.encode(schema), indent=2).decode() + "\n"
+
+
+def write(folder: str) -> None:
+    """Write every published schema into `folder`."""
+    for name, record in PUBLISHED.items():
+        (Path(folder) / name).write_text(schema_text(record), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(sys.argv[1])

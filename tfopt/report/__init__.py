@@ -1,0 +1,62 @@
+"""Records as people and programs read them: one renderer per format, found by name or by file extension.
+
+A renderer is a function `render(record, view) -> str` in the module named here; it is imported when it is used, so
+that knowing the formats costs nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import PurePath
+from typing import TYPE_CHECKING, cast
+
+from tfopt.errors import UsageError
+
+if TYPE_CHECKING:
+    from tfopt.records.profile import ProfileRecord
+    from tfopt.report.view import View
+
+__all__ = ["FORMATS", "Format", "format_of", "render"]
+
+
+@dataclass(frozen=True)
+class Format:
+    """One format: its file extensions, the module that renders it, and whether it carries a record's notes."""
+
+    name: str
+    suffixes: tuple[str, ...]
+    module: str
+    carries_notes: bool = True
+
+    def render(self, record: ProfileRecord, view: View) -> str:
+        """`record` in this format, ending with a line end."""
+        return cast(str, import_module(self.module).render(record, view))
+
+
+FORMATS: dict[str, Format] = {
+    format.name: format
+    for format in (
+        Format("table", (".txt",), "tfopt.report.table"),
+        Format("json", (".json",), "tfopt.report.json"),
+        Format("csv", (".csv",), "tfopt.report.csv", carries_notes=False),
+        Format("md", (".md", ".markdown"), "tfopt.report.markdown"),
+    )
+}
+
+
+def format_of(path: str) -> Format:
+    """The format that the extension of `path` names; UsageError where it names none."""
+    suffix = PurePath(path).suffix.lower()
+    for format in FORMATS.values():
+        if suffix in format.suffixes:
+            return format
+    known = ", ".join(suffix for format in FORMATS.values() for suffix in format.suffixes)
+    raise UsageError(f"{path}: no report format has this extension", f"use one of {known}")
+
+
+def render(record: ProfileRecord, view: View | None = None, format: str = "table") -> str:
+    """`record` as text in the format of this name (`FORMATS`)."""
+    from tfopt.report.view import View
+
+    return FORMATS[format].render(record, view or View())

@@ -1,0 +1,66 @@
+"""The layer tree as lines of text: forward, backward and optimizer time, and the share of the step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.text import Text
+
+from tfopt.records.profile import ProfileRecord
+from tfopt.report import grid, summary, units
+from tfopt.report.bars import bar
+from tfopt.report.escape import visible
+from tfopt.report.grid import Cell, Column
+from tfopt.report.tree import Line, record_lines
+from tfopt.report.view import View
+
+__all__ = ["layer_section"]
+
+_BAR = 16
+_QUIET_KINDS = {"rest", "own", "bracket"}
+
+
+def layer_section(record: ProfileRecord, view: View) -> list[Text]:
+    """The tree of layers as `view` wants it, then how surely time was placed."""
+    fitting, _ = grid.fit(_columns(record_lines(record, view)), view.width)
+    return [*grid.titled(grid.lines(fitting), "Layers"), Text(summary.placement(record), "dim")]
+
+
+def _columns(lines: Sequence[Line]) -> list[Column]:
+    times = [line.times for line in lines]
+    longest = max((line.times.share for line in lines if _has_bar(line)), default=0.0)
+    columns = [
+        Column("Layers", tuple(_name(line) for line in lines), least=24),
+        Column("", tuple(Cell(visible(line.what), "dim") for line in lines), least=18, drop=5),
+        _ms("forward", [time.forward_ms for time in times]),
+        _ms("backward", [time.backward_ms for time in times]),
+        _ms("opt", [time.optimizer_ms for time in times], drop=3),
+        _ms("total ms", [time.total_ms for time in times], drop=2),
+        Column("share", tuple(Cell(units.percent(time.share)) for time in times), right=True),
+        Column("", tuple(_bar(line, longest) for line in lines), drop=1),
+        Column("inferred", tuple(Cell(_inferred(line)) for line in lines), right=True, drop=4, style="dim"),
+    ]
+    return [column for column in columns if any(cell.text.strip(" –") for cell in column.cells)]
+
+
+def _name(line: Line) -> Cell:
+    style = "dim" if line.kind in _QUIET_KINDS else "bold" if line.depth == 0 else ""
+    return Cell(visible(line.label), style, line.guide)
+
+
+def _ms(header: str, values: Sequence[float], drop: int = 0) -> Column:
+    cells = tuple(Cell(text) for text in units.align([units.ms(value) for value in values]))
+    return Column(header, cells, right=True, drop=drop)
+
+
+def _has_bar(line: Line) -> bool:
+    """Bars compare layers: the model, the sum of the rest and the idle time would only dwarf them."""
+    return line.kind in ("layer", "own") and line.depth > 0
+
+
+def _bar(line: Line, longest: float) -> Cell:
+    return Cell(bar(line.times.share / longest, _BAR), "blue") if longest and _has_bar(line) else Cell("")
+
+
+def _inferred(line: Line) -> str:
+    return units.percent(line.inferred_share) if line.inferred_share else ""

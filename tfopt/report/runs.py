@@ -1,0 +1,143 @@
+"""Run folders: `runs/MODEL-TIMESTAMP/` with `record.json` in it, beside the trace that TensorBoard reads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from difflib import get_close_matches
+from itertools import count
+from pathlib import Path, PurePath
+
+import msgspec
+
+from tfopt.errors import InputError, UsageError
+from tfopt.records.profile import SCHEMA, ProfileRecord
+from tfopt.report.files import write_file
+from tfopt.report.json import encode
+
+__all__ = ["RECORD_NAME", "Run", "create_run", "read_run", "write_record"]
+
+RECORD_NAME = "record.json"
+_PROFILE_AGAIN = "tfopt profile MODEL writes a new one"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A record that was read, and its run folder (None where the record lies outside of one)."""
+
+    record: ProfileRecord
+    folder: str | None
+
+
+class _Header(msgspec.Struct):
+    schema: str | None = None
+
+
+def create_run(root: str | Path, model: str, now: datetime | None = None) -> Path:
+    """Make the folder `root/MODEL-YYYYMMDD-HHMMSS`, never one that exists: a second one in a second gets `-2`.
+
+    `model` is a path or name, of which the harmless characters are kept. UsageError where `root` cannot hold it.
+    """
+    stamp = (now or datetime.now()).strftime("%Y%m%d-%H%M%S")
+    name = f"{_harmless(model)}-{stamp}"
+    try:
+        Path(root).mkdir(parents=True, exist_ok=True)
+        for attempt in count(1):
+            folder = Path(root) / (name if attempt == 1 else f"{name}-{attempt}")
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                continue
+            return folder
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UsageError(f"cannot create a run folder in {root}: {reason}", "use --run-dir or --no-save") from error
+    raise AssertionError("count() does not end")
+
+
+def _harmless(model: str) -> str:
+    stem = PurePath(model.rpartition(":")[2]).stem
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip(".-")[:60] or "model"
+
+
+def write_record(folder: str | Path, record: ProfileRecord) -> Path:
+    """Write `record` into a run folder, whole or not at all; gives the file's path."""
+    path = Path(folder) / RECORD_NAME
+    write_file(path, encode(record), force=True)
+    return path
+
+
+def read_run(target: str | Path = "runs") -> Run:
+    """The record of `target`: a run folder, a record's file, or a folder of runs, of which the latest is taken.
+
+    InputError where there is none, or one that this version cannot read.
+    """
+    path = Path(target)
+    if not path.exists():
+        raise _missing(path)
+    file = path if path.is_file() else _record_in(path)
+    inside = file.name == RECORD_NAME and file != path
+    return Run(read_record(file), str(file.parent) if inside or _is_run(file) else None)
+
+
+def _is_run(file: Path) -> bool:
+    return file.name == RECORD_NAME and (file.parent / "plugins" / "profile").is_dir()
+
+
+def _record_in(folder: Path) -> Path:
+    own = folder / RECORD_NAME
+    if own.is_file():
+        return own
+    if (folder / "plugins").is_dir():
+        raise InputError(f"{folder} holds a trace but no {RECORD_NAME}: its run did not finish", _PROFILE_AGAIN)
+    runs = list(_runs_in(folder))
+    if not runs:
+        raise InputError(f"no run in {folder}", "tfopt profile MODEL records one")
+    return max(runs, key=lambda file: (file.stat().st_mtime_ns, file.parent.name))
+
+
+def _runs_in(folder: Path) -> Iterator[Path]:
+    try:
+        yield from (file for file in folder.glob(f"*/{RECORD_NAME}") if file.is_file())
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+
+
+def read_record(file: Path) -> ProfileRecord:
+    """The profile record in `file`; InputError says what is wrong with it."""
+    try:
+        raw = file.read_bytes()
+    except OSError as error:
+        raise _unreadable(file, error) from error
+    try:
+        schema = msgspec.json.decode(raw, type=_Header).schema
+        if schema != SCHEMA:
+            raise _foreign(file, schema)
+        return msgspec.json.decode(raw, type=ProfileRecord)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{file} does not fit the schema {SCHEMA}: {error}", _PROFILE_AGAIN) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        what = "is cut off" if "truncated" in str(error) else "is not JSON"
+        raise InputError(f"{file} {what} ({error})", _PROFILE_AGAIN) from error
+
+
+def _foreign(file: Path, schema: str | None) -> InputError:
+    if schema is None:
+        return InputError(f"{file} is not a tfopt record: it names no schema", "name a run folder or its record.json")
+    return InputError(
+        f"{file} follows the schema {schema}, this tfopt reads {SCHEMA}",
+        "use the version of tfopt that wrote it, or profile again",
+    )
+
+
+def _unreadable(path: Path, error: OSError) -> InputError:
+    return InputError(f"cannot read {path}: {error.strerror or error}", "check the path and its permissions")
+
+
+def _missing(path: Path) -> InputError:
+    beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+    close = get_close_matches(path.name, beside, n=1)
+    hint = f"did you mean {path.parent / close[0]}?" if close else "tfopt profile MODEL records a run under runs/"
+    return InputError(f"{path} does not exist", hint)

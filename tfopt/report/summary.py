@@ -1,0 +1,99 @@
+"""What ran and how long it took, as short plain phrases that the terminal and Markdown share."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+
+from tfopt.records.base import Note
+from tfopt.records.profile import InputInfo, ProfileRecord
+from tfopt.report import units
+
+__all__ = ["circumstances", "computing", "inputs", "notes", "placement", "subject", "timing"]
+
+
+def subject(record: ProfileRecord) -> list[str]:
+    """The model: its file (or name) first, then what it is."""
+    model = record.model
+    title = PurePath(model.path).name or model.name
+    kind = model.type if title == model.name else f"{model.name} ({model.type})"
+    facts = [title, kind, f"{units.count(model.params)} params"]
+    return facts if model.size_bytes is None else [*facts, units.size(model.size_bytes)]
+
+
+def circumstances(record: ProfileRecord) -> list[str]:
+    """How it ran: mode, place, precision, program, batch, data, versions."""
+    run = record.run
+    program = "eager" if run.eager else "XLA" if run.xla else "graph"
+    cpu = run.device.upper().startswith("CPU")
+    threads = f", {run.threads} thread{'s' if run.threads != 1 else ''}" if cpu and run.threads else ""
+    return [
+        f"{run.mode} step",
+        f"{run.device}{threads}",
+        run.precision,
+        program,
+        f"batch {run.batch_size}",
+        f"{run.data} data" if run.data == "synthetic" else run.data,
+        f"TensorFlow {run.tensorflow}, Keras {run.keras}",
+    ]
+
+
+def inputs(record: ProfileRecord) -> list[str]:
+    """One phrase per input tensor: name, shape with the batch, dtype, and how its values were made."""
+    return [_input(info) for info in record.run.inputs]
+
+
+def _input(info: InputInfo) -> str:
+    shape = "×".join(str(size) for size in info.shape) or "scalar"
+    return f"{info.name} {shape} {info.dtype}" + (f", {info.values}" if info.values else "")
+
+
+def timing(record: ProfileRecord) -> list[str]:
+    """The answer: step time, its interval, throughput, the price of the first step; then what went wrong, if it did."""
+    step = record.step
+    facts = [
+        f"{units.duration(step.median_ms)} / step",
+        f"95 % interval {units.interval(step.low_ms, step.high_ms)}",
+        f"{units.count(step.examples_per_s)} examples/s",
+        f"first step {units.seconds(step.compile_s)}",
+        _counted(step.retraces, "retrace") if step.retraces else "no retraces",
+    ]
+    if step.skipped_steps:
+        facts.append(f"{_counted(step.skipped_steps, 'update')} skipped by loss scaling")
+    if step.nonfinite_losses:
+        facts.append(f"{step.nonfinite_losses} of the losses NaN or infinite")
+    return facts
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' if number != 1 else ''}"
+
+
+def computing(record: ProfileRecord) -> str:
+    """The dtypes that matrix ops really computed in; empty where there is nothing to tell beside float32."""
+    ops = record.precision.compute_ops
+    if record.run.precision == "float32" and set(ops) <= {"float32"}:
+        return ""
+    ranked = sorted(ops.items(), key=lambda item: -item[1])
+    parts = ", ".join(f"{number} in {dtype}" for dtype, number in ranked)
+    return f"matrix ops: {parts}" if parts else "no matrix ops"
+
+
+def placement(record: ProfileRecord) -> str:
+    """How much of the step could be placed, and how surely."""
+    coverage = record.coverage
+    parts = ((coverage.inferred, "inferred"), (coverage.unattributed, "not placed"), (coverage.idle, "idle"))
+    named = f"{units.percent(coverage.own)} of the step placed by name"
+    return ", ".join([named, *(f"{units.percent(share)} {what}" for share, what in parts if share)])
+
+
+def notes(record: ProfileRecord) -> list[Note]:
+    """The record's notes, after one for every retrace and for matrix ops that escaped the asked precision."""
+    causes = [
+        Note(message=f"traced again: {cause.argument} changed from {cause.before} to {cause.after}")
+        for cause in record.step.retrace_causes
+    ]
+    escaped = record.precision.float32_ops
+    if escaped and record.run.precision != "float32":
+        named = ", ".join(escaped[:3]) + (f" and {len(escaped) - 3} more" if len(escaped) > 3 else "")
+        causes.append(Note(message=f"{record.run.precision} was asked for, still float32: {named}"))
+    return [*causes, *record.notes]

@@ -1,0 +1,140 @@
+"""A record for the terminal: what ran, how long, where the time goes, what to know, where the rest is."""
+
+from __future__ import annotations
+
+import io
+import shlex
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
+
+from tfopt.records.profile import Phase, ProfileRecord
+from tfopt.report import summary, units
+from tfopt.report.bars import bar
+from tfopt.report.escape import one_line, visible
+from tfopt.report.layers_table import layer_section
+from tfopt.report.ops_table import op_section, phase_section, type_section
+from tfopt.report.rows import phase_rows
+from tfopt.report.view import By, View
+
+__all__ = ["render"]
+
+_WIDEST_BAR = 40
+_PHASE_STYLES: dict[Phase, str] = {
+    "input": "green",
+    "forward": "cyan",
+    "loss": "magenta",
+    "backward": "blue",
+    "optimizer": "yellow",
+    "unattributed": "red",
+    "idle": "bright_black",
+}
+
+_Section = Callable[[ProfileRecord, View], list[Text]]
+_BODIES: dict[By, tuple[_Section, ...]] = {
+    "layer": (layer_section, op_section),
+    "op": (op_section,),
+    "type": (type_section,),
+    "phase": (phase_section,),
+}
+
+
+def render(record: ProfileRecord, view: View) -> str:
+    """`record` as lines of text for `view`, with terminal colours only where `view.color` asks for them."""
+    sections = [_header(record, view), _answer(record, view)]
+    sections += [body(record, view) for body in _BODIES[view.by]]
+    sections += [_notes(record, view), _footer(record, view)]
+    lines = [line for section in sections if section for line in (*section, Text())]
+    return _encode(lines[:-1], view.color)
+
+
+def _encode(lines: Sequence[Text], color: bool) -> str:
+    if not color:
+        return "".join(f"{line.plain.rstrip()}\n" for line in lines)
+    # The 16 colours follow the terminal's own theme; a wide console, because the lines fit already.
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=True, color_system="standard", legacy_windows=False, width=100_000)
+    for line in lines:
+        console.print(line, soft_wrap=True, highlight=False)
+    return file.getvalue()
+
+
+def _header(record: ProfileRecord, view: View) -> list[Text]:
+    title, *facts = (visible(fact) for fact in summary.subject(record))
+    lines = _flow([(title, "bold"), *((fact, "") for fact in facts)], " · ", view.width)
+    lines += _flow([(visible(fact), "dim") for fact in summary.circumstances(record)], " · ", view.width)
+    lines += _flow([(visible(fact), "dim") for fact in summary.inputs(record)], " · ", view.width)
+    computing = visible(summary.computing(record))
+    return [*lines, Text(computing, "dim")] if computing else lines
+
+
+def _answer(record: ProfileRecord, view: View) -> list[Text]:
+    """Step time and throughput, then one bar per phase."""
+    first, *rest = summary.timing(record)
+    bad = "bold red" if record.step.retraces or record.step.nonfinite_losses else ""
+    phrases = [(first, "bold green"), *((fact, bad if _alarming(fact) else "") for fact in rest)]
+    return [*_flow(phrases, "   ", view.width, indent="  "), Text(), *_phases(record, view)]
+
+
+def _alarming(fact: str) -> bool:
+    return "retrace" in fact or "NaN" in fact
+
+
+def _phases(record: ProfileRecord, view: View) -> list[Text]:
+    rows = phase_rows(record)
+    name = max((len(row.phase) for row in rows), default=0)
+    times = units.align([units.ms(row.ms) for row in rows])
+    wide = max((len(time) for time in times), default=0)
+    room = min(_WIDEST_BAR, (view.width or 100) - name - wide - 20)
+    lines = []
+    for row, time in zip(rows, times, strict=True):
+        line = Text(f"  {row.phase:<{name}}  {units.percent(row.share):>7}  {time:>{wide}}")
+        line.append(" ms  " if row.ms else "")
+        line.append(bar(row.share, room), _PHASE_STYLES[row.phase])
+        lines.append(line)
+    return lines
+
+
+def _notes(record: ProfileRecord, view: View) -> list[Text]:
+    lines = []
+    for note in summary.notes(record):
+        lines += _wrapped(one_line(note.message), "  ! ", "", view.width)
+        lines += _wrapped(one_line(note.hint), "    ", "dim", view.width) if note.hint else []
+    return lines
+
+
+def _wrapped(text: str, lead: str, style: str, width: int | None) -> list[Text]:
+    room = max(20, (width or 10**6) - len(lead))
+    parts = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
+    starts = [lead, *[" " * len(lead)] * (len(parts) - 1)]
+    return [Text.assemble((start, "yellow"), (part, style)) for start, part in zip(starts, parts, strict=True)]
+
+
+def _footer(record: ProfileRecord, view: View) -> list[Text]:
+    """Where the record lies, and the commands that show it again; nothing where nothing was saved."""
+    if view.run_dir is None:
+        return []
+    folder = shlex.quote(visible(view.run_dir))
+    rows = [("saved", view.run_dir), ("again", f"tfopt report {folder} -o report.json")]
+    if record.trace.file is not None:
+        rows.append(("trace", f"tfopt tensorboard {folder}"))
+        rows.append(("", f"tensorboard --logdir {folder}"))
+    return [Text.assemble((f"{name:<7}", "dim"), visible(text)) for name, text in rows]
+
+
+def _flow(
+    phrases: Iterable[tuple[str, str]], between: str, width: int | None, *, indent: str = ""
+) -> list[Text]:
+    """Phrases one after the other, on a new line where the next one would not fit."""
+    lines: list[Text] = []
+    for text, style in phrases:
+        joined = lines and (width is None or lines[-1].cell_len + cell_len(between + text) <= width)
+        if not joined:
+            lines.append(Text(indent))
+        else:
+            lines[-1].append(between, "dim")
+        lines[-1].append(text, style)
+    return lines

@@ -1,0 +1,134 @@
+"""Read the XLA programs of a trace (`/host:metadata`) into graphs.
+
+Every compiled program is stored as an HloProto whose instructions name the TensorFlow op they came from
+(`metadata.op_name`). A fusion is one instruction that does the work of many; its members are listed with an estimate
+of their work, so that its time can be split among the layers they belong to.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from tfopt.errors import InputError
+from tfopt.trace.graph import Graph, Member, Node
+from tfopt.trace.protos import message
+from tfopt.trace.xspace import Space
+
+__all__ = ["programs"]
+
+_PROTO_STATS = ("Hlo Proto", "hlo_proto")
+# Work per output element; whatever is not listed counts as 1. The values are rough instruction counts.
+_FREE = dict.fromkeys(
+    ("parameter", "constant", "get-tuple-element", "tuple", "bitcast", "reshape", "broadcast", "iota"), 0.0
+)
+_COSTLY = dict.fromkeys(
+    (
+        "exponential",
+        "log",
+        "tanh",
+        "logistic",
+        "power",
+        "rsqrt",
+        "sqrt",
+        "cosine",
+        "sine",
+        "erf",
+        "log-plus-one",
+    ),
+    10.0,
+)
+_WORK_PER_ELEMENT = {**_FREE, **_COSTLY, "divide": 4.0, "remainder": 4.0}
+# These touch each element of what they read, not just of what they write.
+_READERS = frozenset({"reduce", "reduce-window", "select-and-scatter", "scatter", "dot", "convolution"})
+
+
+def programs(space: Space) -> dict[int, Graph]:
+    """The graph of each XLA program in the trace, by program id. Node ids are instruction names."""
+    plane = space.plane("/host:metadata")
+    if plane is None:
+        return {}
+    graphs = {}
+    for key, kind in plane.kinds.items():
+        encoded = next((kind.stats[name] for name in _PROTO_STATS if name in kind.stats), None)
+        if isinstance(encoded, bytes):
+            try:
+                graphs[key] = _graph(message("HloProto").FromString(encoded).hlo_module)
+            except DecodeError as error:
+                raise InputError(f"the XLA program {kind.name} is damaged", "record the trace again") from error
+    return graphs
+
+
+def _graph(module: Any) -> Graph:
+    computations = {computation.id: computation for computation in module.computations}
+    fused = {
+        called
+        for computation in module.computations
+        for instruction in computation.instructions
+        if instruction.opcode == "fusion"
+        for called in instruction.called_computation_ids
+    }
+    callers: dict[int, list[str]] = defaultdict(list)
+    for computation in module.computations:
+        for instruction in computation.instructions:
+            for called in instruction.called_computation_ids:
+                callers[called].append(instruction.name)
+    nodes = []
+    for computation in module.computations:
+        if computation.id in fused:
+            continue
+        names = {instruction.id: instruction.name for instruction in computation.instructions}
+        for instruction in computation.instructions:
+            members = _members(instruction, computations) if instruction.opcode == "fusion" else ()
+            nodes.append(
+                Node(
+                    instruction.name,
+                    instruction.opcode,
+                    instruction.metadata.op_name,
+                    tuple(names[operand] for operand in instruction.operand_ids if operand in names),
+                    members,
+                    tuple(callers[computation.id]),
+                )
+            )
+    return Graph.of(nodes)
+
+
+def _members(fusion: Any, computations: dict[int, Any], depth: int = 0) -> tuple[Member, ...]:
+    found: list[Member] = []
+    for called in fusion.called_computation_ids:
+        computation = computations.get(called)
+        if computation is None or depth > 8:
+            continue
+        shapes = {instruction.id: instruction.shape for instruction in computation.instructions}
+        for instruction in computation.instructions:
+            if instruction.opcode == "fusion":
+                found.extend(_members(instruction, computations, depth + 1))
+            else:
+                name = instruction.metadata.op_name
+                found.append(Member(name, instruction.opcode, _work(instruction, shapes)))
+    return tuple(found)
+
+
+def _work(instruction: Any, shapes: dict[int, Any]) -> float:
+    """Estimated work of one instruction.
+
+    A dot of M×K with K×N does M·K·N multiply-adds: the square root of the product of the three sizes. The same formula
+    stands in for a convolution; both are far above the elementwise members beside them.
+    """
+    per_element = _WORK_PER_ELEMENT.get(instruction.opcode, 1.0)
+    if instruction.opcode not in _READERS:
+        return per_element * _elements(instruction.shape)
+    reads = [_elements(shapes[operand]) for operand in instruction.operand_ids if operand in shapes]
+    if instruction.opcode in ("dot", "convolution"):
+        written = _elements(instruction.shape)
+        return 2.0 * math.sqrt(max(math.prod(reads) * written, 1.0))
+    return max([_elements(instruction.shape), *reads])
+
+
+def _elements(shape: Any) -> float:
+    if shape.tuple_shapes:
+        return sum(_elements(part) for part in shape.tuple_shapes)
+    return float(math.prod(shape.dimensions))

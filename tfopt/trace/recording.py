@@ -1,0 +1,191 @@
+"""What ran: the ops, steps and markers of a trace, as flat arrays ready for the timeline.
+
+Three kinds of op events exist on a host:
+- graph mode: events called `NAME:TYPE` on the executor's threads;
+- XLA: one event per thunk with the stats `hlo_op` and `program_id`. A thunk may return at once while its work goes
+  on: its stat `_p` then meets the stat `_c` of an event `end: HLO_OP`, and the work lasts until there;
+- eager: `EagerLocalExecute: TYPE`, without a name; the marker around it says which layer ran.
+
+Markers are events that tfopt itself records (`tfopt:KIND:VALUE`); steps are events with the stat `step_num`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from tfopt.errors import InputError
+from tfopt.trace.xspace import EventKind, Ints, Line, Plane, Space, Stats
+
+__all__ = ["MARKER", "Op", "Recording", "marker_name", "record"]
+
+MARKER = "tfopt:"
+_TF_OP = re.compile(r"^([A-Za-z0-9.][A-Za-z0-9_.\\/>\- ]*):([A-Za-z_][A-Za-z0-9_]*)$")
+_EAGER = "EagerLocalExecute: "
+_ASYNC_END = "end: "
+# A whole compiled function shows up as an op of its own around the ops inside it.
+_FUNCTION = re.compile(r"^(__inference_|__forward_|__backward_)")
+# Thunks that only run other thunks: their asynchronous tail is the time of what they called.
+_CONTROL = re.compile(r"^(while|conditional|call)([._]\d+)*$")
+
+
+@dataclass(frozen=True)
+class Op:
+    """One distinct op: `name` is its node or instruction, `type` its op type ('' under XLA until the HLO is read).
+
+    `program` is the id of the XLA program that holds it. `markers` are the open markers, outermost first (eager mode
+    only: elsewhere the name tells the layer).
+    """
+
+    kind: Literal["tf", "hlo", "eager", "marker"]
+    name: str
+    type: str
+    program: int | None = None
+    markers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Recording:
+    """All op events of a trace. `op`, `thread`, `start` and `end` (ps) have one entry per event.
+
+    `steps` has one row (start, end) per step, in order; `events` counts every event that the file holds.
+    """
+
+    ops: tuple[Op, ...]
+    op: Ints
+    thread: Ints
+    start: Ints
+    end: Ints
+    steps: Ints
+    events: int
+
+
+def marker_name(kind: str, value: object) -> str:
+    """The name of a marker event, such as `tfopt:layer:12`."""
+    return f"{MARKER}{kind}:{value}"
+
+
+def record(space: Space, step_name: str = "train") -> Recording:
+    """The ops and steps on the host plane. Raises InputError where the trace has no steps called `step_name`."""
+    host = space.plane("/host:CPU")
+    if host is None:
+        raise InputError("the trace has no host plane", "record it again with host tracing on")
+    builder = _Builder(host, step_name)
+    for number, line in enumerate(host.lines(_wants_stats)):
+        builder.add(number, line)
+    return builder.finish()
+
+
+def _wants_stats(kind: EventKind) -> bool:
+    name = kind.name
+    return not ("::" in name or name.startswith(("Memory", _EAGER)) or _TF_OP.match(name))
+
+
+@dataclass
+class _Builder:
+    plane: Plane
+    step_name: str
+    events: int = 0
+    index: dict[Op, int] = field(default_factory=dict)
+    columns: list[tuple[Ints, Ints, Ints, Ints]] = field(default_factory=list)
+    steps: list[tuple[int, int, int]] = field(default_factory=list)
+    ends: dict[tuple[int, str], int] = field(default_factory=dict)
+    launched: list[tuple[tuple[int, str], int, int]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.static = {key: op for key, kind in self.plane.kinds.items() if (op := _static_op(kind.name))}
+        self.lookup = np.full(max(self.plane.kinds, default=0) + 1, -1, dtype=np.int64)
+        for key, op in self.static.items():
+            if op.kind == "tf":
+                self.lookup[key] = self.number(op)
+
+    def number(self, op: Op) -> int:
+        return self.index.setdefault(op, len(self.index))
+
+    def add(self, thread: int, line: Line) -> None:
+        self.events += len(line.kind)
+        known = np.where((line.kind >= 0) & (line.kind < len(self.lookup)), line.kind, 0)
+        ops = self.lookup[known]
+        for position, stats in line.stats.items():
+            if not stats:
+                continue
+            start, end = int(line.start[position]), int(line.end[position])
+            name = self.plane.kinds[int(line.kind[position])].name
+            if name.startswith(_ASYNC_END):
+                self.ends[(stats.get("_c", 0), name[len(_ASYNC_END) :])] = start
+            elif "hlo_op" in stats:
+                ops[position] = self.thunk(stats, end)
+            elif "step_num" in stats and name == self.step_name:
+                self.steps.append((int(stats["step_num"]), start, end))
+        if self.has_context(line):
+            self.add_eager(line, ops)
+        keep = (ops >= 0) & (line.end > line.start)
+        self.columns.append((ops[keep], np.full(int(keep.sum()), thread), line.start[keep], line.end[keep]))
+
+    def thunk(self, stats: Stats, end: int) -> int:
+        name = str(stats["hlo_op"])
+        number = self.number(Op("hlo", name, "", int(stats.get("program_id", 0))))
+        if "_p" in stats and not _CONTROL.match(name):
+            self.launched.append(((stats["_p"], name), number, end))
+        return number
+
+    def has_context(self, line: Line) -> bool:
+        present = {int(key) for key in np.unique(line.kind)}
+        return any((op := self.static.get(key)) is not None and op.kind != "tf" for key in present)
+
+    def add_eager(self, line: Line, ops: Ints) -> None:
+        """Give every eager op of a thread the markers that are open around it."""
+        order = np.lexsort((-line.end, line.start))
+        open_markers: list[tuple[int, str]] = []
+        for position in order:
+            op = self.static.get(int(line.kind[position]))
+            if op is None or op.kind == "tf":
+                continue
+            start, end = int(line.start[position]), int(line.end[position])
+            while open_markers and open_markers[-1][0] <= start:
+                open_markers.pop()
+            if op.kind == "marker":
+                open_markers.append((end, op.name))
+                if op.name == marker_name("phase", "input"):
+                    ops[position] = self.number(op)
+            else:
+                context = tuple(name for _, name in open_markers)
+                ops[position] = self.number(Op("eager", op.name, op.type, markers=context))
+
+    def finish(self) -> Recording:
+        tails = [
+            (number, -1 - position, end, self.ends[key])
+            for position, (key, number, end) in enumerate(self.launched)
+            if self.ends.get(key, 0) > end
+        ]
+        if tails:
+            table = np.array(tails, dtype=np.int64)
+            self.columns.append((table[:, 0], table[:, 1], table[:, 2], table[:, 3]))
+        if not self.steps:
+            raise InputError(
+                "the trace has no steps",
+                "record each step inside tf.profiler.experimental.Trace(..., step_num=i)",
+            )
+        op, thread, start, end = (_join(column) for column in zip(*self.columns, strict=True))
+        steps = np.array([(start, end) for _, start, end in sorted(self.steps)], dtype=np.int64)
+        return Recording(tuple(self.index), op, thread, start, end, steps, self.events)
+
+
+def _join(columns: Iterable[Ints]) -> Ints:
+    return np.concatenate(list(columns)).astype(np.int64)
+
+
+def _static_op(name: str) -> Op | None:
+    if name.startswith(MARKER):
+        return Op("marker", name, "")
+    if name.startswith(_EAGER):
+        kind = name[len(_EAGER) :]
+        return None if _FUNCTION.match(kind) else Op("eager", kind, kind)
+    match = _TF_OP.match(name)
+    if match and "::" not in name and not _FUNCTION.match(name):
+        return Op("tf", match[1], match[2])
+    return None

@@ -1,0 +1,125 @@
+"""One batch for the step: synthetic tensors that fit the model's inputs and loss, or the user's own data.
+
+Data sources are a registry by the form of `--data`: `synthetic`, `FILE.npz`, `package.module:function`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfopt.errors import UsageError
+from tfopt.model.inputs import InputSpec
+from tfopt.records.base import Note
+from tfopt.records.profile import InputInfo
+
+__all__ = ["Batch", "draw_inputs", "resolve_shapes"]
+
+DEFAULT_BATCH = 32
+# A free dimension gets this length: one free dimension is a sequence, two or more an image or a volume.
+FREE_SEQUENCE, FREE_IMAGE = 32, 64
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step is given. `x`, `y` and `sample_weight` are structures of tensors (y and weights may be None).
+
+    `batches` yields a new (x, y, sample_weight) per step where the data is a pipeline; None for one resident batch.
+    """
+
+    x: Any
+    y: Any
+    sample_weight: Any
+    inputs: tuple[InputInfo, ...]
+    size: int
+    source: str
+    batches: Iterator[Any] | None = None
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def arguments(self) -> tuple[Any, Any, Any]:
+        """The step's arguments."""
+        return self.x, self.y, self.sample_weight
+
+
+def resolve_shapes(
+    specs: Sequence[InputSpec], batch_size: int, shapes: Sequence[str]
+) -> tuple[dict[str, tuple[int, ...]], tuple[Note, ...]]:
+    """The full shape of each input: `--input-shape` first, then the model's, then stated defaults for what is free."""
+    given = _parse_shapes(shapes, [spec.name for spec in specs])
+    resolved, defaulted = {}, []
+    for spec in specs:
+        wanted = given.get(spec.name)
+        if wanted is None:
+            free = [size for size in spec.shape[1:] if size is None]
+            default = FREE_SEQUENCE if len(free) == 1 else FREE_IMAGE
+            wanted = tuple(default if size is None else size for size in spec.shape[1:])
+            if free:
+                defaulted.append(f"{spec.name} {_text(spec.shape[1:])} → {_text(wanted)}")
+        elif len(wanted) != len(spec.shape) - 1 or any(
+            fixed is not None and fixed != size for fixed, size in zip(spec.shape[1:], wanted, strict=True)
+        ):
+            raise UsageError(
+                f"input {spec.name} takes the shape {_text(spec.shape[1:])}, not {_text(wanted)}",
+                f"give one that fits: --input-shape {spec.name}=…",
+            )
+        resolved[spec.name] = (spec.shape[0] or batch_size, *wanted)
+    if not defaulted:
+        return resolved, ()
+    message = f"free input dimensions got a default length: {'; '.join(defaulted)}"
+    return resolved, (Note(message=message, hint="choose another with --input-shape"),)
+
+
+def _text(shape: Sequence[int | None]) -> str:
+    return "(" + ", ".join("?" if size is None else str(size) for size in shape) + ")"
+
+
+def _parse_shapes(shapes: Sequence[str], names: list[str]) -> dict[str, tuple[int, ...]]:
+    parsed = {}
+    for text in shapes:
+        name, _, sizes = text.rpartition("=")
+        if not name and len(names) != 1:
+            raise UsageError(
+                f"the model has {len(names)} inputs: --input-shape must name one", f"inputs: {', '.join(names)}"
+            )
+        name = name or names[0]
+        if name not in names:
+            raise UsageError(f"the model has no input {name!r}", f"inputs: {', '.join(names)}")
+        try:
+            parsed[name] = tuple(int(size) for size in sizes.split(",") if size.strip())
+        except ValueError as error:
+            raise UsageError(f"{sizes!r} is not a shape", "write numbers with commas, as in 96,96,3") from error
+        if any(size < 1 for size in parsed[name]):
+            raise UsageError(f"{sizes!r} has a dimension below 1", "write the shape without the batch") from None
+    return parsed
+
+
+def draw_inputs(
+    specs: Sequence[InputSpec], shapes: dict[str, tuple[int, ...]], rng: np.random.Generator
+) -> tuple[list[Any], tuple[InputInfo, ...]]:
+    """Synthetic tensors for each input, in order, and how each was drawn."""
+    tensors, described = [], []
+    for spec in specs:
+        shape = shapes[spec.name]
+        values, how = _draw(spec, shape, rng)
+        tensors.append(tf.constant(values, dtype=spec.dtype))
+        described.append(InputInfo(name=spec.name, shape=shape, dtype=spec.dtype, values=how))
+    return tensors, tuple(described)
+
+
+def _draw(spec: InputSpec, shape: tuple[int, ...], rng: np.random.Generator) -> tuple[Any, str]:
+    if spec.dtype == "string":
+        words = np.array(["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog"])
+        return words[rng.integers(0, len(words), shape)], "random words"
+    if spec.dtype == "bool":
+        return rng.integers(0, 2, shape).astype(bool), "random booleans"
+    if spec.vocabulary is not None:
+        return rng.integers(0, spec.vocabulary, shape), f"integers below {spec.vocabulary}"
+    if keras.backend.is_int_dtype(spec.dtype):
+        return rng.integers(0, 2, shape), "integers 0 and 1"
+    return rng.standard_normal(shape).astype("float32"), "standard normal"

@@ -1,0 +1,131 @@
+"""Where batches come from: a registry of data sources by the form of `--data`."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfopt.errors import InputError, UsageError
+from tfopt.model.inputs import InputSpec
+from tfopt.records.base import Note
+from tfopt.records.profile import InputInfo
+from tfopt.trace.recording import marker_name
+from tfopt.workload.batch import Batch
+
+__all__ = ["from_function", "from_npz"]
+
+
+def from_npz(
+    path: str, specs: Sequence[InputSpec], batch_size: int | None, pack: Callable[[list[Any]], Any], with_target: bool
+) -> Batch:
+    """The first `batch_size` examples of an .npz file with `x` (or one array per input name), `y`, `sample_weight`.
+
+    Arrays of Python objects are refused: reading them would run pickled code.
+    """
+    arrays = _read_npz(path)
+    names = [spec.name for spec in specs]
+    flat = [arrays.get(name) for name in names]
+    if len(specs) == 1 and flat[0] is None:
+        flat = [arrays.get("x")]
+    missing = [name for name, array in zip(names, flat, strict=True) if array is None]
+    if missing:
+        raise InputError(
+            f"{path} has no array for {', '.join(missing)}",
+            f"save the arrays {'x' if len(names) == 1 else ', '.join(names)} and y; it holds {', '.join(arrays)}",
+        )
+    y, weight = (arrays.get("y"), arrays.get("sample_weight")) if with_target else (None, None)
+    if with_target and y is None:
+        raise InputError(f"{path} has no array y", "save the targets as y, or use --mode infer")
+    wanted = batch_size or min(32, *(len(array) for array in flat if array is not None))
+    size = min(wanted, *(len(array) for array in [*flat, y, weight] if array is not None))
+    if size < 1:
+        raise InputError(f"{path} holds no examples", "save at least one example")
+    notes = ()
+    if batch_size and size < batch_size:
+        notes = (Note(message=f"{path} holds {size} examples: the batch is {size}, not {batch_size}"),)
+    tensors = [tf.cast(array[:size], spec.dtype) for array, spec in zip(flat, specs, strict=True) if array is not None]
+    described = tuple(
+        InputInfo(name=spec.name, shape=tuple(tensor.shape), dtype=tensor.dtype.name, values=f"from {path}")
+        for spec, tensor in zip(specs, tensors, strict=True)
+    )
+    target, weights = (None if array is None else tf.constant(array[:size]) for array in (y, weight))
+    return Batch(pack(tensors), target, weights, described, size, path, notes=notes)
+
+
+def _read_npz(path: str) -> dict[str, Any]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        cause = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise InputError(f"cannot read the data {path}: {cause}", "save it with numpy.savez(x=…, y=…)") from error
+    except AttributeError as error:  # a bare .npy file
+        raise InputError(f"{path} is not an .npz archive", "save it with numpy.savez(x=…, y=…)") from error
+    scalars = [name for name, array in arrays.items() if array.ndim == 0]
+    if scalars:
+        raise InputError(f"{path}: {scalars[0]} has no batch dimension", "save arrays of examples")
+    return arrays
+
+
+def from_function(target: str, with_target: bool) -> Batch:
+    """A pipeline from `package.module:function`, which returns a batched `tf.data.Dataset` of x, (x, y) or
+    (x, y, sample_weight). It is repeated without end; waiting for a batch is recorded as the phase `input`."""
+    dataset = _call(target)
+    if not isinstance(dataset, tf.data.Dataset):
+        raise InputError(
+            f"{target} returned {type(dataset).__name__}, not a tf.data.Dataset", "return a batched tf.data.Dataset"
+        )
+    iterator = iter(dataset.repeat())
+    try:
+        first = _unpack(next(iterator))
+    except StopIteration:
+        raise InputError(f"the data set of {target} is empty", "return at least one batch") from None
+    if with_target and first[1] is None:
+        raise InputError(f"the data set of {target} has no targets", "yield (x, y), or use --mode infer")
+    leading = keras.tree.flatten(first[0])[0]
+    if leading.shape.rank == 0:
+        raise InputError(f"the data set of {target} is not batched", "call .batch(N) on it")
+    described = tuple(
+        InputInfo(
+            name=".".join(str(part) for part in path) or "x",
+            shape=tuple(tensor.shape),
+            dtype=tensor.dtype.name,
+            values=f"from {target}",
+        )
+        for path, tensor in keras.tree.flatten_with_path(first[0])
+    )
+
+    def batches() -> Iterator[tuple[Any, Any, Any]]:
+        yield first
+        while True:
+            with tf.profiler.experimental.Trace(marker_name("phase", "input")):
+                batch = _unpack(next(iterator))
+            yield batch
+
+    return Batch(*first, described, int(leading.shape[0]), target, batches())
+
+
+def _unpack(batch: Any) -> tuple[Any, Any, Any]:
+    return keras.utils.unpack_x_y_sample_weight(batch)  # type: ignore[no-any-return]
+
+
+def _call(target: str) -> Any:
+    module_name, _, name = target.partition(":")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        function = getattr(importlib.import_module(module_name), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(f"cannot find {target}: {error}", "write --data package.module:function") from error
+    try:
+        return function()
+    except Exception as error:
+        raise InputError(f"{target} failed: {type(error).__name__}: {error}", "run it by itself first") from error

@@ -1,0 +1,103 @@
+"""Run a loaded model in another precision, and count what really computes in it.
+
+`mixed_*` sets the policy of every layer of the loaded model: variables stay float32, computation is cast. Pure
+`float16`/`bfloat16` needs new layers: setting the policy alone leaves float32 variables and float32 MatMuls; so the
+model is cloned layer by layer with the dtype in each config, and the weights are copied.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+from keras.src.utils import tracking
+
+from tfopt.errors import InputError
+from tfopt.records.profile import PrecisionInfo
+
+__all__ = ["PRECISIONS", "census", "with_precision"]
+
+PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16", "float16", "bfloat16")
+_COMPUTE = ("MatMul", "Conv2D", "Conv3D", "Conv1D", "DepthwiseConv", "Einsum")
+
+
+def with_precision(model: Any, precision: str) -> Any:
+    """The model to run for `precision`: the same object, or a clone for pure half precision.
+
+    Raises InputError where a layer cannot be rebuilt in the dtype.
+    """
+    if precision == "float32":
+        return model
+    if precision.startswith("mixed_"):
+        return _mixed(model, precision)
+    return _clone(model, precision)
+
+
+def _mixed(model: Any, precision: str) -> Any:
+    for layer in model._flatten_layers():
+        policy = layer.dtype_policy
+        # Integer and string preprocessing layers, and quantized ones, keep what they have.
+        if policy.quantization_mode is None and keras.backend.is_float_dtype(policy.compute_dtype or ""):
+            layer.dtype_policy = precision
+    optimizer = getattr(model, "optimizer", None)
+    scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+    if precision == "mixed_float16" and optimizer is not None and not scaled:
+        with tracking.DotNotTrackScope():
+            model.optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    return model
+
+
+def _clone(model: Any, precision: str) -> Any:
+    way_out = f"--precision mixed_{precision} runs any model"
+    if not getattr(model, "inputs", None) or not isinstance(model, keras.Sequential | keras.Functional):
+        raise InputError(
+            f"{type(model).__name__} is a subclassed model: tfopt cannot rebuild it in {precision}", way_out
+        )
+
+    def rebuild(layer: Any) -> Any:
+        config = layer.get_config()
+        if isinstance(layer, keras.layers.Layer):
+            config = _with_dtype(config, precision)
+        return type(layer).from_config(config)
+
+    try:
+        clone = keras.models.clone_model(model, clone_function=rebuild, recursive=True)
+        clone.set_weights(model.get_weights())
+        if model.compiled:
+            clone.compile_from_config(model.get_compile_config())
+    except Exception as error:
+        cause = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
+        raise InputError(f"the model cannot be rebuilt in {precision}: {cause}", way_out) from error
+    return clone
+
+
+def _with_dtype(config: Any, precision: str) -> Any:
+    """A layer's config with its dtype, and that of layers inside it, replaced.
+
+    Weights are copied afterwards, so an initializer that does not know the dtype (QR has no bfloat16) is exchanged.
+    """
+    if isinstance(config, list | tuple):
+        return type(config)(_with_dtype(part, precision) for part in config)
+    if not isinstance(config, dict):
+        return config
+    if config.get("class_name") in ("OrthogonalInitializer", "Orthogonal"):
+        return {"module": "keras.initializers", "class_name": "Zeros", "config": {}, "registered_name": None}
+    changed = {key: _with_dtype(value, precision) for key, value in config.items() if key != "dtype"}
+    if "dtype" in config:
+        changed["dtype"] = precision if _is_float32(config["dtype"]) else config["dtype"]
+    return changed
+
+
+def _is_float32(dtype: Any) -> bool:
+    name = dtype.get("config", {}).get("name") if isinstance(dtype, dict) else dtype
+    return name in ("float32", "mixed_float16", "mixed_bfloat16", "float16", "bfloat16", None)
+
+
+def census(nodes: Iterable[tuple[str, str, str]], precision: str) -> PrecisionInfo:
+    """Count the matrix products and convolutions of a graph by dtype, from its (type, name, dtype) nodes."""
+    compute = [(name, dtype) for type_, name, dtype in nodes if any(word in type_ for word in _COMPUTE)]
+    counts = Counter(dtype for _, dtype in compute)
+    stayed = [name for name, dtype in compute if dtype == "float32"] if precision != "float32" else []
+    return PrecisionInfo(compute_ops=dict(sorted(counts.items())), float32_ops=tuple(stayed))

@@ -1,0 +1,128 @@
+"""Register which scope every layer's ops are traced under. The one place that intercepts Keras.
+
+While a step is traced (or run eagerly), each layer's `call` is wrapped on the instance: it notes the TensorFlow name
+scope that is open, and in eager mode records a marker event around the call. Layers whose names TensorFlow cannot use
+as a scope (spaces, brackets, …) get a cleaned one; the record keeps the true name. `compute_loss`, the optimizer's
+`apply` and its update of each variable get scopes of their own. Everything is undone on leaving.
+
+Private names of Keras used here: `Layer._open_name_scope`. A test checks that they exist.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import tensorflow as tf
+from keras.src import backend
+
+from tfopt.model.layers import LayerNode
+from tfopt.records.profile import Phase
+from tfopt.trace.recording import marker_name
+from tfopt.trace.scopes import LOSS, OPTIMIZER, Place, ScopeTable
+
+__all__ = ["Scopes"]
+
+_VALID = re.compile(r"^[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*$")
+_CALLS = ("call", "quantized_call")
+
+
+@dataclass
+class Scopes:
+    """The scopes of one workload: filled while its step is traced, read when its trace is attributed."""
+
+    tree: tuple[LayerNode, ...]
+    table: ScopeTable = field(default_factory=ScopeTable)
+    calls: Counter[str] = field(default_factory=Counter)
+
+    @contextlib.contextmanager
+    def intercept(self, model: Any, optimizers: Sequence[Any]) -> Iterator[None]:
+        """Register scopes while the block traces (or eagerly runs) a step of `model` with its `optimizers`."""
+        patched: list[tuple[Any, str]] = []
+
+        def patch(target: Any, name: str, replacement: Any) -> None:
+            object.__setattr__(target, name, replacement)
+            patched.append((target, name))
+
+        self.calls.clear()
+        try:
+            for index, node in enumerate(self.tree):
+                for name in _CALLS:
+                    if hasattr(node.layer, name):
+                        patch(node.layer, name, self._registering(getattr(node.layer, name), node, index))
+                if hasattr(node.layer, "_open_name_scope") and not _VALID.match(node.layer.name):
+                    patch(node.layer, "_open_name_scope", _cleaned_scope(node.layer))
+            if hasattr(model, "compute_loss"):
+                patch(model, "compute_loss", self._phased(model.compute_loss, "loss", Place(LOSS, "loss")))
+            for optimizer in optimizers:
+                place = Place(OPTIMIZER, "optimizer")
+                patch(optimizer, "apply", self._phased(optimizer.apply, "optimizer", place))
+                inner = getattr(optimizer, "inner_optimizer", optimizer)
+                patch(inner, "update_step", self._per_variable(inner.update_step))
+            yield
+        finally:
+            for target, name in reversed(patched):
+                object.__delattr__(target, name)
+
+    @contextlib.contextmanager
+    def phase(self, name: Phase, place: Place) -> Iterator[None]:
+        """A scope (graph) or marker (eager) for the ops of one phase."""
+        if tf.executing_eagerly():
+            with tf.profiler.experimental.Trace(marker_name("phase", name)):
+                yield
+        else:
+            with tf.name_scope(f"tfopt_{name}") as scope:
+                self.table.register(scope, place)
+                yield
+
+    def _phased(self, function: Callable[..., Any], name: Phase, place: Place) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            with self.phase(name, place):
+                return function(*args, **kwargs)
+
+        return wrapped
+
+    def _registering(self, call: Callable[..., Any], node: LayerNode, index: int) -> Callable[..., Any]:
+        @functools.wraps(call)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            self.calls[node.path] += 1
+            if tf.executing_eagerly():
+                with tf.profiler.experimental.Trace(marker_name("layer", index)):
+                    return call(*args, **kwargs)
+            scope = tf.get_current_name_scope()
+            if scope:
+                self.table.register(scope, Place(node.path, "forward"))
+            return call(*args, **kwargs)
+
+        return wrapped
+
+    def _per_variable(self, update_step: Callable[..., Any]) -> Callable[..., Any]:
+        owners = {}
+        for node in self.tree:
+            for variable in getattr(node.layer, "_trainable_variables", ()):
+                # update_step is given the tf.Variable inside the Keras variable.
+                owners.setdefault(id(variable), node.path)
+                owners.setdefault(id(variable.value), node.path)
+        numbers: dict[int, int] = {}
+
+        @functools.wraps(update_step)
+        def wrapped(gradient: Any, variable: Any, *args: Any, **kwargs: Any) -> Any:
+            number = numbers.setdefault(id(variable), len(numbers))
+            if tf.executing_eagerly():
+                return update_step(gradient, variable, *args, **kwargs)
+            with tf.name_scope(f"tfopt_variable_{number}") as scope:
+                self.table.register(scope, Place(owners.get(id(variable), OPTIMIZER), "optimizer"))
+                return update_step(gradient, variable, *args, **kwargs)
+
+        return wrapped
+
+
+def _cleaned_scope(layer: Any) -> Callable[[], Any]:
+    cleaned = re.sub(r"[^A-Za-z0-9_.]", "_", layer.name).lstrip("_")[:120] or "layer"
+    return lambda: backend.name_scope(cleaned, caller=layer)

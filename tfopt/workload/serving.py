@@ -1,0 +1,83 @@
+"""The workload of a SavedModel: its serving signature, timed as a forward pass, with rows by op scope.
+
+Keras 3 sees a SavedModel as one opaque layer: there are no Keras layers to name and no training step to run. The name
+scopes of the graph's ops take the layers' place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from tfopt.errors import InputError, UsageError
+from tfopt.model.inputs import input_specs
+from tfopt.model.layers import LayerNode
+from tfopt.trace.scopes import Place
+from tfopt.workload.batch import DEFAULT_BATCH, Batch, draw_inputs, resolve_shapes
+from tfopt.workload.data import from_function, from_npz
+from tfopt.workload.device import Placement
+from tfopt.workload.scopes import Scopes
+from tfopt.workload.step import serving_step
+from tfopt.workload.workload import Options, Workload
+
+__all__ = ["prepare_serving"]
+
+
+def prepare_serving(serving: Any, options: Options, placement: Placement) -> Workload:
+    """The workload of a serving signature. Raises InputError where training or another precision is asked for."""
+    if options.mode == "train":
+        raise InputError(
+            "a SavedModel is one opaque layer to Keras 3: it holds no training step",
+            "profile its forward pass with --mode infer, or train the .keras file it was exported from",
+        )
+    if options.precision != "float32" or options.eager:
+        what = "--eager" if options.eager else f"--precision {options.precision}"
+        raise UsageError(f"{what} cannot change a SavedModel: its graph is fixed", "use the .keras file instead")
+    batch = _batch(serving, options)
+    scopes = _scopes(serving)
+    step = serving_step(serving, scopes, placement, xla=bool(options.xla))
+    return Workload(serving, step, batch, scopes, bool(options.xla), None, None, batch.notes)
+
+
+def _batch(serving: Any, options: Options) -> Batch:
+    if ":" in options.data and not options.data.endswith(".npz"):
+        return from_function(options.data, False)
+    specs = input_specs(serving, input_shape=options.input_shape)
+    names = [spec.name for spec in specs]
+    if options.data.endswith(".npz"):
+        pack = lambda flat: dict(zip(names, flat, strict=True))  # noqa: E731
+        return from_npz(options.data, specs, options.batch_size, pack, False)
+    shapes, notes = resolve_shapes(specs, options.batch_size or DEFAULT_BATCH, options.input_shape)
+    tensors, described = draw_inputs(specs, shapes, np.random.default_rng(options.seed))
+    size = next(iter(shapes.values()))[0]
+    return Batch(dict(zip(names, tensors, strict=True)), None, None, described, size, "synthetic", notes=notes)
+
+
+def _scopes(serving: Any) -> Scopes:
+    """A tree of the graph's name scopes, each registered as its own place."""
+    paths = _scope_paths(serving.op_names())
+    root = LayerNode(serving.name, "SavedModel", 0, serving, False)
+    nodes = [LayerNode(f"{serving.name}/{path}", "scope", path.count("/") + 1, None, False) for path in paths]
+    scopes = Scopes((root, *nodes))
+    for path, node in zip(paths, nodes, strict=True):
+        scopes.table.register(path, Place(node.path, "forward"))
+    return scopes
+
+
+def _scope_paths(names: Iterable[str]) -> list[str]:
+    """Every scope that holds an op, with its parents, in pre-order and in the order of first appearance."""
+    children: dict[str, dict[str, None]] = {}
+    for name in names:
+        parts = name.split("/")[:-1]
+        for depth in range(len(parts)):
+            parent = "/".join(parts[:depth])
+            children.setdefault(parent, {})["/".join(parts[: depth + 1])] = None
+    ordered: list[str] = []
+    stack = [*reversed(children.get("", {}))]
+    while stack:
+        path = stack.pop()
+        ordered.append(path)
+        stack.extend(reversed(children.get(path, {})))
+    return ordered
