@@ -1,0 +1,45 @@
+"""tfopt: where does a step of a saved Keras model spend its time?
+
+The names below are imported when they are first used, so that `import tfopt` loads neither TensorFlow nor anything
+else that is slow.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tfopt.errors import TfoptError as TfoptError
+    from tfopt.profiling.profile import ProfileResult as ProfileResult
+    from tfopt.profiling.profile import profile as profile
+    from tfopt.records.profile import ProfileRecord as ProfileRecord
+    from tfopt.report import render as render
+    from tfopt.report.runs import read_run as read_run
+    from tfopt.report.view import View as View
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "ProfileRecord": "tfopt.records.profile",
+    "ProfileResult": "tfopt.profiling.profile",
+    "TfoptError": "tfopt.errors",
+    "View": "tfopt.report.view",
+    "profile": "tfopt.profiling.profile",
+    "read_run": "tfopt.report.runs",
+    "render": "tfopt.report",
+}
+
+__all__ = ["ProfileRecord", "ProfileResult", "TfoptError", "View", "__version__", "profile", "read_run", "render"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

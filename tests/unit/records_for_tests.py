@@ -30,7 +30,7 @@ from tfopt.records.profile import (
 
 HOSTILE = {
     "ansi": "\x1b]0;owned\x07\x1b[31mred",
-    "markup": "[red]markup[/]",
+    "markup": "[red]markup[link=x]",
     "formula": "=cmd()",
     "pipe": "a|b`c",
     "newline": "two\nlines",
@@ -84,7 +84,14 @@ def row(
 
 
 def op(
-    kind: str, name: str, layer: str, phase: Phase, self_ms: float, step: float, source: Source = "own", per: float = 1.0
+    kind: str,
+    name: str,
+    layer: str,
+    phase: Phase,
+    self_ms: float,
+    step: float,
+    source: Source = "own",
+    per: float = 1.0,
 ) -> OpRow:
     return OpRow(
         type=kind,
@@ -117,7 +124,8 @@ def record(
     bracket_rows = [row(f"({name})", "", (0.0, 0.0, 0.0), ms, step) for name, ms in brackets.items()]
     idle = max(0.0, step - named)
     layers = (*rows, *bracket_rows, row("(idle)", "", (0.0, 0.0, 0.0), idle, step))
-    sums = [sum(parts) for parts in zip(*((r.forward_ms, r.backward_ms, r.optimizer_ms) for r in leaves_of(rows)))]
+    leaves = leaves_of(rows)
+    sums = [sum(getattr(leaf, f"{part}_ms") for leaf in leaves) for part in ("forward", "backward", "optimizer")]
     phases: dict[Phase, float] = {
         "input": brackets.get("input", 0.0),
         "forward": sums[0],
@@ -224,9 +232,7 @@ def flat() -> ProfileRecord:
             leaves.append((path, kind, forward, backward, 0.04, guessed))
             source: Source = "inferred" if guessed else "own"
             ops.append(op(f"_MklNative{kind}", f"{root}/{name}_1/{kind}", path, "forward", forward, step, source))
-            ops.append(
-                op(f"{kind}Grad", f"gradient_tape/{root}/{name}_1/{kind}Grad", path, "backward", backward, step)
-            )
+            ops.append(op(f"{kind}Grad", f"gradient_tape/{root}/{name}_1/{kind}Grad", path, "backward", backward, step))
             ops.append(op("ResourceApplyAdam", f"adam/{name}", path, "optimizer", 0.04, step, per=2.0))
     rows = layer_rows(root, {root: "Functional"}, leaves, step)
     ops += [
@@ -261,7 +267,7 @@ def nested() -> ProfileRecord:
     ops: list[OpRow] = []
     for block in range(4):
         place = f"captioner/decoder/block_{block}"
-        containers[f"captioner/decoder"] = "Functional"
+        containers["captioner/decoder"] = "Functional"
         containers[place] = "Functional"
         for name, kind, ms in (
             ("attention", "MultiHeadAttention", 0.17),
@@ -269,7 +275,9 @@ def nested() -> ProfileRecord:
             ("feed_forward", "Dense", 0.12 - block * 0.01),
         ):
             leaves.append((f"{place}/{name}", kind, ms, 0.0, 0.0, ms * 0.3))
-            ops.append(op("fusion", f"{place}/{name}/fusion.{block}", f"{place}/{name}", "forward", ms, step, "inferred"))
+            ops.append(
+                op("fusion", f"{place}/{name}/fusion.{block}", f"{place}/{name}", "forward", ms, step, "inferred")
+            )
     leaves.append(("captioner/embedding", "Embedding", 0.0004, 0.0, 0.0, 0.0))
     ops.append(op("gather", "captioner/embedding/gather", "captioner/embedding", "forward", 0.0004, step))
     rows = layer_rows("captioner", containers, leaves, step)

@@ -19,19 +19,19 @@ _SAVE_AGAIN = "tfopt reads .keras and HDF5 files saved by Keras, SavedModel fold
 _STRANGERS: tuple[tuple[bytes, str, str], ...] = (
     (rb"\A.{4}TFL3", "a TensorFlow Lite model", "give the Keras model it was converted from"),
     (rb"\A(\x1f\x8b|BZh|\xfd7zXZ\x00|\x28\xb5\x2f\xfd|7z\xbc\xaf\x27|Rar!)", "a compressed file", "unpack it first"),
-    (rb"\A\x80[\x02-\x05]", "a Python pickle", "pickles can run any code and are never loaded; save with model.save()"),
+    (rb"\A\x80[\x02-\x05]", "a Python pickle", "pickles run code and are never loaded; save with model.save()"),
     (rb"\A\x93NUMPY", "a NumPy array", "give the model; arrays go to --data as an .npz file"),
     (
         rb"(?i)\A\s*<(!doctype|html|\?xml)",
         "a web page",
-        "download the file itself (the `raw` link), not the page that shows it",
+        "download the file itself (its `raw` link), not its page",
     ),
     (rb"\A.{257}ustar", "a tar archive", "unpack it first"),
     (rb"\A\{\"__metadata__|\A.{8}\{\"", "a safetensors file, weights without a network", _SAVE_AGAIN),
     (
         rb"\A\s*\{",
         "a JSON text, without weights",
-        "load it with keras.models.model_from_json, then save it with model.save()",
+        "build it with keras.models.model_from_json, save it with model.save()",
     ),
     (rb"\A\x08[\x01-\x0f]\x12.{0,40}(pytorch|onnx|tf2onnx|keras)", "an ONNX model", _SAVE_AGAIN),
 )

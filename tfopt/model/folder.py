@@ -12,7 +12,7 @@ from tfopt.errors import InputError
 from tfopt.model.archive import CONFIG, METADATA, WEIGHTS, WEIGHTS_NPZ, keras_version_of, refuse_npz
 from tfopt.model.config import CONFIG_LIMIT_BYTES, parse_config
 from tfopt.model.contents import check_not_stranger, head
-from tfopt.model.text import human_bytes, quoted
+from tfopt.model.text import quoted
 
 __all__ = ["Folder", "read_folder"]
 
@@ -101,5 +101,4 @@ def read_folder(folder: Path, label: str) -> Folder:
             return reader(folder, label)
     inside = _models_inside(folder)
     hint = f"give the model itself: {quoted([f'{label}/{name}' for name in inside])}" if inside else _KINDS
-    size = human_bytes(_size(folder)) if not inside else "a model inside"
-    raise InputError(f"{label} is a folder but not a model: it holds {_holds_files(folder)} ({size})", hint)
+    raise InputError(f"{label} is a folder but not a model: it holds {_holds_files(folder)}", hint)

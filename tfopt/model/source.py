@@ -21,7 +21,7 @@ from tfopt.model.text import one_line
 __all__ = ["APPLICATION_PREFIX", "ModelSource", "file_label", "identify"]
 
 APPLICATION_PREFIX = "app:"
-Format = Literal["keras", "hdf5", "savedmodel", "application"]
+Format = Literal["keras", "hdf5", "savedmodel", "application", "object"]
 
 _GIVE = "give a .keras or HDF5 file, a SavedModel folder, or app:NAME such as app:MobileNetV2"
 
@@ -31,7 +31,7 @@ class ModelSource:
     """Where a model comes from.
 
     `path` is what the user typed; `name` the file's stem or the network's name, fit to name a folder; `size_bytes`
-    what the file or folder takes (None for an application network); `keras_version` the version that saved it.
+    what the file or folder takes (None for networks without one); `keras_version` the version that saved it.
     `config` is the network as the file describes it (None for SavedModels and applications), `compiled` whether the
     file carries a loss and optimizer, `declared_bytes` the size of an HDF5 file's weights once read.
     """

@@ -12,9 +12,14 @@ from dataclasses import dataclass
 from rich.cells import cell_len, chop_cells
 from rich.text import Text
 
-__all__ = ["Cell", "Column", "fit", "lines", "shorten", "titled"]
+__all__ = ["Cell", "Column", "bar_width", "fit", "lines", "shorten", "titled"]
 
 GAP = 2
+
+
+def bar_width(width: int | None) -> int:
+    """How long the longest bar beside numbers is in lines of `width`."""
+    return 16 if width is None or width >= 110 else 8
 
 
 @dataclass(frozen=True)

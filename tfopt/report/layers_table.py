@@ -16,28 +16,28 @@ from tfopt.report.view import View
 
 __all__ = ["layer_section"]
 
-_BAR = 16
 _QUIET_KINDS = {"rest", "own", "bracket"}
 
 
 def layer_section(record: ProfileRecord, view: View) -> list[Text]:
     """The tree of layers as `view` wants it, then how surely time was placed."""
-    fitting, _ = grid.fit(_columns(record_lines(record, view)), view.width)
+    fitting, _ = grid.fit(_columns(record_lines(record, view), grid.bar_width(view.width)), view.width)
     return [*grid.titled(grid.lines(fitting), "Layers"), Text(summary.placement(record), "dim")]
 
 
-def _columns(lines: Sequence[Line]) -> list[Column]:
+def _columns(lines: Sequence[Line], bar_width: int) -> list[Column]:
     times = [line.times for line in lines]
     longest = max((line.times.share for line in lines if _has_bar(line)), default=0.0)
+    forward_only = not any(time.backward_ms or time.optimizer_ms for time in times)
     columns = [
         Column("Layers", tuple(_name(line) for line in lines), least=24),
         Column("", tuple(Cell(visible(line.what), "dim") for line in lines), least=18, drop=5),
-        _ms("forward", [time.forward_ms for time in times]),
+        _ms("forward", [0.0 if forward_only else time.forward_ms for time in times]),
         _ms("backward", [time.backward_ms for time in times]),
         _ms("opt", [time.optimizer_ms for time in times], drop=3),
-        _ms("total ms", [time.total_ms for time in times], drop=2),
+        _ms("total ms", [time.total_ms for time in times], drop=0 if forward_only else 2),
         Column("share", tuple(Cell(units.percent(time.share)) for time in times), right=True),
-        Column("", tuple(_bar(line, longest) for line in lines), drop=1),
+        Column("", tuple(_bar(line, longest, bar_width) for line in lines), drop=1),
         Column("inferred", tuple(Cell(_inferred(line)) for line in lines), right=True, drop=4, style="dim"),
     ]
     return [column for column in columns if any(cell.text.strip(" –") for cell in column.cells)]
@@ -58,8 +58,8 @@ def _has_bar(line: Line) -> bool:
     return line.kind in ("layer", "own") and line.depth > 0
 
 
-def _bar(line: Line, longest: float) -> Cell:
-    return Cell(bar(line.times.share / longest, _BAR), "blue") if longest and _has_bar(line) else Cell("")
+def _bar(line: Line, longest: float, width: int) -> Cell:
+    return Cell(bar(line.times.share / longest, width), "blue") if longest and _has_bar(line) else Cell("")
 
 
 def _inferred(line: Line) -> str:

@@ -138,7 +138,9 @@ def _note(note: Note) -> str:
 def _footer(record: ProfileRecord, view: View) -> str:
     if view.run_dir is None:
         return ""
-    trace = "" if record.trace.file is None else f", its trace with {markdown_code(f'tfopt tensorboard {view.run_dir}')}"
+    trace = (
+        "" if record.trace.file is None else f", its trace with {markdown_code(f'tfopt tensorboard {view.run_dir}')}"
+    )
     return f"Recorded in {markdown_code(view.run_dir)}{trace}."
 
 

@@ -16,8 +16,6 @@ from tfopt.report.view import BOTTLENECKS, View, listed
 
 __all__ = ["op_section", "phase_section", "type_section"]
 
-_BAR = 16
-
 
 def op_section(record: ProfileRecord, view: View) -> list[Text]:
     """The ops that take longest; beside the layer tree a fixed few, because `view.top` belongs to the tree there."""
@@ -40,9 +38,10 @@ def type_section(record: ProfileRecord, view: View) -> list[Text]:
     types = rank_types(record.ops, listed(view))
     lines, rest = types.lines, [*types.rest, idle(record)]
     longest = max((line.share for line in lines), default=0.0)
-    bars = (Cell(bar(line.share / longest, _BAR), "blue") for line in lines)
+    size = grid.bar_width(view.width)
+    bars = (Cell(bar(line.share / longest, size) if longest else "", "blue") for line in lines)
     columns = [
-        Column("Op types", (*(Cell(visible(line.type)) for line in lines), *_labels(rest)), least=20),
+        Column("Op types", (*(Cell(visible(line.type)) for line in lines), *_labels(rest)), least=28),
         _numbers("ops", [str(line.ops) for line in lines], rest),
         _numbers("×/step", [units.times(line.per_step) for line in lines], rest),
         *_times([*lines, *rest]),
@@ -52,9 +51,7 @@ def type_section(record: ProfileRecord, view: View) -> list[Text]:
     return grid.titled(grid.lines(grid.fit(columns, view.width)[0]), "Op types")
 
 
-def _op_lines(
-    title: str, ops: Ops, rest: Sequence[Rest], width: int | None, *, phase: bool = True
-) -> list[Text]:
+def _op_lines(title: str, ops: Ops, rest: Sequence[Rest], width: int | None, *, phase: bool = True) -> list[Text]:
     lines = ops.lines
     columns = [
         Column(title, (*(Cell(visible(line.op.type)) for line in lines), *_labels(rest)), least=20),

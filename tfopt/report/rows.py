@@ -112,9 +112,7 @@ def phase_groups(record: ProfileRecord, top: int) -> list[tuple[PhaseRow, Ops]]:
     for op in record.ops:
         by_phase[op.phase].append(op)
     largest_first = sorted(record.phases, key=lambda row: -row.share)
-    return [
-        (row, rank_ops(by_phase[row.phase], record.layers, top)) for row in largest_first if by_phase[row.phase]
-    ]
+    return [(row, rank_ops(by_phase[row.phase], record.layers, top)) for row in largest_first if by_phase[row.phase]]
 
 
 def idle(record: ProfileRecord) -> Rest:

@@ -17,7 +17,7 @@ from tfopt.records.profile import SCHEMA, ProfileRecord
 from tfopt.report.files import write_file
 from tfopt.report.json import encode
 
-__all__ = ["RECORD_NAME", "Run", "create_run", "read_run", "write_record"]
+__all__ = ["RECORD_NAME", "Run", "check_trace", "create_run", "read_record", "read_run", "write_record"]
 
 RECORD_NAME = "record.json"
 _PROFILE_AGAIN = "tfopt profile MODEL writes a new one"
@@ -25,9 +25,10 @@ _PROFILE_AGAIN = "tfopt profile MODEL writes a new one"
 
 @dataclass(frozen=True)
 class Run:
-    """A record that was read, and its run folder (None where the record lies outside of one)."""
+    """A record that was read, its file, and its run folder (None where the record lies outside of one)."""
 
     record: ProfileRecord
+    file: Path
     folder: str | None
 
 
@@ -78,8 +79,19 @@ def read_run(target: str | Path = "runs") -> Run:
     if not path.exists():
         raise _missing(path)
     file = path if path.is_file() else _record_in(path)
-    inside = file.name == RECORD_NAME and file != path
-    return Run(read_record(file), str(file.parent) if inside or _is_run(file) else None)
+    inside = file != path or _is_run(file)
+    return Run(read_record(file), file, str(file.parent) if inside else None)
+
+
+def check_trace(folder: str | Path) -> None:
+    """InputError where TensorBoard would find no profile in `folder` or below it."""
+    path = Path(folder)
+    if not path.exists():
+        raise _missing(path)
+    if not path.is_dir():
+        raise InputError(f"{path} is not a folder", "name a run folder or a folder of runs")
+    if next(path.rglob("plugins/profile/*/*.xplane.pb"), None) is None:
+        raise InputError(f"no profile in {path}", "tfopt profile MODEL records one")
 
 
 def _is_run(file: Path) -> bool:

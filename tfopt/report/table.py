@@ -125,9 +125,7 @@ def _footer(record: ProfileRecord, view: View) -> list[Text]:
     return [Text.assemble((f"{name:<7}", "dim"), visible(text)) for name, text in rows]
 
 
-def _flow(
-    phrases: Iterable[tuple[str, str]], between: str, width: int | None, *, indent: str = ""
-) -> list[Text]:
+def _flow(phrases: Iterable[tuple[str, str]], between: str, width: int | None, *, indent: str = "") -> list[Text]:
     """Phrases one after the other, on a new line where the next one would not fit."""
     lines: list[Text] = []
     for text, style in phrases:

@@ -187,9 +187,7 @@ def _draw(roots: Sequence[_Node], chosen: set[_Node]) -> Iterator[Line]:
         if hidden:
             branches.append(_rest(item, hidden, shown, below + "└─ "))
         guides = ["├─ "] * (len(branches) - 1) + ["└─ "]
-        stack.extend(
-            (branch, below, mark) for branch, mark in zip(reversed(branches), reversed(guides), strict=True)
-        )
+        stack.extend((branch, below, mark) for branch, mark in zip(reversed(branches), reversed(guides), strict=True))
 
 
 def _line(node: _Node, guide: str, *, whole: bool) -> Line:

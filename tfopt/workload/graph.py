@@ -28,7 +28,7 @@ class StepGraph:
     def typed(self) -> Iterator[tuple[str, str, str]]:
         """(type, name, dtype) of every node that has a dtype attribute `T`."""
         for node in self._nodes:
-            if "T" in node.attr:
+            if "T" in node.attr and node.attr["T"].type:  # a list of types has none
                 yield node.op, node.name, tf.as_dtype(node.attr["T"].type).name
 
 

@@ -1,0 +1,1 @@
+"""Measurements of tfopt itself: each file is a program that prints the figures it was written for."""

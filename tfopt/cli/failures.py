@@ -1,0 +1,130 @@
+"""Every way a command can fail, as two lines on standard error and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import click
+from click.core import ParameterSource
+
+from tfopt.errors import TfoptError
+
+__all__ = ["EXIT_CODES", "show_failure"]
+
+EXIT_CODES = """\
+    0  success
+    2  wrong usage or configuration
+    3  unreadable input: model, data, trace or run
+    4  the run failed
+  130  interrupted (Ctrl-C)
+  1 and 5 are kept for checks that fail or stay inconclusive."""
+
+
+class _Failure(NamedTuple):
+    message: str
+    hint: str
+    exit_code: int
+
+
+def show_failure(error: BaseException, argv: Sequence[str]) -> int:
+    """Print what went wrong and what to do, with the traceback if it was asked for; gives the exit code."""
+    if isinstance(error, KeyboardInterrupt | click.Abort):
+        _print("interrupted")
+        return 130
+    if _debug(argv):
+        import traceback
+
+        _print("".join(traceback.format_exception(error)).rstrip())
+    failure = next(describe(error) for kind, describe in _KINDS if isinstance(error, kind))
+    from tfopt.cli.terminal import wants_color
+    from tfopt.report.escape import one_line
+
+    red, cyan = ("31", "36") if wants_color(sys.stderr) else ("", "")
+    _print(f"{_painted('error:', red)} {one_line(failure.message)}")
+    _print(f"{_painted('help:', cyan)}  {one_line(failure.hint)}")
+    return failure.exit_code
+
+
+def _debug(argv: Sequence[str]) -> bool:
+    """Read without the parser, which may be what failed."""
+    return "--debug" in argv or os.environ.get("TFOPT_DEBUG", "").lower() in ("1", "true", "yes", "on")
+
+
+def _print(line: str) -> None:
+    if sys.stderr is not None:
+        print(line.encode(sys.stderr.encoding, "backslashreplace").decode(sys.stderr.encoding), file=sys.stderr)
+
+
+def _painted(word: str, color: str) -> str:
+    return f"\x1b[1;{color}m{word}\x1b[0m" if color else word
+
+
+def _ours(error: BaseException) -> _Failure:
+    assert isinstance(error, TfoptError)
+    return _Failure(error.message, error.hint, error.exit_code)
+
+
+def _no_such_option(error: BaseException) -> _Failure:
+    assert isinstance(error, click.NoSuchOption)
+    close = error.possibilities
+    hint = f"did you mean {close[0]}?" if close else _help_of(error)
+    return _Failure(f"no such option: {error.option_name}", hint, 2)
+
+
+def _missing(error: BaseException) -> _Failure:
+    assert isinstance(error, click.MissingParameter)
+    name = error.param.make_metavar(error.ctx) if error.param is not None and error.ctx is not None else "a value"
+    usage = error.ctx.get_usage().partition(": ")[2] if error.ctx is not None else ""
+    return _Failure(f"{name} is missing", f"write {usage}; {_help_of(error)}", 2)
+
+
+def _usage(error: BaseException) -> _Failure:
+    assert isinstance(error, click.UsageError)
+    message = error.format_message().rstrip(".")
+    return _Failure(message[:1].lower() + message[1:], _origin(error) or _help_of(error), 2)
+
+
+def _origin(error: click.UsageError) -> str:
+    """Where a bad value stands, if not on the command line."""
+    param, ctx = getattr(error, "param", None), error.ctx
+    if param is None or ctx is None:
+        return ""
+    source = ctx.get_parameter_source(param.name)
+    if source is ParameterSource.ENVIRONMENT:
+        return f"the value comes from the environment: {' or '.join(param.variables(ctx))}"
+    if source is ParameterSource.DEFAULT_MAP:
+        return f"the value comes from {ctx.meta['tfopt.config'][param.name]}"
+    return ""
+
+
+def _help_of(error: click.UsageError) -> str:
+    command = error.ctx.command_path if error.ctx is not None else "tfopt"
+    return f"{command} --help shows the options"
+
+
+def _click(error: BaseException) -> _Failure:
+    assert isinstance(error, click.ClickException)
+    return _Failure(error.format_message(), "tfopt --help shows the commands", 2)
+
+
+def _memory(error: BaseException) -> _Failure:
+    return _Failure("out of memory", "try a smaller --batch-size", 4)
+
+
+def _internal(error: BaseException) -> _Failure:
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return _Failure(f"internal error: {text}", "run again with --debug to see where it happened", 4)
+
+
+_KINDS: tuple[tuple[type[BaseException], Callable[[BaseException], _Failure]], ...] = (
+    (TfoptError, _ours),
+    (click.NoSuchOption, _no_such_option),
+    (click.MissingParameter, _missing),
+    (click.UsageError, _usage),
+    (click.ClickException, _click),
+    (MemoryError, _memory),
+    (BaseException, _internal),
+)

@@ -1,0 +1,82 @@
+"""Options that several verbs share: how the result looks, where it goes, and how much is said on the way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tfopt.cli.config import load_config
+from tfopt.cli.settings import GENERAL, Option, in_section
+from tfopt.report import FORMATS
+from tfopt.report.view import BY
+
+__all__ = ["MANNERS", "REPORT"]
+
+
+def _configure(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if not ctx.resilient_parsing:
+        load_config(ctx, value)
+
+
+# The fields of `tfopt.cli.output.Delivery`, with --quiet.
+REPORT = in_section(
+    "Report",
+    Option(
+        ["--by"],
+        type=click.Choice(BY),
+        default="layer",
+        show_default=True,
+        help="What the rows are: the layer tree with the largest ops, all ops, op types, or phases.",
+    ),
+    Option(
+        ["--depth"],
+        type=click.IntRange(min=0), metavar="N",
+        help="Open the layer tree this far (0: the model alone). Default: as far as --top goes.",
+    ),
+    Option(
+        ["--top"],
+        type=click.IntRange(min=0), metavar="N",
+        help="Show this many rows, the largest, and sum up the rest; 0 shows all. Default: 12 layers, 30 ops, "
+        "20 types, 5 ops per phase. JSON and CSV always hold every row.",
+    ),
+    Option(
+        ["--format", "format_name"],
+        type=click.Choice(list(FORMATS)),
+        default="table",
+        show_default=True,
+        help="Format of what goes to standard output.",
+    ),
+    Option(
+        ["-o", "--output", "outputs"],
+        type=click.Path(path_type=Path),
+        multiple=True,
+        metavar="FILE",
+        help="Also write the report to FILE, in the format of its extension (.txt, .json, .csv, .md). "
+        "May be repeated. With --quiet only the files are written.",
+    ),
+    Option(["--force"], is_flag=True, help="Overwrite files that exist."),
+)
+
+MANNERS = in_section(
+    GENERAL,
+    Option(
+        ["--config"],
+        type=click.Path(),
+        metavar="FILE",
+        is_eager=True,
+        expose_value=False,
+        in_files=False,
+        callback=_configure,
+        help="Read options from this TOML file; see also tfopt --help.",
+    ),
+    Option(["-q", "--quiet"], is_flag=True, help="No progress, no remarks; no report where -o takes it."),
+    Option(["-v", "--verbose"], is_flag=True, help="Say on standard error what is being done."),
+    Option(
+        ["--debug"],
+        is_flag=True,
+        expose_value=False,
+        in_files=False,
+        help="Show the traceback when something fails.",
+    ),
+)

@@ -1,0 +1,97 @@
+"""The options of `tfopt profile`: what runs and how. Each is a keyword argument of `tfopt.profile`."""
+
+from __future__ import annotations
+
+import re
+
+import click
+
+from tfopt.cli.settings import Option, in_section
+
+__all__ = ["MODEL", "RUN"]
+
+_POSITIVE = click.IntRange(min=1)
+_PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16", "float16", "bfloat16")
+_SHAPE = re.compile(r"(?:[^=]+=)?[1-9][0-9]*(?:,[1-9][0-9]*)*")
+
+
+def _shapes(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        if not _SHAPE.fullmatch(value):
+            raise click.BadParameter(f"{value!r} is not a shape such as 96,96,3 or NAME=20,41", ctx, param)
+    return values
+
+
+MODEL = in_section(
+    "Model and data",
+    Option(["--batch-size"], type=_POSITIVE, metavar="N", help="Examples per step. Default: what the model fixes, else 32."),
+    Option(
+        ["--input-shape"],
+        callback=_shapes,
+        multiple=True,
+        metavar="[NAME=]SHAPE",
+        help="Shape of one example, where the model leaves it open: 96,96,3 or tokens=41. May be repeated.",
+    ),
+    Option(["--input-size"], type=_POSITIVE, metavar="N", help="Height and width of the images of an app:NAME network."),
+    Option(
+        ["--data"],
+        default="synthetic",
+        show_default=True,
+        metavar="DATA",
+        help="synthetic (drawn to fit the inputs), FILE.npz, or package.module:function that gives a tf.data.Dataset.",
+    ),
+    Option(["--loss"], metavar="NAME", help="Keras loss, where the model was saved without one."),
+    Option(["--optimizer"], metavar="NAME", help="Keras optimizer, where the model was saved without one."),
+    Option(
+        ["--import", "imports"],
+        multiple=True,
+        metavar="MODULE",
+        help="Import this module first: it registers custom layers. May be repeated.",
+    ),
+    Option(["--unsafe"], is_flag=True, help="Run code stored in the model file (Lambda layers): only if you trust it."),
+)
+
+RUN = in_section(
+    "Run",
+    Option(
+        ["--mode"],
+        type=click.Choice(["train", "infer"]),
+        default="train",
+        show_default=True,
+        help="What a step is: forward, loss, backward and update, or forward alone.",
+    ),
+    Option(
+        ["--precision"],
+        type=click.Choice(_PRECISIONS),
+        default="float32",
+        show_default=True,
+        help="What the layers compute in.",
+    ),
+    Option(["--xla/--no-xla"], default=None, help="Compile the step with XLA, or not. Default: what suits the device."),
+    Option(["--eager"], is_flag=True, help="Run op by op, without a graph."),
+    Option(["--device"], default="auto", show_default=True, help="cpu, gpu, gpu:1 …; auto takes the fastest."),
+    Option(
+        ["--seed"],
+        type=click.IntRange(min=0), metavar="N",
+        default=0,
+        show_default=True,
+        help="Seed of data, dropout and drawn weights.",
+    ),
+    Option(["--threads"], type=_POSITIVE, metavar="N", help="Threads for ops on the CPU. Default: all cores."),
+    Option(["--steps"], type=_POSITIVE, metavar="N", help="Timed steps without the profiler. Default: until stable."),
+    Option(
+        ["--trace-steps"],
+        type=_POSITIVE, metavar="N",
+        default=5,
+        show_default=True,
+        help="Steps recorded by the profiler, for the shares.",
+    ),
+    Option(
+        ["--run-dir"],
+        default="runs",
+        show_default=True,
+        metavar="DIR",
+        help="Keep record and trace in DIR/MODEL-TIMESTAMP/.",
+    ),
+    Option(["--no-save"], is_flag=True, help="Keep nothing."),
+)

@@ -1,0 +1,110 @@
+"""Turns what Keras says about a file it cannot load into what a person can do about it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from tfopt.errors import InputError
+from tfopt.model.config import is_keras2
+from tfopt.model.source import ModelSource, file_label
+from tfopt.model.text import one_line
+
+__all__ = ["cause", "explain"]
+
+_CAUSE_LIMIT = 160
+# Keras appends the whole configuration to many messages; what comes before it is what went wrong.
+_DUMP = re.compile(
+    r"\s*(Full object config|Full config|config\s?=|Received: config|Exception encountered|List of objects)", re.DOTALL
+)
+_COULD_NOT_LOAD = re.compile(r"\AA total of \d+ objects could not be loaded.*?object (<.*?>):\s*(.*)\Z", re.DOTALL)
+_DESERIALIZED = re.compile(r"could not be deserialized properly.*Exception encountered: (.*)\Z", re.DOTALL)
+
+# "Could not locate class 'X'" (zip format), "Unknown layer: 'X'" (HDF5): an object whose code is not here.
+_ABSENT = re.compile(r"(?:Could not locate|Unknown) (\w+):? ['\"]([^'\"]{1,200})['\"]")
+_PYTHON_CODE = re.compile(r"safe_mode|unsafe deserialization|Python lambda|deserialization of a `?Lambda")
+# Layers that only Keras 2 had: TensorFlow ops wrapped as layers.
+_KERAS2_LAYERS = frozenset({"TFOpLambda", "SlicingOpLambda", "ClassMethod", "InstanceMethod", "TensorFlowOpLayer"})
+
+
+def cause(error: BaseException) -> str:
+    """What went wrong, in one line without configuration dumps."""
+    text = str(error).strip()
+    for pattern, pick in ((_DESERIALIZED, "{0}"), (_COULD_NOT_LOAD, "{0}: {1}")):
+        found = pattern.search(text)
+        if found:
+            text = pick.format(*found.groups())
+    text = _DUMP.split(text, maxsplit=1)[0]
+    return one_line(text, _CAUSE_LIMIT).rstrip(".:, ") or type(error).__name__
+
+
+def _absent_class(source: ModelSource, error: BaseException) -> InputError | None:
+    found = _ABSENT.search(str(error))
+    if found is None or found[2] in _KERAS2_LAYERS:
+        return None
+    kind, name = found[1], one_line(found[2].rpartition(">")[2], 60)
+    what = "function" if kind == "function" else "class"
+    return InputError(
+        f"{file_label(source.path)} needs the custom {what} {name}, whose code is not in the file",
+        f"name the module that defines {name}: --import package.module",
+    )
+
+
+def _python_code(source: ModelSource, error: BaseException) -> InputError | None:
+    if not _PYTHON_CODE.search(str(error)):
+        return None
+    return InputError(
+        f"{file_label(source.path)} holds code (a Lambda or TFSMLayer), which would run on this machine",
+        "if you trust whoever made the file, pass --unsafe, which runs that code",
+    )
+
+
+def _keras2(source: ModelSource, error: BaseException) -> InputError | None:
+    if source.config is None or not is_keras2(source.config, source.keras_version):
+        return None
+    version = source.keras_version or "2"
+    return InputError(
+        f"{file_label(source.path)} was saved by Keras {version} and Keras 3 cannot load it: {cause(error)}",
+        _way_out(version, source.format),
+    )
+
+
+def _way_out(version: str, format: str) -> str:
+    """How to bring a Keras 2 file over. TensorFlow and Keras share versions from 2.4 on."""
+    numbers = re.match(r"(\d+)\.(\d+)", version)
+    shared = numbers is not None and (int(numbers[1]), int(numbers[2])) >= (2, 4)
+    install = f"tensorflow=={numbers[1]}.{numbers[2]}.*" if shared and numbers else f"keras=={version}"
+    if format == "hdf5":
+        return (
+            f"load it with its own version (pip install '{install}'), keep the weights with model.save_weights(), "
+            "and load those into the same network built in Keras 3"
+        )
+    return f"load it with its own version (pip install '{install}') and model.save('model.h5'): Keras 3 reads most of those"
+
+
+def _version_said(source: ModelSource, error: BaseException) -> InputError:
+    import keras
+
+    saved = f"it was saved by Keras {source.keras_version}, this is Keras {keras.__version__}; "
+    return InputError(
+        f"{file_label(source.path)} cannot be loaded: {cause(error)}",
+        f"{saved if source.keras_version else ''}if the file is damaged, copy it again or save the model again",
+    )
+
+
+_EXPLANATIONS: tuple[Callable[[ModelSource, BaseException], InputError | None], ...] = (
+    _absent_class,
+    _python_code,
+    _keras2,
+)
+
+
+def explain(source: ModelSource, error: BaseException) -> InputError:
+    """The error to show for `error`, which loading `source` raised."""
+    if isinstance(error, InputError):
+        return error
+    for explanation in _EXPLANATIONS:
+        explained = explanation(source, error)
+        if explained is not None:
+            return explained
+    return _version_said(source, error)
