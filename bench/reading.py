@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory() as folder:
-        profile = "-m tfopt profile app:MobileNetV2 --input-size 96 --batch-size 16 --steps 5 --quiet".split()
+        profile = ["-m", "tfopt", "profile", "app:MobileNetV2", "--input-size", "96", "--batch-size", "16", "--quiet"]
         subprocess.run([sys.executable, *profile, "--run-dir", folder], check=True, stdout=subprocess.DEVNULL)
         trace = next(Path(folder).glob("*/plugins/profile/*/*.xplane.pb"))
         runs = [json.loads(subprocess.check_output([sys.executable, "-c", READ, str(trace)])) for _ in range(rounds)]

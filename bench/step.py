@@ -19,9 +19,9 @@ from tfopt.workload.runtime import import_tensorflow
 import_tensorflow()
 
 import tensorflow as tf  # noqa: E402
+from tfopt.model.layers import layer_tree  # noqa: E402
 
 from bench.zoo import ZOO, batch  # noqa: E402
-from tfopt.model.layers import layer_tree  # noqa: E402
 from tfopt.workload.device import place  # noqa: E402
 from tfopt.workload.scopes import Scopes  # noqa: E402
 from tfopt.workload.step import training_step  # noqa: E402

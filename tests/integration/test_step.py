@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from tfopt.model.layers import layer_tree
 
 from tfopt.errors import InputError
-from tfopt.model.layers import layer_tree
 from tfopt.workload.device import place
 from tfopt.workload.scopes import Scopes
 from tfopt.workload.step import training_step
@@ -23,7 +23,7 @@ SIZE = 16
 
 def batchnorm_dropout_l2() -> keras.Model:
     inputs = keras.Input((8, 8, 3))
-    x = layers.Conv2D(8, 3, kernel_regularizer="l2", name="conv with spaces")(inputs)
+    x = layers.Conv2D(8, 3, kernel_regularizer="l2", name="conv")(inputs)
     x = layers.BatchNormalization()(x)
     x = layers.Dropout(0.4, seed=3)(layers.Flatten()(x))
     model = keras.Model(inputs, layers.Dense(5, activation="softmax", activity_regularizer="l1")(x))
@@ -120,7 +120,7 @@ CASES: dict[str, Case] = {
 
 def _state(model: keras.Model) -> list[np.ndarray]:
     kept = [*model.trainable_variables, *model.non_trainable_variables, *model.optimizer.variables]
-    return [np.array(variable) for variable in kept]
+    return [np.copy(variable.numpy()) for variable in kept]
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -139,7 +139,7 @@ def test_five_steps_equal_train_on_batch(name: str) -> None:
     for left, right in zip(ours, theirs, strict=True):
         np.testing.assert_array_equal(left, right)
     assert any((left != right).any() for left, right in zip(ours, before, strict=False)), "nothing was trained"
-    assert len(step.signatures) == 1
+    assert step.retraces() == ()
 
 
 def _fresh(build: Callable[[], keras.Model]) -> keras.Model:
@@ -212,3 +212,16 @@ def test_retraces_name_the_argument() -> None:
         step(tf.constant(x[:size]), tf.constant(y[:size]), None)
     (retrace,) = step.retraces()
     assert (retrace.argument, retrace.before, retrace.after) == ("x", "float32(16, 6)", "float32(9, 6)")
+
+
+def test_a_name_with_spaces_trains_though_keras_cannot() -> None:
+    model = keras.Sequential([keras.Input((6,)), layers.Dense(3, name="my [red] dense 1")], name="my model")
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.optimizer.build(model.trainable_variables)
+    scopes = Scopes(layer_tree(model))
+    x, y, _ = _features(np.random.default_rng(1))
+    training_step(model, scopes, place("cpu"), xla=False, eager=False)(tf.constant(x), tf.constant(y), None)
+    assert scopes.calls["my model/my [red] dense 1"] == 1
+    found = scopes.table.place("gradient_tape/my_model_1/my__red__dense_1_1/MatMul/MatMul")
+    assert found is not None
+    assert (found.layer, found.phase) == ("my model/my [red] dense 1", "backward")

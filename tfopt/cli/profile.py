@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from typing import Any
@@ -40,9 +39,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     if no_save:
         options["run_dir"] = None
     line = shlex.join(["tfopt", *(ctx.find_object(list) or [])])
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with watched(quiet=delivery.quiet, verbose=verbose, color=wants_color(sys.stderr)) as progress:
-        progress("loading TensorFlow", None)
         from tfopt.profiling.profile import profile
 
         result = profile(**options, command=line, progress=progress)

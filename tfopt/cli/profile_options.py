@@ -24,7 +24,7 @@ def _shapes(ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
 
 MODEL = in_section(
     "Model and data",
-    Option(["--batch-size"], type=_POSITIVE, metavar="N", help="Examples per step. Default: what the model fixes, else 32."),
+    Option(["--batch-size"], type=_POSITIVE, metavar="N", help="Examples per step. Default: 32, or what the data has."),
     Option(
         ["--input-shape"],
         callback=_shapes,
@@ -40,8 +40,8 @@ MODEL = in_section(
         metavar="DATA",
         help="synthetic (drawn to fit the inputs), FILE.npz, or package.module:function that gives a tf.data.Dataset.",
     ),
-    Option(["--loss"], metavar="NAME", help="Keras loss, where the model was saved without one."),
-    Option(["--optimizer"], metavar="NAME", help="Keras optimizer, where the model was saved without one."),
+    Option(["--loss"], metavar="NAME", help="Keras loss in place of the model's own."),
+    Option(["--optimizer"], metavar="NAME", help="Keras optimizer in place of the model's own."),
     Option(
         ["--import", "imports"],
         multiple=True,
@@ -67,9 +67,9 @@ RUN = in_section(
         show_default=True,
         help="What the layers compute in.",
     ),
-    Option(["--xla/--no-xla"], default=None, help="Compile the step with XLA, or not. Default: what suits the device."),
+    Option(["--xla/--no-xla"], default=None, help="Compile the step with XLA, or not. Default: as the model says, but not on the CPU."),
     Option(["--eager"], is_flag=True, help="Run op by op, without a graph."),
-    Option(["--device"], default="auto", show_default=True, help="cpu, gpu, gpu:1 …; auto takes the fastest."),
+    Option(["--device"], default="auto", show_default=True, metavar="DEVICE", help="auto, cpu, gpu[:N] or tpu[:NAME]."),
     Option(
         ["--seed"],
         type=click.IntRange(min=0), metavar="N",
@@ -77,7 +77,7 @@ RUN = in_section(
         show_default=True,
         help="Seed of data, dropout and drawn weights.",
     ),
-    Option(["--threads"], type=_POSITIVE, metavar="N", help="Threads for ops on the CPU. Default: all cores."),
+    Option(["--threads"], type=_POSITIVE, metavar="N", help="Threads for ops on the CPU. Default: TensorFlow's choice."),
     Option(["--steps"], type=_POSITIVE, metavar="N", help="Timed steps without the profiler. Default: until stable."),
     Option(
         ["--trace-steps"],

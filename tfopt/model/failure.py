@@ -12,7 +12,7 @@ from tfopt.model.text import one_line
 
 __all__ = ["cause", "explain"]
 
-_CAUSE_LIMIT = 160
+_CAUSE_LIMIT = 200
 # Keras appends the whole configuration to many messages; what comes before it is what went wrong.
 _DUMP = re.compile(
     r"\s*(Full object config|Full config|config\s?=|Received: config|Exception encountered|List of objects)", re.DOTALL
@@ -70,16 +70,18 @@ def _keras2(source: ModelSource, error: BaseException) -> InputError | None:
 
 
 def _way_out(version: str, format: str) -> str:
-    """How to bring a Keras 2 file over. TensorFlow and Keras share versions from 2.4 on."""
-    numbers = re.match(r"(\d+)\.(\d+)", version)
-    shared = numbers is not None and (int(numbers[1]), int(numbers[2])) >= (2, 4)
-    install = f"tensorflow=={numbers[1]}.{numbers[2]}.*" if shared and numbers else f"keras=={version}"
-    if format == "hdf5":
-        return (
-            f"load it with its own version (pip install '{install}'), keep the weights with model.save_weights(), "
-            "and load those into the same network built in Keras 3"
-        )
-    return f"load it with its own version (pip install '{install}') and model.save('model.h5'): Keras 3 reads most of those"
+    """What brings a Keras 2 file over, tried with files of Keras 2.2 and 2.13.
+
+    tf_keras reads HDF5 of any version but not the zip format, which only its own TensorFlow does (TensorFlow and
+    Keras 2 share their version numbers). Both can export a SavedModel.
+    """
+    numbers = re.match(r"(2\.\d+)", version)
+    own = f"`pip install 'tensorflow=={numbers[1] if numbers else '2.15'}.*'` in an environment of its own"
+    install, load = ("`pip install tf-keras`", "tf_keras") if format == "hdf5" else (own, "tf.keras")
+    return (
+        f"{install}, load it with {load}.models.load_model and call its export('folder'): `--mode infer` profiles that "
+        "folder; to train it, build the network in Keras 3 and load the weights"
+    )
 
 
 def _version_said(source: ModelSource, error: BaseException) -> InputError:

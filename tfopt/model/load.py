@@ -78,7 +78,9 @@ def _loadable(source: ModelSource) -> Iterator[tuple[Path, int]]:
             yield Path(folder), check_weights(Path(folder, WEIGHTS), label).declared_bytes
 
 
-def _one_attempt(path: Path, source: ModelSource, stored: int, objects: dict[str, Any], compiled: bool, safe: bool) -> Any:
+def _one_attempt(
+    path: Path, source: ModelSource, stored: int, objects: dict[str, Any], compiled: bool, safe: bool
+) -> Any:
     import keras
 
     from tfopt.model.budget import variable_budget
@@ -94,27 +96,34 @@ def _one_attempt(path: Path, source: ModelSource, stored: int, objects: dict[str
             raise
     if not isinstance(model, keras.Model):
         raise InputError(
-            f"{file_label(source.path)} holds a {type(model).__name__}, not a model", "save a whole model with model.save()"
+            f"{file_label(source.path)} holds a {type(model).__name__}, not a model",
+            "save a whole model with model.save()",
         )
     return model
 
 
-def _attempts(path: Path, source: ModelSource, stored: int, objects: dict[str, Any], safe: bool) -> tuple[Any, list[Note]]:
+def _attempts(
+    path: Path, source: ModelSource, stored: int, objects: dict[str, Any], safe: bool
+) -> tuple[Any, list[Note]]:
     """The model with its compile state; without it where only that cannot be read, and a note that says so."""
     from tfopt.model.failure import cause, explain
 
     try:
         return _one_attempt(path, source, stored, objects, source.compiled, safe), []
+    except TfoptError:
+        raise
     except Exception as error:
-        if not source.compiled or isinstance(error, TfoptError):
+        if not source.compiled:
             raise explain(source, error) from error
-        first = error
+        first = cause(error)
     try:
         model = _one_attempt(path, source, stored, objects, False, safe)
+    except TfoptError:
+        raise
     except Exception as error:
         raise explain(source, error) from error
     note = Note(
-        message=f"loaded without its compile state, which cannot be read: {cause(first)}",
+        message=f"loaded without its compile state, which cannot be read: {first}",
         hint="choose --loss and --optimizer, or compile the model and save it again",
     )
     return model, [note]

@@ -10,23 +10,23 @@ import tensorflow as tf
 
 from tfopt.errors import InputError
 from tfopt.model.failure import cause
+from tfopt.model.gathers import CALLED_FUNCTIONS
 from tfopt.model.source import ModelSource, file_label
 from tfopt.model.text import one_line, quoted
 
 __all__ = ["ServingFunction", "ServingOp", "load_serving"]
 
 _DEFAULT = "serving_default"
-# Ops that call a function of the graph's library, by the attributes that name it.
-_CALLED = ("f", "then_branch", "else_branch", "cond", "body")
 _DEEPEST_CALL = 50
 
 
 @dataclass(frozen=True)
 class ServingOp:
-    """One op of the graph: its name with the call ops that lead to it (`call/model/dense/MatMul`), and its type."""
+    """One op: its name in the function that holds it (`model/dense/MatMul`), its type, and the call ops around it."""
 
     name: str
     type: str
+    calls: tuple[str, ...]
 
 
 class ServingFunction:
@@ -57,24 +57,26 @@ class ServingFunction:
         return outputs
 
     def ops(self) -> tuple[ServingOp, ...]:
-        """Every op of the graph and of the functions that it calls, each call site for itself."""
+        """Every op of the graph and of the functions that it calls, each call site for itself.
+
+        A trace names an inlined op by its calls and its own name: `StatefulPartitionedCall/model/dense/MatMul`.
+        """
         graph = self.concrete.graph.as_graph_def()
         library = {function.signature.name: function.node_def for function in graph.library.function}
-        return tuple(_ops(graph.node, library, "", 0))
+        return tuple(_ops(graph.node, library, ()))
 
     def op_names(self) -> tuple[str, ...]:
-        """The names of all ops, scopes separated by `/`."""
+        """The names of all ops, scopes separated by `/`, without the calls around them."""
         return tuple(op.name for op in self.ops())
 
 
-def _ops(nodes: Any, library: dict[str, Any], prefix: str, depth: int) -> Iterator[ServingOp]:
+def _ops(nodes: Any, library: dict[str, Any], calls: tuple[str, ...]) -> Iterator[ServingOp]:
     for node in nodes:
-        name = f"{prefix}{node.name}"
-        yield ServingOp(name, node.op)
-        if depth < _DEEPEST_CALL:
-            for attribute in _CALLED:
+        yield ServingOp(node.name, node.op, calls)
+        if len(calls) < _DEEPEST_CALL:
+            for attribute in CALLED_FUNCTIONS:
                 called = node.attr[attribute].func.name if attribute in node.attr else ""
-                yield from _ops(library.get(called, ()), library, f"{name}/", depth + 1)
+                yield from _ops(library.get(called, ()), library, (*calls, node.name))
 
 
 def _variables(concrete: Any, loaded: Any) -> list[tf.Variable]:

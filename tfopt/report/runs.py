@@ -59,7 +59,8 @@ def create_run(root: str | Path, model: str, now: datetime | None = None) -> Pat
 
 
 def _harmless(model: str) -> str:
-    stem = PurePath(model.rpartition(":")[2]).stem
+    name = PurePath(model.rpartition(":")[2]).name
+    stem = re.sub(r"\.(keras|h5|hdf5)$", "", name)  # a name such as mobilenetv2_1.00_96 keeps its end
     return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip(".-")[:60] or "model"
 
 

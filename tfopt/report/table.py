@@ -52,8 +52,10 @@ def render(record: ProfileRecord, view: View) -> str:
 
 
 def _encode(lines: Sequence[Text], color: bool) -> str:
+    for line in lines:
+        line.rstrip()
     if not color:
-        return "".join(f"{line.plain.rstrip()}\n" for line in lines)
+        return "".join(f"{line.plain}\n" for line in lines)
     # The 16 colours follow the terminal's own theme; a wide console, because the lines fit already.
     file = io.StringIO()
     console = Console(file=file, force_terminal=True, color_system="standard", legacy_windows=False, width=100_000)

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import keras
+from keras.src.models.functional import Functional
 from keras.src.utils import tracking
 
 from tfopt.errors import InputError
@@ -51,7 +52,7 @@ def _mixed(model: Any, precision: str) -> Any:
 
 def _clone(model: Any, precision: str) -> Any:
     way_out = f"--precision mixed_{precision} runs any model"
-    if not getattr(model, "inputs", None) or not isinstance(model, keras.Sequential | keras.Functional):
+    if not getattr(model, "inputs", None) or not isinstance(model, keras.Sequential | Functional):
         raise InputError(
             f"{type(model).__name__} is a subclassed model: tfopt cannot rebuild it in {precision}", way_out
         )

@@ -29,7 +29,7 @@ def preserved(model: Any) -> Iterator[None]:
     policies = [(layer, vars(layer)["_dtype_policy"]) for layer in model._flatten_layers()]
     optimizers = optimizers_of(model)
     variables = [*model.variables, *(v for optimizer in optimizers if optimizer.built for v in optimizer.variables)]
-    values = [(variable, np.array(variable)) for variable in {id(v): v for v in variables}.values()]
+    values = [(variable, np.copy(variable.numpy())) for variable in {id(v): v for v in variables}.values()]
     optimizer = attributes.get("optimizer")
     if isinstance(optimizer, keras.optimizers.Optimizer) and not optimizer.built:
         object.__setattr__(model, "optimizer", type(optimizer).from_config(optimizer.get_config()))

@@ -6,13 +6,14 @@ scopes of the graph's ops take the layers' place.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from tfopt.errors import InputError, UsageError
-from tfopt.model.inputs import input_specs
+from tfopt.model.inputs import input_specs, pack_inputs
 from tfopt.model.layers import LayerNode
 from tfopt.trace.scopes import Place
 from tfopt.workload.batch import DEFAULT_BATCH, Batch, draw_inputs, resolve_shapes
@@ -45,14 +46,12 @@ def _batch(serving: Any, options: Options) -> Batch:
     if ":" in options.data and not options.data.endswith(".npz"):
         return from_function(options.data, False)
     specs = input_specs(serving, input_shape=options.input_shape)
-    names = [spec.name for spec in specs]
     if options.data.endswith(".npz"):
-        pack = lambda flat: dict(zip(names, flat, strict=True))  # noqa: E731
-        return from_npz(options.data, specs, options.batch_size, pack, False)
+        return from_npz(options.data, specs, options.batch_size, functools.partial(pack_inputs, serving), False)
     shapes, notes = resolve_shapes(specs, options.batch_size or DEFAULT_BATCH, options.input_shape)
     tensors, described = draw_inputs(specs, shapes, np.random.default_rng(options.seed))
     size = next(iter(shapes.values()))[0]
-    return Batch(dict(zip(names, tensors, strict=True)), None, None, described, size, "synthetic", notes=notes)
+    return Batch(pack_inputs(serving, tensors), None, None, described, size, "synthetic", notes=notes)
 
 
 def _scopes(serving: Any) -> Scopes:

@@ -48,8 +48,14 @@ class Step:
         return None if self.eager else self._call.get_concrete_function(*arguments)  # type: ignore[attr-defined]
 
     def retraces(self) -> tuple[Retrace, ...]:
-        """Every tracing after the first, with the argument that differed."""
-        pairs = zip(self.signatures, self.signatures[1:], strict=False)
+        """Every tracing after the first, with the argument that differed.
+
+        A second tracing of the first arguments is no retrace: `tf.function` traces twice when a variable is created in
+        the first one.
+        """
+        pairs = list(zip(self.signatures, self.signatures[1:], strict=False))
+        if pairs and pairs[0][0] == pairs[0][1]:
+            del pairs[0]
         return tuple(_difference(before, after) for before, after in pairs)
 
 

@@ -100,9 +100,7 @@ def draw_targets(
         None if part is None else tf.constant(_MAKERS.get(loss_name(part), _normal)(rng, shape))
         for part, shape in zip(parts, shapes, strict=True)
     ]
-    return (
-        flat[0] if len(flat) == 1 and not isinstance(structure, dict) else keras.tree.pack_sequence_as(structure, flat)
-    )
+    return keras.tree.pack_sequence_as(structure, flat)
 
 
 def _per_output(loss: Any, names: Sequence[str]) -> list[Any]:

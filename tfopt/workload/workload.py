@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,13 +12,14 @@ import numpy as np
 import tensorflow as tf
 
 from tfopt.errors import InputError, UsageError
-from tfopt.model.inputs import InputSpec, input_specs
+from tfopt.model.inputs import InputSpec, input_specs, pack_inputs
 from tfopt.model.layers import layer_tree
 from tfopt.records.base import Note
 from tfopt.workload import data as sources
 from tfopt.workload.batch import DEFAULT_BATCH, Batch, draw_inputs, resolve_shapes
 from tfopt.workload.device import Placement
 from tfopt.workload.precision import with_precision
+from tfopt.workload.preserve import optimizers_of
 from tfopt.workload.scopes import Scopes
 from tfopt.workload.step import Step, inference_step, training_step
 from tfopt.workload.targets import draw_targets, infer_loss, loss_name
@@ -79,8 +81,8 @@ def prepare(model: Any, options: Options, placement: Placement) -> Workload:
     scopes = Scopes(layer_tree(model))
     xla, said = _resolve_xla(model, options, placement)
     make = training_step if training else inference_step
-    if training and not model.optimizer.built:
-        model.optimizer.build(model.trainable_variables)
+    if training:
+        _build_training_state(model, batch)
     step = make(model, scopes, placement, xla=xla, eager=options.eager)
     return Workload(
         model,
@@ -120,6 +122,17 @@ def _compile(model: Any, options: Options) -> list[Note]:
     return notes
 
 
+def _build_training_state(model: Any, batch: Batch) -> None:
+    """Create the variables of the optimizer and the loss before the step is traced: a variable that is created while
+    tracing makes `tf.function` trace twice."""
+    for optimizer in optimizers_of(model):
+        if not optimizer.built:
+            optimizer.build(model.trainable_variables)
+    loss = getattr(model, "_compile_loss", None)
+    if loss is not None and not loss.built and len(keras.tree.flatten(batch.y)) > 1:  # then each loss has a metric
+        loss.build(batch.y, _outputs(model, batch.x))
+
+
 def _optimizer_name(optimizer: Any) -> str:
     inner = getattr(optimizer, "inner_optimizer", None)
     return f"{inner.name} with loss scaling" if inner is not None else str(optimizer.name)
@@ -142,7 +155,8 @@ def _batch(model: Any, options: Options) -> Batch:
         return sources.from_function(options.data, training and model.loss is not None)
     specs = input_specs(model, input_shape=options.input_shape)
     if options.data.endswith(".npz"):
-        return sources.from_npz(options.data, specs, options.batch_size, _packer(model), training)
+        pack = functools.partial(pack_inputs, model)
+        return sources.from_npz(options.data, specs, options.batch_size, pack, training)
     if options.data != "synthetic":
         raise UsageError(
             f"unknown data source {options.data!r}", "use synthetic, a FILE.npz or package.module:function"
@@ -150,23 +164,11 @@ def _batch(model: Any, options: Options) -> Batch:
     return _synthetic(model, specs, options)
 
 
-def _packer(model: Any) -> Callable[[list[Any]], Any]:
-    """Put flat input tensors into the structure that the model's call takes."""
-    inputs = getattr(model, "input", None) if getattr(model, "inputs", None) else None
-
-    def pack(flat: list[Any]) -> Any:
-        if inputs is None:
-            return flat[0] if len(flat) == 1 else flat
-        return keras.tree.pack_sequence_as(inputs, flat)
-
-    return pack
-
-
 def _synthetic(model: Any, specs: tuple[InputSpec, ...], options: Options) -> Batch:
     rng = np.random.default_rng(options.seed)
     shapes, notes = resolve_shapes(specs, options.batch_size or DEFAULT_BATCH, options.input_shape)
     tensors, described = draw_inputs(specs, shapes, rng)
-    x = _packer(model)(tensors)
+    x = pack_inputs(model, tensors)
     y = None
     if options.mode == "train" and model.loss is not None:
         structure = _outputs(model, x)
@@ -182,7 +184,7 @@ def _outputs(model: Any, x: Any) -> Any:
     size = int(keras.tree.flatten(x)[0].shape[0])
     if known and all(size is not None for tensor in known for size in tensor.shape[1:]):
         specs = [tf.TensorSpec((tensor.shape[0] or size, *tensor.shape[1:]), tensor.dtype) for tensor in known]
-        return keras.tree.pack_sequence_as(model.output, specs)
+        return specs[0] if isinstance(model, keras.Sequential) else keras.tree.pack_sequence_as(model.output, specs)
     traced = tf.function(lambda batch: model(batch, training=False), autograph=False)
     return traced.get_concrete_function(x).structured_outputs
 

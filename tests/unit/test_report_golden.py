@@ -1,0 +1,57 @@
+"""What people see, letter by letter. TFOPT_UPDATE_GOLDEN=1 writes the files anew: look at the difference."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+
+import pytest
+from records_for_tests import RECORDS
+
+from tfopt.report import render
+from tfopt.report.view import View
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+FOLDER = "runs/model-20261120-093107"
+
+SCREENS: dict[str, tuple[str, View]] = {
+    **{f"layer-{width}.txt": ("table", View(width=width)) for width in (80, 120)},
+    "layer-pipe.txt": ("table", View()),
+    "layer-depth1-80.txt": ("table", View(width=80, depth=1)),
+    "op-80.txt": ("table", View(by="op", width=80, top=8)),
+    "op-160.txt": ("table", View(by="op", width=160, top=8)),
+    "type-80.txt": ("table", View(by="type", width=80)),
+    "phase-80.txt": ("table", View(by="phase", width=80, top=2)),
+    "layer.md": ("md", View()),
+}
+DATA: dict[str, tuple[str, View]] = {
+    "type.md": ("md", View(by="type")),
+    "phase.md": ("md", View(by="phase", top=2)),
+    "layer.csv": ("csv", View()),
+    "op.csv": ("csv", View(by="op")),
+    "type.csv": ("csv", View(by="type")),
+    "phase.csv": ("csv", View(by="phase")),
+    "record.json": ("json", View()),
+}
+
+
+CASES = {
+    f"{name}-{case}": (name, *wish)
+    for name in RECORDS
+    for case, wish in (SCREENS if name == "flat" else SCREENS | DATA).items()
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_golden(case: str) -> None:
+    name, format, view = CASES[case]
+    text = render(RECORDS[name](), dataclasses.replace(view, run_dir=FOLDER), format)
+    file = GOLDEN / case
+    if os.environ.get("TFOPT_UPDATE_GOLDEN") == "1":
+        file.write_text(text, encoding="utf-8", newline="")
+    assert text == file.read_bytes().decode("utf-8")
+
+
+def test_no_golden_file_is_left_over() -> None:
+    assert {file.name for file in GOLDEN.iterdir()} == set(CASES)

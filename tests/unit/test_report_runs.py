@@ -1,0 +1,124 @@
+"""Run folders: made without collision, found again, and read with care."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from records_for_tests import flat, hostile
+
+from tfopt.errors import InputError, UsageError
+from tfopt.report.runs import check_trace, create_run, read_run, write_record
+
+NOW = datetime(2026, 11, 20, 9, 31, 7)
+
+
+def test_runs_of_one_second_do_not_collide(tmp_path: Path) -> None:
+    made = [create_run(tmp_path / "runs", "models/mobilenet.keras", NOW).name for _ in range(3)]
+    assert made == [f"mobilenet-20261120-093107{end}" for end in ("", "-2", "-3")]
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("app:MobileNetV2", "MobileNetV2"),
+        ("../../etc/pass wd\x1b[2J.h5", "pass-wd-2J"),
+        ("...", "model"),
+        ("mobilenetv2_1.00_96", "mobilenetv2_1.00_96"),
+        ("-rf.keras", "rf"),
+        ("卷积.keras", "model"),
+        ("x" * 300 + ".keras", "x" * 60),
+        ("saved_model/", "saved_model"),
+    ],
+)
+def test_folder_names_are_harmless(tmp_path: Path, model: str, name: str) -> None:
+    folder = create_run(tmp_path, model, NOW)
+    assert folder.name == f"{name}-20261120-093107"
+    assert folder.parent == tmp_path
+
+
+def test_a_place_that_cannot_hold_runs_is_said(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file")
+    with pytest.raises(UsageError, match="cannot create a run folder"):
+        create_run(tmp_path / "runs", "m", NOW)
+
+
+@pytest.mark.parametrize("record", [flat(), hostile()])
+def test_a_record_comes_back(tmp_path: Path, record: object) -> None:
+    folder = create_run(tmp_path, "m", NOW)
+    file = write_record(folder, record)  # type: ignore[arg-type]
+    assert os.listdir(folder) == ["record.json"]
+    found = read_run(folder)
+    assert (found.record, found.folder, found.file) == (record, str(folder), file)
+
+
+def test_the_latest_of_several_runs_is_taken(tmp_path: Path) -> None:
+    for second, record in enumerate((hostile(), flat())):
+        folder = create_run(tmp_path, "m", NOW.replace(second=second))
+        os.utime(write_record(folder, record), (100 + second, 100 + second))
+    (tmp_path / "unfinished").mkdir()
+    (tmp_path / "notes.txt").touch()
+    found = read_run(tmp_path)
+    assert found.record == flat()
+    assert found.folder == str(tmp_path / "m-20261120-093101")
+
+
+def test_a_file_by_itself_is_no_run_folder(tmp_path: Path) -> None:
+    written = write_record(tmp_path, flat())
+    assert read_run(written).folder is None
+    (tmp_path / "plugins" / "profile").mkdir(parents=True)
+    assert read_run(written).folder == str(tmp_path)
+
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is cut off"),
+        (b'{"schema": "tfopt.profile/1", "model": {"pa', "is cut off"),
+        (b"not json", "is not JSON"),
+        (b"\xff\xfe\x00", "is not JSON"),
+        (b'{"schema": "\xff"}', "is not JSON"),
+        (b'{"a": ' + b"[" * 100_000, "is not JSON"),
+        (b"[]", "does not fit the schema"),
+        (b'{"schema": 3}', "does not fit the schema"),
+        (b'{"schema": "tfopt.profile/1"}', "does not fit the schema .*missing required field `model`"),
+        (b'{"schema": "tfopt.profile/2"}', "follows the schema tfopt.profile/2, this tfopt reads tfopt.profile/1"),
+        (b"{}", "names no schema"),
+    ],
+)
+def test_records_that_cannot_be_read_say_why(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "record.json").write_bytes(content)
+    with pytest.raises(InputError, match=message) as caught:
+        read_run(tmp_path)
+    assert caught.value.exit_code == 3
+    assert caught.value.hint
+
+
+def test_missing_runs_are_named_with_the_nearest(tmp_path: Path) -> None:
+    (tmp_path / "mobilenet-1").mkdir()
+    with pytest.raises(InputError, match="does not exist") as caught:
+        read_run(tmp_path / "mobilnet-1")
+    assert caught.value.hint == f"did you mean {tmp_path / 'mobilenet-1'}?"
+    with pytest.raises(InputError, match="no run in"):
+        read_run(tmp_path)
+    (tmp_path / "plugins").mkdir()
+    with pytest.raises(InputError, match=r"holds a trace but no record\.json"):
+        read_run(tmp_path)
+
+
+def test_a_folder_without_a_trace_is_not_served(tmp_path: Path) -> None:
+    write_record(tmp_path, flat())
+    with pytest.raises(InputError, match="no profile in"):
+        check_trace(tmp_path)
+    with pytest.raises(InputError, match="is not a folder"):
+        check_trace(tmp_path / "record.json")
+    with pytest.raises(InputError, match="does not exist"):
+        check_trace(tmp_path / "nowhere")
+    trace = tmp_path / "run" / "plugins" / "profile" / "2026_11_20" / "host.xplane.pb"
+    trace.parent.mkdir(parents=True)
+    trace.touch()
+    check_trace(tmp_path)
+    check_trace(tmp_path / "run")

@@ -1,0 +1,75 @@
+"""The layer tree: what a model consists of, by containment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+__all__ = ["LayerNode", "layer_tree"]
+
+
+@dataclass(frozen=True)
+class LayerNode:
+    """One layer in its place.
+
+    `path` is its place in the tree, names joined by `/`, unique (`#2` marks a sibling's name said again); `type` its
+    class; `depth` 0 for the model; `shared` whether it is reachable at several places: it is listed at the first.
+    """
+
+    path: str
+    type: str
+    depth: int
+    layer: Any
+    shared: bool
+
+
+def _children(layer: Any) -> list[Any]:
+    """The layers that `layer` tracks, each once; an InputLayer computes nothing."""
+    tracked = {id(child): child for child in getattr(layer, "_layers", ())}
+    return [child for child in tracked.values() if not isinstance(child, keras.layers.InputLayer)]
+
+
+def _is_shared(model: Any) -> set[int]:
+    """The ids of layers that several layers contain."""
+    once: set[int] = {id(model)}
+    again: set[int] = set()
+    pending = [model]
+    while pending:
+        for child in _children(pending.pop()):
+            if id(child) in once:
+                again.add(id(child))
+            else:
+                once.add(id(child))
+                pending.append(child)
+    return again
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    candidate, number = name, 1
+    while candidate in taken:
+        number += 1
+        candidate = f"{name}#{number}"
+    taken.add(candidate)
+    return candidate
+
+
+def layer_tree(model: Any) -> tuple[LayerNode, ...]:
+    """The model and every layer in it, in pre-order: nested models, wrapped layers, cells, a subclass's attributes.
+
+    Layers that were attached and never called are there too. Paths keep the layers' true names.
+    """
+    shared = _is_shared(model)
+    seen: set[int] = set()
+
+    def walk(layer: Any, path: str, depth: int) -> Iterator[LayerNode]:
+        seen.add(id(layer))
+        yield LayerNode(path, type(layer).__name__, depth, layer, id(layer) in shared)
+        taken: set[str] = set()
+        for child in _children(layer):
+            if id(child) not in seen:
+                yield from walk(child, f"{path}/{_unique(str(child.name), taken)}", depth + 1)
+
+    return tuple(walk(model, str(model.name), 0))
