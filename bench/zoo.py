@@ -104,7 +104,7 @@ class Subclassed(keras.Model):
 def subclassed() -> keras.Model:
     """A subclassed model, built for inputs of 256 features."""
     model = Subclassed(name="subclassed")
-    model.build((None, 256))
+    model(np.zeros((1, 256), "float32"))
     return _compiled(model)
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
-from tfopt.model.layers import layer_tree
 
 from tfopt.errors import InputError
+from tfopt.model.layers import layer_tree
 from tfopt.workload.device import place
 from tfopt.workload.scopes import Scopes
 from tfopt.workload.step import training_step

@@ -18,6 +18,7 @@ from tfopt.cli.main import COMMANDS
 from tfopt.errors import InputError, RunFailed
 from tfopt.report.runs import write_record
 
+
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Here:
     return Here(tmp_path, monkeypatch, capfd)

@@ -72,7 +72,6 @@ def test_a_file_by_itself_is_no_run_folder(tmp_path: Path) -> None:
     assert read_run(written).folder == str(tmp_path)
 
 
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [

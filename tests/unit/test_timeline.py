@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -91,6 +93,14 @@ def test_a_tail_is_time_but_not_another_occurrence() -> None:
     timeline = sweep(recording([(0, 1, 0, 2), (0, -1, 2, 8)], [(0, 10)]))
     assert timeline.wall.tolist() == [8.0]
     assert timeline.count.tolist() == [1]
+
+
+def test_waiting_for_data_is_nobody_elses_time() -> None:
+    waiting = recording([(0, 1, 0, 6), (1, 2, 2, 9)], [(0, 10)])
+    waiting = replace(waiting, ops=(Op("marker", "tfopt:phase:input", ""), waiting.ops[1]))
+    timeline = sweep(waiting)
+    assert timeline.wall.tolist() == [6.0, 3.0]
+    assert timeline.idle == 1.0
 
 
 def test_exclusive_leaves_disjoint_events_alone() -> None:

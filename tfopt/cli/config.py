@@ -6,7 +6,6 @@ knows them, in a table named after a verb (`[profile]`, `[tool.tfopt.profile]`) 
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -89,6 +88,8 @@ def _source(file: str, data: Mapping[str, Any], otherwise: Mapping[str, Any]) ->
 
 
 def _read(file: str) -> dict[str, Any]:
+    import tomllib  # only those who configure pay for it
+
     try:
         return tomllib.loads(Path(file).read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -31,12 +31,14 @@ REPORT = in_section(
     ),
     Option(
         ["--depth"],
-        type=click.IntRange(min=0), metavar="N",
+        type=click.IntRange(min=0),
+        metavar="N",
         help="Open the layer tree this far (0: the model alone). Default: as far as --top goes.",
     ),
     Option(
         ["--top"],
-        type=click.IntRange(min=0), metavar="N",
+        type=click.IntRange(min=0),
+        metavar="N",
         help="Show this many rows, the largest, and sum up the rest; 0 shows all. Default: 12 layers, 30 ops, "
         "20 types, 5 ops per phase. JSON and CSV always hold every row.",
     ),

@@ -32,7 +32,9 @@ MODEL = in_section(
         metavar="[NAME=]SHAPE",
         help="Shape of one example, where the model leaves it open: 96,96,3 or tokens=41. May be repeated.",
     ),
-    Option(["--input-size"], type=_POSITIVE, metavar="N", help="Height and width of the images of an app:NAME network."),
+    Option(
+        ["--input-size"], type=_POSITIVE, metavar="N", help="Height and width of the images of an app:NAME network."
+    ),
     Option(
         ["--data"],
         default="synthetic",
@@ -67,21 +69,29 @@ RUN = in_section(
         show_default=True,
         help="What the layers compute in.",
     ),
-    Option(["--xla/--no-xla"], default=None, help="Compile the step with XLA, or not. Default: as the model says, but not on the CPU."),
+    Option(
+        ["--xla/--no-xla"],
+        default=None,
+        help="Compile the step with XLA, or not. Default: as the model says, but not on the CPU.",
+    ),
     Option(["--eager"], is_flag=True, help="Run op by op, without a graph."),
     Option(["--device"], default="auto", show_default=True, metavar="DEVICE", help="auto, cpu, gpu[:N] or tpu[:NAME]."),
     Option(
         ["--seed"],
-        type=click.IntRange(min=0), metavar="N",
+        type=click.IntRange(min=0),
+        metavar="N",
         default=0,
         show_default=True,
         help="Seed of data, dropout and drawn weights.",
     ),
-    Option(["--threads"], type=_POSITIVE, metavar="N", help="Threads for ops on the CPU. Default: TensorFlow's choice."),
+    Option(
+        ["--threads"], type=_POSITIVE, metavar="N", help="Threads for ops on the CPU. Default: TensorFlow's choice."
+    ),
     Option(["--steps"], type=_POSITIVE, metavar="N", help="Timed steps without the profiler. Default: until stable."),
     Option(
         ["--trace-steps"],
-        type=_POSITIVE, metavar="N",
+        type=_POSITIVE,
+        metavar="N",
         default=5,
         show_default=True,
         help="Steps recorded by the profiler, for the shares.",

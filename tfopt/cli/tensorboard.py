@@ -30,7 +30,8 @@ _SERVER = in_section(
     ),
     Option(
         ["--port"],
-        type=click.IntRange(0, 65535), metavar="N",
+        type=click.IntRange(0, 65535),
+        metavar="N",
         help="Port to listen on (0: any free one). Default: 6006, or the next free one.",
     ),
 )

@@ -31,6 +31,9 @@ _ASYNC_END = "end: "
 _FUNCTION = re.compile(r"^(__inference_|__forward_|__backward_)")
 # Thunks that only run other thunks: their asynchronous tail is the time of what they called.
 _CONTROL = re.compile(r"^(while|conditional|call)([._]\d+)*$")
+# Threads of tf.data: they prepare later batches beside the step; what the step waits for is in the marker.
+_PIPELINE = "tf_data"
+_WAITING = f"{MARKER}phase:input"
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,8 @@ class _Builder:
 
     def add(self, thread: int, line: Line) -> None:
         self.events += len(line.kind)
+        if line.name.startswith(_PIPELINE):
+            return
         known = np.where((line.kind >= 0) & (line.kind < len(self.lookup)), line.kind, 0)
         ops = self.lookup[known]
         for position, stats in line.stats.items():
@@ -150,10 +155,12 @@ class _Builder:
                 open_markers.pop()
             if op.kind == "marker":
                 open_markers.append((end, op.name))
-                if op.name == marker_name("phase", "input"):
+                if op.name == _WAITING:
                     ops[position] = self.number(op)
             else:
                 context = tuple(name for _, name in open_markers)
+                if _WAITING in context:  # part of the wait
+                    continue
                 ops[position] = self.number(Op("eager", op.name, op.type, markers=context))
 
     def finish(self) -> Recording:

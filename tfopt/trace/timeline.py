@@ -1,5 +1,8 @@
 """Who had the step's wall time: each instant of a step is split equally among the ops active in it.
 
+While the step waits for data nothing of it can run, so that such an instant is the wait's alone, whatever else the
+machine does meanwhile.
+
 Shares found this way add up: the ops' and the idle time together are the step, however many threads ran. `busy` is
 an op's plain time on its threads, which may exceed the step where ops overlap.
 """
@@ -34,18 +37,21 @@ class Timeline:
 def sweep(recording: Recording) -> Timeline:
     """Split the wall time of the recording's steps among its ops."""
     start, end, event = exclusive(recording.start, recording.end, recording.thread)
+    op = recording.op[event]
+    waits = np.array([kind.kind == "marker" for kind in recording.ops], dtype=bool)[op]
     edges = np.unique(np.concatenate([start, end, recording.steps.ravel()]))
     width = np.diff(edges).astype(np.float64)
-    active = _coverage(edges, start, end)
     inside = _coverage(edges, recording.steps[:, 0], recording.steps[:, 1]) > 0
-    share = np.where(inside & (active > 0), width / np.maximum(active, 1), 0.0)
-    shared_until = np.concatenate([[0.0], np.cumsum(share)])
-    inside_until = np.concatenate([[0.0], np.cumsum(np.where(inside, width, 0.0))])
+    waiting = _coverage(edges, start[waits], end[waits])
+    working = np.where(waiting > 0, 0, _coverage(edges, start[~waits], end[~waits]))
 
     first, last = np.searchsorted(edges, start), np.searchsorted(edges, end)
-    op = recording.op[event]
     size = len(recording.ops)
-    wall = np.bincount(op, weights=shared_until[last] - shared_until[first], minlength=size).astype(np.float64)
+    wall = np.zeros(size)
+    for pieces, active in ((waits, waiting), (~waits, working)):
+        until = _until(np.where(inside & (active > 0), width / np.maximum(active, 1), 0.0))
+        wall += np.bincount(op[pieces], weights=until[last[pieces]] - until[first[pieces]], minlength=size)
+    inside_until = _until(np.where(inside, width, 0.0))
     busy = np.bincount(op, weights=inside_until[last] - inside_until[first], minlength=size).astype(np.float64)
     begin = np.searchsorted(edges, recording.start)
     in_step = inside_until[np.searchsorted(edges, recording.end)] > inside_until[begin]
@@ -54,6 +60,11 @@ def sweep(recording: Recording) -> Timeline:
     count = np.bincount(recording.op[counted], minlength=size)
     total = float(inside_until[-1])
     return Timeline(wall, busy, count, total - float(wall.sum()), total)
+
+
+def _until(gaps: Floats) -> Floats:
+    """The sum of the gaps before each edge."""
+    return np.concatenate([[0.0], np.cumsum(gaps)])
 
 
 def _coverage(edges: Ints, start: Ints, end: Ints) -> Ints:

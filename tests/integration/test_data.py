@@ -1,0 +1,187 @@
+"""The user's own data: .npz files and tf.data pipelines, and what is wrong with them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import tfopt
+from tfopt.errors import InputError, TfoptError, UsageError
+
+
+def model(features: int = 8) -> Any:
+    inputs = keras.Input((features,), name="features")
+    net = keras.Model(inputs, layers.Dense(3)(inputs))
+    net.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return net
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A module of data sets in the working directory."""
+    (tmp_path / "my_data.py").write_text(
+        """
+import time
+import numpy as np
+import tensorflow as tf
+
+def _pairs(size):
+    rng = np.random.default_rng(0)
+    return rng.random((size, 8)).astype("float32"), rng.integers(0, 3, size)
+
+def good():
+    return tf.data.Dataset.from_tensor_slices(_pairs(64)).batch(16)
+
+def ragged_end():
+    return tf.data.Dataset.from_tensor_slices(_pairs(40)).batch(16)
+
+def slow():
+    def wait(x, y):
+        time.sleep(0.02)
+        return x, y
+    wrapped = lambda x, y: tf.numpy_function(wait, (x, y), (tf.float32, tf.int64))
+    shaped = lambda x, y: (tf.ensure_shape(x, (16, 8)), tf.ensure_shape(y, (16,)))
+    return good().repeat().map(wrapped).map(shaped)
+
+def unbatched():
+    return tf.data.Dataset.from_tensor_slices(([1.0, 2.0], [0, 1]))
+
+def empty():
+    return good().take(0)
+
+def without_targets():
+    return tf.data.Dataset.from_tensor_slices(_pairs(64)[0]).batch(16)
+
+def weighted():
+    x, y = _pairs(64)
+    return tf.data.Dataset.from_tensor_slices((x, y, np.ones(64, "float32"))).batch(16)
+
+def a_list():
+    return [1]
+
+def broken():
+    raise OSError("disk on fire")
+"""
+    )
+    monkeypatch.chdir(tmp_path)
+    yield "my_data"
+    sys.modules.pop("my_data", None)
+    sys.path[:] = [path for path in sys.path if path != str(tmp_path)]
+
+
+def test_pipeline(module: str) -> None:
+    record = tfopt.profile(model(), data=f"{module}:good", steps=5).record
+    assert record.run.batch_size == 16
+    assert record.run.data == f"{module}:good"
+    assert record.run.inputs[0].values == f"from {module}:good"
+    assert record.step.retraces == 0
+
+
+def test_sample_weights_and_inference(module: str) -> None:
+    assert tfopt.profile(model(), data=f"{module}:weighted", steps=2, trace_steps=1).record.step.retraces == 0
+    record = tfopt.profile(model(), data=f"{module}:without_targets", mode="infer", steps=2, trace_steps=1).record
+    assert record.run.mode == "infer"
+
+
+def test_waiting_for_data_is_a_phase(module: str) -> None:
+    """20 ms of waiting per step, against a step of about a millisecond."""
+    record = tfopt.profile(model(), data=f"{module}:slow", steps=10).record
+    shares = {row.phase: row.share for row in record.phases}
+    assert shares["input"] * record.step.traced_ms == pytest.approx(20, rel=0.25)
+    assert sum(shares.values()) == pytest.approx(1, abs=1e-3)
+    assert record.step.median_ms > 20
+    assert next(row for row in record.layers if row.path == "(input)").share == pytest.approx(shares["input"])
+
+
+def test_last_partial_batch_is_a_retrace(module: str) -> None:
+    record = tfopt.profile(model(), data=f"{module}:ragged_end", steps=5).record
+    assert record.step.retraces == 1
+    cause = record.step.retrace_causes[0]
+    assert (cause.argument, cause.before, cause.after) == ("x", "float32(16, 8)", "float32(8, 8)")
+    assert any("x changed from float32(16, 8) to float32(8, 8)" in note.message for note in record.notes)
+
+
+@pytest.mark.parametrize(
+    ("function", "kind", "words"),
+    [
+        ("unbatched", InputError, "is not batched"),
+        ("empty", InputError, "is empty"),
+        ("without_targets", InputError, "has no targets"),
+        ("a_list", InputError, "returned list"),
+        ("broken", InputError, "disk on fire"),
+        ("absent", UsageError, "cannot find my_data:absent"),
+    ],
+)
+def test_unusable_pipelines(module: str, function: str, kind: type[TfoptError], words: str) -> None:
+    with pytest.raises(kind, match=words):
+        tfopt.profile(model(), data=f"{module}:{function}")
+
+
+def test_npz(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    path = tmp_path / "data.npz"
+    np.savez(path, x=rng.random((20, 8)), y=rng.integers(0, 3, 20), sample_weight=rng.random(20))
+    record = tfopt.profile(model(), data=str(path), steps=2, trace_steps=1).record
+    assert record.run.batch_size == 20
+    assert record.run.inputs[0].shape == (20, 8)
+    assert tfopt.profile(model(), data=str(path), batch_size=4, steps=2, trace_steps=1).record.run.batch_size == 4
+    np.savez(path, features=rng.random((20, 8)), y=rng.integers(0, 3, 20))
+    assert tfopt.profile(model(), data=str(path), steps=2, trace_steps=1).record.run.batch_size == 20
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"z": np.ones((4, 8))}, "no array for features"),
+        ({"x": np.ones((4, 8))}, "no array y"),
+        ({"x": np.ones((0, 8)), "y": np.ones(0)}, "no examples"),
+        ({"x": np.array([None]), "y": np.ones(1)}, "cannot read the data"),
+        ({"x": np.float32(1), "y": np.ones(1)}, "no batch dimension"),
+    ],
+)
+def test_unusable_npz(tmp_path: Path, arrays: dict[str, Any], words: str) -> None:
+    np.savez(tmp_path / "data.npz", **arrays)
+    with pytest.raises(InputError, match=words):
+        tfopt.profile(model(), data=str(tmp_path / "data.npz"))
+
+
+def test_npz_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "data.npz").write_bytes(b"PK nonsense")
+    for path in (tmp_path / "data.npz", tmp_path / "absent.npz"):
+        with pytest.raises(InputError, match="cannot read the data"):
+            tfopt.profile(model(), data=str(path))
+
+
+def test_free_dimensions_get_a_stated_default() -> None:
+    inputs = keras.Input((None, 4), name="sequence")
+    net = keras.Model(inputs, layers.Dense(1)(layers.LSTM(4)(inputs)))
+    record = tfopt.profile(net, steps=2, trace_steps=1).record
+    assert record.run.inputs[0].shape == (32, 32, 4)
+    assert any("sequence (?, 4) → (32, 4)" in note.message for note in record.notes)
+    chosen = tfopt.profile(net, steps=2, trace_steps=1, input_shape=("sequence=5,4",)).record
+    assert chosen.run.inputs[0].shape == (32, 5, 4)
+    for wrong in ("5,5", "other=5,4", "five,4", "0,4"):
+        with pytest.raises(UsageError):
+            tfopt.profile(net, input_shape=(wrong,))
+
+
+def test_seed_makes_the_batch() -> None:
+    first, other = (tfopt.profile(_fresh(), seed=seed, steps=1, trace_steps=1).record for seed in (0, 1))
+    assert first.step.last_loss != other.step.last_loss
+
+
+def _fresh() -> Any:
+    keras.utils.set_random_seed(5)
+    return model()
+
+
+def test_sources_of_another_form() -> None:
+    with pytest.raises(UsageError, match="unknown data source"):
+        tfopt.profile(model(), data="somewhere")

@@ -1,0 +1,223 @@
+"""The whole pipeline on real TensorFlow: every table adds up, time finds its layer, the model is left alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import msgspec
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+import tfopt
+from bench.zoo import ZOO
+from tfopt.errors import InputError, RunFailed, UsageError
+from tfopt.records.profile import ProfileRecord
+from tfopt.report.runs import read_run
+
+GOALS = {False: 0.94, True: 0.99}
+
+
+def assert_adds_up(record: ProfileRecord) -> None:
+    """What must hold of every record, whatever ran."""
+    found = record.coverage
+    assert sum(row.share for row in record.layers) == pytest.approx(1, abs=1e-3)
+    assert sum(row.share for row in record.phases) == pytest.approx(1, abs=1e-3)
+    assert sum(row.share for row in record.ops) + found.idle == pytest.approx(1, abs=1e-3)
+    assert found.own + found.inferred + found.unattributed + found.idle == pytest.approx(1, abs=1e-3)
+    for row in record.layers:
+        parts = row.forward_ms + row.backward_ms + row.optimizer_ms
+        assert parts <= row.total_ms + 1e-9
+        assert row.self_ms <= row.total_ms + 1e-9
+        assert 0 <= row.inferred_ms <= row.self_ms + 1e-9
+    root = record.layers[0]
+    below = sum(row.self_ms for row in record.layers if row.path == root.path or row.path.startswith(root.path + "/"))
+    assert root.total_ms == pytest.approx(below)
+    step = record.step
+    assert 0 < step.low_ms <= step.median_ms <= step.high_ms <= step.p95_ms * 1.0001 or step.samples < 40
+    assert step.examples_per_s == pytest.approx(record.run.batch_size / step.median_ms * 1000)
+    assert msgspec.json.decode(msgspec.json.encode(record), type=ProfileRecord) == record
+
+
+@pytest.mark.parametrize("xla", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize("name", ["mlp", "cnn", "transformer", "rnn", "nested_shared", "subclassed"])
+def test_time_finds_its_layer(name: str, xla: bool) -> None:
+    record = tfopt.profile(ZOO[name](), xla=xla, steps=5, batch_size=16).record
+    assert_adds_up(record)
+    assert record.coverage.attributed >= GOALS[xla]
+    assert record.run.xla is xla
+    shares = {row.phase: row.share for row in record.phases}
+    assert min(shares["forward"], shares["backward"], shares["optimizer"]) > 0
+    assert shares["input"] == 0
+
+
+def _fresh(name: str) -> Any:
+    keras.utils.set_random_seed(1)
+    return ZOO[name]()
+
+
+def test_every_layer_with_weights_has_all_three_phases() -> None:
+    record = tfopt.profile(_fresh("cnn"), steps=5).record
+    rows = {row.path: row for row in record.layers}
+    for name in ("conv_0", "conv_1", "bn_1", "logits"):
+        row = rows[f"cnn/{name}"]
+        assert min(row.forward_ms, row.backward_ms, row.optimizer_ms) > 0, name
+    assert rows["cnn/conv_2"].total_ms > rows["cnn/act_2"].total_ms
+
+
+def test_an_expensive_layer_is_found() -> None:
+    """A layer that does a hundred times the work of its neighbours must be the table's first row."""
+    inputs = keras.Input((64,))
+    x = layers.Dense(64, name="small_1")(inputs)
+    x = layers.Dense(4096, name="up")(x)
+    x = layers.Dense(4096, name="huge")(x)
+    model = keras.Model(inputs, layers.Dense(8, name="small_2")(x))
+    for xla in (False, True):
+        record = tfopt.profile(model, steps=5, batch_size=64, xla=xla).record
+        assert max(record.layers, key=lambda row: row.share).path.endswith("/huge")
+        assert max(row.share for row in record.layers) > 0.6
+
+
+def test_shared_and_nested_layers_are_counted_once() -> None:
+    record = tfopt.profile(_fresh("nested_shared"), steps=5).record
+    calls = {row.path: row.calls for row in record.layers}
+    assert calls["nested/shared"] == 2
+    assert calls["nested/block"] == 2
+    assert sum(path.endswith("/shared") for path in calls) == 1
+
+
+def test_model_object_is_left_as_it_was() -> None:
+    for precision in ("float32", "mixed_float16"):
+        model = _fresh("cnn")
+        x = np.random.default_rng(0).standard_normal((8, 32, 32, 3)).astype("float32")
+        model.train_on_batch(x, np.arange(8))
+        before = [np.copy(variable.numpy()) for variable in [*model.variables, *model.optimizer.variables]]
+        optimizer, policies = model.optimizer, [layer.dtype_policy.name for layer in model.layers]
+        prediction = model.predict_on_batch(x)
+        tfopt.profile(model, steps=3, precision=precision)
+        after = [variable.numpy() for variable in [*model.variables, *model.optimizer.variables]]
+        assert all((left == right).all() for left, right in zip(before, after, strict=True))
+        assert model.optimizer is optimizer
+        assert [layer.dtype_policy.name for layer in model.layers] == policies
+        np.testing.assert_array_equal(model.predict_on_batch(x), prediction)
+        assert np.isfinite(model.train_on_batch(x, np.arange(8)))
+
+
+def test_uncompiled_object_stays_uncompiled_and_the_loss_is_said() -> None:
+    inputs = keras.Input((8,))
+    model = keras.Model(inputs, layers.Dense(3, activation="softmax")(inputs))
+    record = tfopt.profile(model, steps=3).record
+    assert record.run.loss == "sparse_categorical_crossentropy"
+    assert any("is assumed, since its output is softmax" in note.message for note in record.notes)
+    assert not model.compiled
+    assert tfopt.profile(model, steps=3, loss="mse").record.run.loss == "mean_squared_error"
+
+
+@pytest.mark.parametrize(
+    ("activation", "loss"),
+    [
+        ("softmax", "sparse_categorical_crossentropy"),
+        ("sigmoid", "binary_crossentropy"),
+        (None, "mean_squared_error"),
+        ("tanh", "mean_squared_error"),
+    ],
+)
+def test_inferred_loss(activation: str | None, loss: str) -> None:
+    inputs = keras.Input((8,))
+    model = keras.Model(inputs, layers.Dense(3, activation=activation)(inputs))
+    assert tfopt.profile(model, steps=2, trace_steps=1).record.run.loss == loss
+
+
+def test_inference_has_only_a_forward_pass() -> None:
+    record = tfopt.profile(_fresh("cnn"), mode="infer", steps=5).record
+    assert_adds_up(record)
+    shares = {row.phase: row.share for row in record.phases}
+    assert shares["backward"] == shares["optimizer"] == shares["loss"] == 0
+    assert record.run.loss is None
+    assert record.step.last_loss is None
+
+
+def test_eager_says_what_it_cannot_tell() -> None:
+    record = tfopt.profile(_fresh("cnn"), eager=True, steps=3).record
+    assert_adds_up(record)
+    rows = {row.path: row for row in record.layers}
+    assert rows["cnn/conv_1"].forward_ms > 0
+    assert rows["cnn/conv_1"].backward_ms == 0
+    assert rows["(backward)"].backward_ms > 0
+    assert any("backward pass is one row" in note.message for note in record.notes)
+
+
+def test_separate_activation_does_not_get_the_convolutions_time() -> None:
+    """oneDNN fuses Conv2D + BiasAdd + ReLU into one kernel that is named after the ReLU layer."""
+    inputs = keras.Input((48, 48, 16))
+    x = layers.Conv2D(64, 5, name="conv")(inputs)
+    model = keras.Model(inputs, layers.ReLU(name="act")(x))
+    record = tfopt.profile(model, mode="infer", steps=5).record
+    rows = {row.path.rpartition("/")[2]: row for row in record.layers}
+    assert rows["conv"].self_ms > 20 * rows["act"].self_ms
+
+
+def test_run_folder_holds_the_record_and_the_trace(tmp_path: Path) -> None:
+    result = tfopt.profile(_fresh("mlp"), steps=3, run_dir=tmp_path / "runs")
+    assert result.run_dir is not None
+    assert result.record.trace.file is not None
+    assert (result.run_dir / result.record.trace.file).is_file()
+    assert read_run(result.run_dir).record == result.record
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == [result.run_dir.name]
+
+
+def test_a_failed_run_leaves_nothing_behind(tmp_path: Path) -> None:
+    def broken(y_true: Any, y_pred: Any) -> Any:
+        raise ZeroDivisionError("no such loss")
+
+    model = _fresh("mlp")
+    model.compile("adam", broken)
+    with pytest.raises(RunFailed, match="no such loss"):
+        tfopt.profile(model, steps=3, run_dir=tmp_path / "runs")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_device_lists_those_that_are_there() -> None:
+    with pytest.raises(InputError, match="there is no gpu:7") as caught:
+        tfopt.profile(_fresh("mlp"), device="gpu:7")
+    assert "cpu:0" in caught.value.hint
+    with pytest.raises(UsageError, match="unknown device"):
+        tfopt.profile(_fresh("mlp"), device="abacus")
+
+
+def test_model_without_trainable_weights_says_so() -> None:
+    inputs = keras.Input((8,))
+    model = keras.Model(inputs, layers.ReLU()(inputs))
+    with pytest.raises(InputError, match="no trainable weights"):
+        tfopt.profile(model)
+    assert tfopt.profile(model, mode="infer", steps=2).record.model.params == 0
+
+
+@pytest.mark.parametrize("number", [0, -3])
+def test_numbers_must_be_positive(number: int) -> None:
+    with pytest.raises(UsageError, match="batch_size must be at least 1"):
+        tfopt.profile("app:MobileNetV2", batch_size=number)
+
+
+def test_saved_model_is_profiled_by_scope(tmp_path: Path) -> None:
+    inputs = keras.Input((16, 16, 3), name="image")
+    x = layers.Conv2D(32, 3, name="conv")(inputs)
+    keras.Model(inputs, layers.Dense(4, name="head")(layers.Flatten()(x)), name="net").export(
+        tmp_path / "saved", verbose=False
+    )
+    for xla in (False, True):
+        record = tfopt.profile(str(tmp_path / "saved"), mode="infer", steps=5, xla=xla).record
+        assert_adds_up(record)
+        assert record.coverage.attributed > 0.9
+        assert any("conv" in row.path and row.share > 0 for row in record.layers)
+    with pytest.raises(InputError, match="one opaque layer"):
+        tfopt.profile(str(tmp_path / "saved"))
+
+
+def test_threads_of_a_running_tensorflow_cannot_change() -> None:
+    tf.ones(1) + 1
+    with pytest.raises(UsageError, match="already runs with"):
+        tfopt.profile(_fresh("mlp"), threads=1 if tf.config.threading.get_intra_op_parallelism_threads() != 1 else 2)
