@@ -35,9 +35,9 @@ def test_options_are_the_library_s_keywords(
 def test_every_option_arrives(here: Here) -> None:
     said = here(
         *("profile", "m.h5", "--mode", "infer", "--batch-size", "8", "--input-shape", "a=3,4", "--input-shape", "5"),
-        *("--input-size", "96", "--data", "x.npz", "--loss", "mse", "--optimizer", "sgd", "--precision", "mixed_float16"),
-        *("--xla", "--eager", "--device", "gpu:1", "--seed", "3", "--threads", "2", "--steps", "9", "--trace-steps", "4"),
-        *("--import", "a.b", "--unsafe", "--run-dir", "elsewhere"),
+        *("--input-size", "96", "--data", "x.npz", "--loss", "mse", "--optimizer", "sgd"),
+        *("--precision", "mixed_float16", "--xla", "--eager", "--device", "gpu:1", "--seed", "3", "--threads", "2"),
+        *("--steps", "9", "--trace-steps", "4", "--import", "a.b", "--unsafe", "--run-dir", "elsewhere"),
     )  # fmt: skip
     assert said.code == 0
     asked = dict(here.asked)

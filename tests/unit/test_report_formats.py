@@ -34,7 +34,7 @@ def test_json_is_the_whole_record_by_the_published_schema(name: str, view: View)
     schema = json.loads((SCHEMAS / "profile.schema.json").read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(json.loads(text), schema)
-    assert list(json.loads(text))[0] == "schema"
+    assert next(iter(json.loads(text))) == "schema"
 
 
 @pytest.mark.parametrize("file", PUBLISHED)

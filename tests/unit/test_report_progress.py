@@ -76,6 +76,10 @@ def test_a_terminal_stays_silent_if_quiet(tmp_path: Path) -> None:
 
 
 def test_errors_pass_through() -> None:
-    with pytest.raises(RuntimeError, match="boom"), watched(verbose=True) as progress:
-        progress("working", None)
-        raise RuntimeError("boom")
+    def work() -> None:
+        with watched(verbose=True) as progress:
+            progress("working", None)
+            raise RuntimeError("boom")
+
+    with pytest.raises(RuntimeError, match="boom"):
+        work()

@@ -12,7 +12,7 @@ import keras
 from tfopt.errors import InputError
 from tfopt.model.budget import variable_budget
 from tfopt.model.failure import cause
-from tfopt.model.text import one_line
+from tfopt.model.text import human_bytes, one_line
 
 __all__ = ["application_names", "build_application"]
 
@@ -49,12 +49,13 @@ def build_application(name: str, input_size: int | None = None) -> tuple[str, An
         InputError: no such network, or it refuses this input size.
     """
     known, function = _find(name)
+    label = f"app:{known}" if input_size is None else f"app:{known} with --input-size {input_size}"
     shape = {} if input_size is None else {"input_shape": (input_size, input_size, 3)}
+    most = f"more than the {human_bytes(_MOST_WEIGHT_BYTES)} of the largest networks"
     try:
-        with variable_budget(_MOST_WEIGHT_BYTES, f"app:{known}"):
+        with variable_budget(_MOST_WEIGHT_BYTES, label, most, "choose a smaller --input-size"):
             return known, function(weights=None, **shape)
+    except InputError:
+        raise
     except Exception as error:
-        size = "" if input_size is None else f" with --input-size {input_size}"
-        raise InputError(
-            f"app:{known} cannot be built{size}: {cause(error)}", "choose another --input-size, or leave it out"
-        ) from None
+        raise InputError(f"{label} cannot be built: {cause(error)}", "choose another --input-size") from None

@@ -19,10 +19,15 @@ __all__ = ["VariableBudget", "variable_budget"]
 
 @dataclass
 class VariableBudget:
-    """Bytes that variables may take, and those they have taken so far. `refusal` is kept, since Keras swallows it."""
+    """Bytes that variables may take, and those they have taken so far. `refusal` is kept, since Keras swallows it.
+
+    `label` and `why` say in the message whose variables they are, and what they are compared with.
+    """
 
     limit_bytes: int
     label: str
+    why: str
+    hint: str
     taken_bytes: int = 0
     refusal: InputError | None = None
 
@@ -31,8 +36,7 @@ class VariableBudget:
         self.taken_bytes += size
         if self.taken_bytes > self.limit_bytes:
             self.refusal = InputError(
-                f"{self.label} declares weights of at least {human_bytes(self.taken_bytes)}, far more than it stores",
-                "its configuration is damaged: copy the file again, or save the model again",
+                f"{self.label} declares weights of at least {human_bytes(self.taken_bytes)}, {self.why}", self.hint
             )
             raise self.refusal
 
@@ -54,13 +58,13 @@ def _declared_bytes(initial_value: object, dtype: object) -> int:
 
 
 @contextlib.contextmanager
-def variable_budget(limit_bytes: int, label: str) -> Iterator[VariableBudget]:
+def variable_budget(limit_bytes: int, label: str, why: str, hint: str) -> Iterator[VariableBudget]:
     """While open, variables beyond `limit_bytes` in all are refused before they are allocated.
 
     Raises:
-        InputError: inside the block, from the variable that is too much; `label` names the file.
+        InputError: inside the block, from the variable that is too much: "`label` declares weights of …, `why`".
     """
-    budget = VariableBudget(limit_bytes, label)
+    budget = VariableBudget(limit_bytes, label, why, hint)
 
     def creator(next_creator: Callable[..., Any], **kwargs: Any) -> Any:
         budget.take(_declared_bytes(kwargs.get("initial_value"), kwargs.get("dtype")))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+import keras
+
 from tfopt.errors import InputError
 from tfopt.model.config import is_keras2
 from tfopt.model.source import ModelSource, file_label
@@ -14,11 +16,12 @@ __all__ = ["cause", "explain"]
 
 _CAUSE_LIMIT = 200
 # Keras appends the whole configuration to many messages; what comes before it is what went wrong.
-_DUMP = re.compile(
-    r"\s*(Full object config|Full config|config\s?=|Received: config|Exception encountered|List of objects)", re.DOTALL
-)
-_COULD_NOT_LOAD = re.compile(r"\AA total of \d+ objects could not be loaded.*?object (<.*?>):\s*(.*)\Z", re.DOTALL)
-_DESERIALIZED = re.compile(r"could not be deserialized properly.*Exception encountered: (.*)\Z", re.DOTALL)
+_DUMP = re.compile(r"\s*(Full object config|Full config|config\s?=|Received: config|List of objects)")
+_INNER = "Exception encountered:"
+_COULD_NOT_LOAD = re.compile(r"\AA total of \d+ objects could not be loaded.*?object (<.*?>):\s*", re.DOTALL)
+_GRAPH_NODE = re.compile(r"\{\{\w+ .*?\}\}\s*")
+# What Python says when a configuration has other contents than the code that reads it expects.
+_CONFUSED = (KeyError, IndexError, AttributeError, AssertionError, RecursionError, UnboundLocalError)
 
 # "Could not locate class 'X'" (zip format), "Unknown layer: 'X'" (HDF5): an object whose code is not here.
 _ABSENT = re.compile(r"(?:Could not locate|Unknown) (\w+):? ['\"]([^'\"]{1,200})['\"]")
@@ -29,18 +32,21 @@ _KERAS2_LAYERS = frozenset({"TFOpLambda", "SlicingOpLambda", "ClassMethod", "Ins
 
 def cause(error: BaseException) -> str:
     """What went wrong, in one line without configuration dumps."""
-    text = str(error).strip()
-    for pattern, pick in ((_DESERIALIZED, "{0}"), (_COULD_NOT_LOAD, "{0}: {1}")):
-        found = pattern.search(text)
-        if found:
-            text = pick.format(*found.groups())
-    text = _DUMP.split(text, maxsplit=1)[0]
-    return one_line(text, _CAUSE_LIMIT).rstrip(".:, ") or type(error).__name__
+    text = str(error).rpartition(_INNER)[2]
+    text = _COULD_NOT_LOAD.sub(r"\1: ", _GRAPH_NODE.sub("", text.strip()))
+    line = one_line(_DUMP.split(text, maxsplit=1)[0], _CAUSE_LIMIT).rstrip(".:, ")
+    if isinstance(error, _CONFUSED) or not line or line.isdigit():
+        return f"its configuration is not as Keras expects it ({': '.join(filter(None, (type(error).__name__, line)))})"
+    return line
+
+
+def _is_keras_class(name: str) -> bool:
+    return any(hasattr(place, name) for place in (keras, keras.layers, keras.losses, keras.metrics, keras.optimizers))
 
 
 def _absent_class(source: ModelSource, error: BaseException) -> InputError | None:
     found = _ABSENT.search(str(error))
-    if found is None or found[2] in _KERAS2_LAYERS:
+    if found is None or found[2] in _KERAS2_LAYERS or _is_keras_class(found[2]):
         return None
     kind, name = found[1], one_line(found[2].rpartition(">")[2], 60)
     what = "function" if kind == "function" else "class"
@@ -85,8 +91,6 @@ def _way_out(version: str, format: str) -> str:
 
 
 def _version_said(source: ModelSource, error: BaseException) -> InputError:
-    import keras
-
     saved = f"it was saved by Keras {source.keras_version}, this is Keras {keras.__version__}; "
     return InputError(
         f"{file_label(source.path)} cannot be loaded: {cause(error)}",

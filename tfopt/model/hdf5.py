@@ -18,7 +18,7 @@ __all__ = ["Hdf5Model", "Hdf5Weights", "check_weights", "read_hdf5", "refuse_lam
 
 _PROBE = Path(__file__).with_name("hdf5_probe.py")
 # Seconds a sound file may take: a start, and a slow disk. No damaged file can hold anybody up for longer.
-_START_S = 15.0
+_START_S = 10.0
 _BYTES_PER_S = 20e6
 
 _AGAIN = "download or copy it again, or save the model again"

@@ -118,7 +118,7 @@ def main(path: str) -> None:
     except Refused as reason:
         answer = {"refused": str(reason)}
     except Exception as error:
-        answer = {"unreadable": str(error) or type(error).__name__}
+        answer = {"unreadable": str(error).strip("'\"") or type(error).__name__}
     json.dump(answer, sys.stdout)
 
 

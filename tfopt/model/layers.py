@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+from keras.src.models.functional import Functional
 
 __all__ = ["LayerNode", "layer_tree"]
 
@@ -27,8 +28,12 @@ class LayerNode:
 
 
 def _children(layer: Any) -> list[Any]:
-    """The layers that `layer` tracks, each once; an InputLayer computes nothing."""
-    tracked = {id(child): child for child in getattr(layer, "_layers", ())}
+    """The layers that `layer` tracks, each once, and the `keras.ops` calls between them in a Functional model.
+
+    An InputLayer computes nothing.
+    """
+    operations = getattr(layer, "operations", ()) if isinstance(layer, Functional) else ()
+    tracked = {id(child): child for child in (*operations, *getattr(layer, "_layers", ()))}
     return [child for child in tracked.values() if not isinstance(child, keras.layers.InputLayer)]
 
 
@@ -58,6 +63,8 @@ def _unique(name: str, taken: set[str]) -> str:
 
 def layer_tree(model: Any) -> tuple[LayerNode, ...]:
     """The model and every layer in it, in pre-order: nested models, wrapped layers, cells, a subclass's attributes.
+
+    `keras.ops` calls of a Functional model count as layers: they have a name and a place, and take time.
 
     Layers that were attached and never called are there too. Paths keep the layers' true names.
     """

@@ -86,7 +86,8 @@ def _one_attempt(
     from tfopt.model.budget import variable_budget
 
     limit = _VARIABLES_PER_STORED * stored + _VARIABLES_FLOOR_BYTES
-    with variable_budget(limit, file_label(source.path)) as budget:
+    damaged = "its configuration is damaged: copy the file again, or save the model again"
+    with variable_budget(limit, file_label(source.path), "far more than it stores", damaged) as budget:
         try:
             model = keras.models.load_model(path, custom_objects=objects, compile=compiled, safe_mode=safe)
         except Exception:

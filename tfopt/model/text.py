@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 __all__ = ["human_bytes", "one_line", "quoted"]
 
 _UNITS = ("kB", "MB", "GB", "TB", "PB", "EB")
@@ -29,6 +27,6 @@ def human_bytes(size: int) -> str:
     value = float(size)
     for unit in _UNITS:
         value /= 1000
-        if value < 999.95:
-            return f"{value:.1f} {unit}"
-    return re.sub(r"e\+?", "e", f"{value:.0e}") + f" {_UNITS[-1]}"
+        if value < 999.95 or unit == _UNITS[-1]:
+            break
+    return f"{value:.1f} {unit}" if value < 1e6 else f"{value:.0e} {unit}"

@@ -67,8 +67,12 @@ class Line:
 
     @property
     def inferred_share(self) -> float:
-        """The part of the line's time that was placed by its neighbours; 0 where lines below say it."""
-        return self.times.inferred_ms / self.times.total_ms if self.whole and self.times.total_ms else 0.0
+        """The part of the line's time that was placed by its neighbours; 0 where lines below say it.
+
+        Less than a thousandth is not worth saying.
+        """
+        share = self.times.inferred_ms / self.times.total_ms if self.whole and self.times.total_ms else 0.0
+        return share if share >= 0.001 else 0.0
 
 
 @dataclass(eq=False)

@@ -52,8 +52,8 @@ class ScopeTable:
     def place(self, name: str) -> Place | None:
         """The place of the op called `name`, None where no registered scope is in it.
 
-        The longest scope wins; but a scope of the optimizer decides wherever it stands, since a layer's variable that is
-        read inside the optimizer is the optimizer's work. Below a gradient, forward and loss become backward.
+        The longest scope wins; but a scope of the optimizer decides wherever it stands, since a layer's variable that
+        is read inside the optimizer is the optimizer's work. Below a gradient, forward and loss become backward.
         """
         if name not in self._cache:
             self._cache[name] = self._search(name)

@@ -15,9 +15,11 @@ import functools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
+import keras
 import tensorflow as tf
 from keras.src import backend
 
@@ -95,10 +97,11 @@ class Scopes:
             if tf.executing_eagerly():
                 with tf.profiler.experimental.Trace(marker_name("layer", index)):
                     return call(*args, **kwargs)
-            scope = tf.get_current_name_scope()
-            if scope:
-                self.table.register(scope, Place(node.path, "forward"))
-            return call(*args, **kwargs)
+            with _own_scope(node.layer):
+                scope = tf.get_current_name_scope()
+                if scope:
+                    self.table.register(scope, Place(node.path, "forward"))
+                return call(*args, **kwargs)
 
         return wrapped
 
@@ -123,6 +126,16 @@ class Scopes:
         return wrapped
 
 
+def _cleaned(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.]", "_", name).lstrip("_")[:120] or "layer"
+
+
 def _cleaned_scope(layer: Any) -> Callable[[], Any]:
-    cleaned = re.sub(r"[^A-Za-z0-9_.]", "_", layer.name).lstrip("_")[:120] or "layer"
-    return lambda: backend.name_scope(cleaned, caller=layer)
+    return lambda: backend.name_scope(_cleaned(layer.name), caller=layer)
+
+
+def _own_scope(operation: Any) -> AbstractContextManager[Any]:
+    """A layer's `__call__` opens a scope by itself; a `keras.ops` call in a Functional model does not."""
+    if isinstance(operation, keras.layers.Layer):
+        return contextlib.nullcontext()
+    return tf.name_scope(_cleaned(operation.name))
