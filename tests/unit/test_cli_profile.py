@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import json
 import os
@@ -123,6 +124,19 @@ def test_an_existing_file_stops_the_command_before_the_work(here: Here) -> None:
     assert not here.profile.calls
     assert here("profile", "m", "-o", "a.json", "--force").code == 0
     assert Path("a.json").read_text().startswith("{")
+
+
+def test_a_file_that_cannot_be_written_does_not_cost_the_answer(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.link", full)
+    monkeypatch.setattr("os.replace", full)
+    said = here("profile", "m", "-o", "a.json", "--no-save")
+    assert said.code == 4
+    assert "143 ms / step" in said.out
+    assert said.err.splitlines()[0] == "error: cannot write a.json: No space left on device"
+    assert os.listdir(".") == []
 
 
 def test_a_failed_run_writes_nothing(here: Here) -> None:

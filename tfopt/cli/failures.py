@@ -76,7 +76,7 @@ def _no_such_option(error: BaseException) -> _Failure:
 
 def _missing(error: BaseException) -> _Failure:
     assert isinstance(error, click.MissingParameter)
-    name = error.param.make_metavar(error.ctx) if error.param is not None and error.ctx is not None else "a value"
+    name = error.param.human_readable_name if error.param is not None else "a value"
     usage = error.ctx.get_usage().partition(": ")[2] if error.ctx is not None else ""
     return _Failure(f"{name} is missing", f"write {usage}; {_help_of(error)}", 2)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,17 +50,26 @@ class Delivery:
         return delivery
 
     def deliver(self, record: ProfileRecord, run_dir: str | Path | None) -> None:
-        """Write the files first (a reader that hangs up on standard output must not cost them), then the report."""
-        from tfopt.report import FORMATS, format_of
+        """Write the files first: a reader that hangs up on standard output must not cost them, nor they the answer."""
+        folder = None if run_dir is None else str(run_dir)
+        try:
+            for path in self.outputs:
+                self._write(path, record, folder)
+        finally:
+            if not (self.quiet and self.outputs):
+                self._show(record, folder)
+
+    def _write(self, path: Path, record: ProfileRecord, folder: str | None) -> None:
+        from tfopt.report import format_of
         from tfopt.report.files import write_file
 
-        folder = None if run_dir is None else str(run_dir)
-        for path in self.outputs:
-            content = self._text(format_of(str(path)), record, folder, screen=False)
-            write_file(path, content.encode("utf-8", "replace"), force=self.force)
-            self._remark(f"wrote {path}")
-        if self.quiet and self.outputs:
-            return
+        content = self._text(format_of(str(path)), record, folder, screen=False)
+        write_file(path, content.encode("utf-8", "replace"), force=self.force)
+        self._remark(f"wrote {path}")
+
+    def _show(self, record: ProfileRecord, folder: str | None) -> None:
+        from tfopt.report import FORMATS
+
         format = FORMATS[self.format_name]
         _write_stdout(self._text(format, record, folder, screen=True), utf8=format.name != "table")
         if not format.carries_notes:
@@ -98,7 +109,7 @@ def flush_stdout() -> None:
         _guarded(sys.stdout.flush)
 
 
-def _guarded(write: Any) -> None:
+def _guarded(write: Callable[[], object]) -> None:
     try:
         write()
     except BrokenPipeError:
@@ -110,6 +121,5 @@ def _guarded(write: Any) -> None:
 
 def discard_stdout() -> None:
     """Let what is still buffered go nowhere, so that the interpreter's last flush stays silent."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+    with contextlib.suppress(OSError, ValueError, AttributeError), open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())

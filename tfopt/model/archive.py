@@ -90,8 +90,8 @@ def _check_members(infos: list[zipfile.ZipInfo], label: str, size: int) -> None:
 def refuse_npz(label: str) -> InputError:
     """The refusal of `.npz` weights, which Keras writes as Python pickles."""
     return InputError(
-        f"{label} keeps its weights in {WEIGHTS_NPZ}, which only loads by unpickling Python objects",
-        "pickles can run any code and are never loaded; save the model again with model.save(), which writes HDF5",
+        f"{label} keeps its weights as a Python pickle ({WEIGHTS_NPZ}), which could run any code",
+        "pickles are never loaded: save the model again with model.save(), which writes its weights as HDF5",
     )
 
 

@@ -20,6 +20,7 @@ _DUMP = re.compile(r"\s*(Full object config|Full config|config\s?=|Received: con
 _INNER = "Exception encountered:"
 _COULD_NOT_LOAD = re.compile(r"\AA total of \d+ objects could not be loaded.*?object (<.*?>):\s*", re.DOTALL)
 _GRAPH_NODE = re.compile(r"\{\{\w+ .*?\}\}\s*")
+_KINDS = {"hdf5": "an HDF5 file", "keras": "a model"}
 # What Python says when a configuration has other contents than the code that reads it expects.
 _CONFUSED = (KeyError, IndexError, AttributeError, AssertionError, RecursionError, UnboundLocalError)
 
@@ -69,8 +70,9 @@ def _keras2(source: ModelSource, error: BaseException) -> InputError | None:
     if source.config is None or not is_keras2(source.config, source.keras_version):
         return None
     version = source.keras_version or "2"
+    saved = "is HDF5 saved" if source.format == "hdf5" else "was saved"
     return InputError(
-        f"{file_label(source.path)} was saved by Keras {version} and Keras 3 cannot load it: {cause(error)}",
+        f"{file_label(source.path)} {saved} by Keras {version}, which Keras 3 cannot load: {cause(error)}",
         _way_out(version, source.format),
     )
 

@@ -30,7 +30,7 @@ def render(record: ProfileRecord, view: View) -> str:
         "\n".join(f"- {_joined(facts)}" for facts in _facts(record) if facts),
         _phases(record),
         *_BODIES[view.by](record, view),
-        *(_note(note) for note in summary.notes(record)),
+        *(_note(note) for note in record.notes),
         _footer(record, view),
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"

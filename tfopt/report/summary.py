@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
-from tfopt.records.base import Note
 from tfopt.records.profile import InputInfo, ProfileRecord
 from tfopt.report import units
 
-__all__ = ["circumstances", "computing", "inputs", "notes", "placement", "subject", "timing"]
+__all__ = ["circumstances", "computing", "inputs", "placement", "subject", "timing"]
 
 
 def subject(record: ProfileRecord) -> list[str]:
@@ -48,24 +47,15 @@ def _input(info: InputInfo) -> str:
 
 
 def timing(record: ProfileRecord) -> list[str]:
-    """The answer: step time, its interval, throughput, the price of the first step; then what went wrong, if it did."""
+    """The answer: step time and its interval, throughput, the price of the first step, retraces."""
     step = record.step
-    facts = [
+    return [
         f"{units.duration(step.median_ms)} / step",
         f"95 % interval {units.interval(step.low_ms, step.high_ms)}",
         f"{units.count(step.examples_per_s)} examples/s",
         f"first step {units.seconds(step.compile_s)}",
-        _counted(step.retraces, "retrace") if step.retraces else "no retraces",
+        f"{step.retraces or 'no'} retrace{'s' if step.retraces != 1 else ''}",
     ]
-    if step.skipped_steps:
-        facts.append(f"{_counted(step.skipped_steps, 'update')} skipped by loss scaling")
-    if step.nonfinite_losses:
-        facts.append(f"{step.nonfinite_losses} of the losses NaN or infinite")
-    return facts
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' if number != 1 else ''}"
 
 
 def computing(record: ProfileRecord) -> str:
@@ -84,16 +74,3 @@ def placement(record: ProfileRecord) -> str:
     parts = ((coverage.inferred, "inferred"), (coverage.unattributed, "not placed"), (coverage.idle, "idle"))
     named = f"{units.percent(coverage.own)} of the step placed by name"
     return ", ".join([named, *(f"{units.percent(share)} {what}" for share, what in parts if share)])
-
-
-def notes(record: ProfileRecord) -> list[Note]:
-    """The record's notes, after one for every retrace and for matrix ops that escaped the asked precision."""
-    causes = [
-        Note(message=f"traced again: {cause.argument} changed from {cause.before} to {cause.after}")
-        for cause in record.step.retrace_causes
-    ]
-    escaped = record.precision.float32_ops
-    if escaped and record.run.precision != "float32":
-        named = ", ".join(escaped[:3]) + (f" and {len(escaped) - 3} more" if len(escaped) > 3 else "")
-        causes.append(Note(message=f"{record.run.precision} was asked for, still float32: {named}"))
-    return [*causes, *record.notes]

@@ -58,7 +58,9 @@ def _encode(lines: Sequence[Text], color: bool) -> str:
         return "".join(f"{line.plain}\n" for line in lines)
     # The 16 colours follow the terminal's own theme; a wide console, because the lines fit already.
     file = io.StringIO()
-    console = Console(file=file, force_terminal=True, color_system="standard", legacy_windows=False, width=100_000)
+    console = Console(
+        file=file, force_terminal=True, color_system="standard", no_color=False, legacy_windows=False, width=100_000
+    )
     for line in lines:
         console.print(line, soft_wrap=True, highlight=False)
     return file.getvalue()
@@ -75,14 +77,13 @@ def _header(record: ProfileRecord, view: View) -> list[Text]:
 
 def _answer(record: ProfileRecord, view: View) -> list[Text]:
     """Step time and throughput, then one bar per phase."""
-    first, *rest = summary.timing(record)
-    bad = "bold red" if record.step.retraces or record.step.nonfinite_losses else ""
-    phrases = [(first, "bold green"), *((fact, bad if _alarming(fact) else "") for fact in rest)]
+    first, *facts, retraces = summary.timing(record)
+    phrases = [
+        (first, "bold green"),
+        *((fact, "") for fact in facts),
+        (retraces, "red" if record.step.retraces else ""),
+    ]
     return [*_flow(phrases, "   ", view.width, indent="  "), Text(), *_phases(record, view)]
-
-
-def _alarming(fact: str) -> bool:
-    return "retrace" in fact or "NaN" in fact
 
 
 def _phases(record: ProfileRecord, view: View) -> list[Text]:
@@ -102,7 +103,7 @@ def _phases(record: ProfileRecord, view: View) -> list[Text]:
 
 def _notes(record: ProfileRecord, view: View) -> list[Text]:
     lines = []
-    for note in summary.notes(record):
+    for note in record.notes:
         lines += _wrapped(one_line(note.message), "  ! ", "", view.width)
         lines += _wrapped(one_line(note.hint), "    ", "dim", view.width) if note.hint else []
     return lines
