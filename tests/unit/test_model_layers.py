@@ -20,6 +20,10 @@ class Block(keras.layers.Layer):  # type: ignore[misc]
         self.more = [keras.layers.Dense(2, name="same"), {"deep": keras.layers.ReLU(name="act")}]
         self.never_called = keras.layers.Dense(9, name="unused")
 
+    def build(self, input_shape: Any) -> None:
+        for layer in (self.first, self.more[0]):
+            layer.build(input_shape)
+
     def call(self, inputs: Any) -> Any:
         return self.more[1]["deep"](self.more[0](self.first(inputs)))
 

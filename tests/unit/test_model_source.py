@@ -78,7 +78,7 @@ def test_metadata_need_not_be_readable(metadata: bytes, tmp_path: Path) -> None:
     ("content", "message", "hint"),
     [
         (b"", "is empty (0 bytes)", "copy it again"),
-        (POINTER.format(254760514).encode(), "Git LFS pointer, not a model (131 bytes, points to a 254.8 MB", "git lfs"),
+        (POINTER.format(254760514).encode(), "Git LFS pointer, not a model (134 bytes, points to a 254.8 MB", "git lfs"),
         (b"<!DOCTYPE html><html>", "is a web page", "download the file itself"),
         (b"\x80\x04\x95" + b"x" * 100, "is a Python pickle", "never loaded"),
         (b"\x93NUMPY\x01\x00", "is a NumPy array", "--data"),

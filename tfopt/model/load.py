@@ -33,7 +33,7 @@ _CODE_CLASSES = {"hdf5": ("Lambda", "__lambda__"), "keras": ("__lambda__",)}
 
 # What Keras says while loading sound files, and nobody can act on.
 _NOISE = re.compile(r"Do not pass an `input_shape`|Argument `input_length` is deprecated")
-_NO_OPTIMIZER = re.compile(r"Skipping variable loading for optimizer")
+_SAID_OF = {"Skipping variable loading for op": "the optimizer starts anew"}
 
 
 @dataclass(frozen=True)
@@ -135,12 +135,16 @@ def _warnings_as_notes(notes: list[Note]) -> Iterator[None]:
     """Keras's warnings about the file become notes, its noise goes, anybody else's warnings are passed on."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
+        # What libraries deprecate between each other is nothing the owner of a file can change.
+        warnings.simplefilter("ignore", DeprecationWarning)
         yield
     for warning in caught:
-        text = str(warning.message)
-        if _NO_OPTIMIZER.search(text):
-            notes.append(Note(message=f"the optimizer starts anew: {one_line(text)}"))
-        elif not _NOISE.search(text):
+        text = one_line(warning.message)
+        if _NOISE.search(text):
+            continue
+        if f"{os.sep}keras{os.sep}" in warning.filename:
+            notes.append(Note(message=f"{_SAID_OF.get(text[:31], 'Keras says')}: {text}"))
+        else:
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
