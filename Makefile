@@ -34,10 +34,10 @@ golden: setup
 	TFOPT_UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/unit -k golden
 
 bench: setup
-	$(BIN)/python bench/step.py
-	$(BIN)/python bench/overhead.py
-	$(BIN)/python bench/reading.py
-	$(BIN)/python bench/attribution.py
+	$(BIN)/python -m bench.step
+	$(BIN)/python -m bench.overhead
+	$(BIN)/python -m bench.reading
+	$(BIN)/python -m bench.attribution
 
 clean:
 	rm -rf $(VENV) build *.egg-info

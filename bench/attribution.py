@@ -1,6 +1,6 @@
 """How much op time finds its layer? Every model of the zoo, in graph mode and under XLA.
 
-    python bench/attribution.py [MODEL ...]
+    python -m bench.attribution [MODEL ...]
 
 `placed` is op time given to a layer, the loss or the optimizer. Goals: at least 94 % in graph, 99 % under XLA; the
 rows of a table add up to 1 ± 0.001. Coverage is not correctness: bench and tests of other names check that.

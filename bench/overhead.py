@@ -1,6 +1,6 @@
 """What does tfopt cost beyond the steps themselves? CPU seconds of `tfopt profile` against a bare script.
 
-    python bench/overhead.py [--rounds 5]
+    python -m bench.overhead [--rounds 5]
 
 The bare script imports TensorFlow, loads the model, makes a plain `tf.function` step and runs as many steps, five of
 them under `tf.profiler`. Whole processes, interleaved; median of the differences. Goal: at most 1.0 s.

@@ -1,6 +1,6 @@
 """How much do reading a trace and placing its time cost? MobileNetV2, batch 16, 96 px, five steps.
 
-    python bench/reading.py [--rounds 5]
+    python -m bench.reading [--rounds 5]
 
 Records the trace once, then reads it in fresh processes: CPU seconds beyond the imports, and peak memory beyond them
 as a multiple of the file. Goals: at most 0.6 CPU s and 8 × the file.

@@ -1,6 +1,6 @@
 """Is tfopt's step the step of Keras? Its CPU time against `train_on_batch`, interleaved in one process.
 
-    python bench/step.py [--rounds 40]
+    python -m bench.step [--rounds 40]
 
 Per model: blocks of five steps in random order, the ratio of each pair of blocks, their median with its 95 % interval.
 Goal: at most 1.05.
@@ -19,9 +19,9 @@ from tfopt.workload.runtime import import_tensorflow
 import_tensorflow()
 
 import tensorflow as tf  # noqa: E402
-from tfopt.model.layers import layer_tree  # noqa: E402
 
 from bench.zoo import ZOO, batch  # noqa: E402
+from tfopt.model.layers import layer_tree  # noqa: E402
 from tfopt.workload.device import place  # noqa: E402
 from tfopt.workload.scopes import Scopes  # noqa: E402
 from tfopt.workload.step import training_step  # noqa: E402

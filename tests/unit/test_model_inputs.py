@@ -207,6 +207,7 @@ class Columns(keras.Model):  # type: ignore[misc]
         return self.user(inputs[:, 0]) + self.sex(inputs[:, 1])
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras, while saving
 def test_a_subclassed_model_from_a_file(tmp_path: Any) -> None:
     model = Columns()
     model(np.zeros((5, 2)))

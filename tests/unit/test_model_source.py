@@ -78,7 +78,11 @@ def test_metadata_need_not_be_readable(metadata: bytes, tmp_path: Path) -> None:
     ("content", "message", "hint"),
     [
         (b"", "is empty (0 bytes)", "copy it again"),
-        (POINTER.format(254760514).encode(), "Git LFS pointer, not a model (134 bytes, points to a 254.8 MB", "git lfs"),
+        (
+            POINTER.format(254760514).encode(),
+            "Git LFS pointer, not a model (134 bytes, points to a 254.8 MB",
+            "git lfs",
+        ),
         (b"<!DOCTYPE html><html>", "is a web page", "download the file itself"),
         (b"\x80\x04\x95" + b"x" * 100, "is a Python pickle", "never loaded"),
         (b"\x93NUMPY\x01\x00", "is a NumPy array", "--data"),
@@ -210,7 +214,9 @@ def hdf5_model(path: Path, **attributes: object) -> Path:
 
 
 def test_hdf5_under_any_name(tmp_path: Path) -> None:
-    path = hdf5_model(tmp_path / "m.keras", model_config=json.dumps(CONFIG), keras_version="2.11.0", training_config="{}")
+    path = hdf5_model(
+        tmp_path / "m.keras", model_config=json.dumps(CONFIG), keras_version="2.11.0", training_config="{}"
+    )
     source = identify(str(path))
     assert (source.format, source.keras_version, source.compiled) == ("hdf5", "2.11.0", True)
     assert source.declared_bytes == 48
@@ -283,7 +289,9 @@ def test_no_such_file(tmp_path: Path) -> None:
     assert "folder does not exist" in refused(tmp_path / "no" / "m.keras").message
 
 
-@pytest.mark.parametrize("model", ["", "a\0b", "x" * 5000, "/dev/zero", "https://example.org/m.keras", "app:", "app:a/b"])
+@pytest.mark.parametrize(
+    "model", ["", "a\0b", "x" * 5000, "/dev/zero", "https://example.org/m.keras", "app:", "app:a/b"]
+)
 def test_things_that_are_no_files(model: str) -> None:
     refused(model)
 

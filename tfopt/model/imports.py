@@ -76,7 +76,8 @@ def _is_custom(value: object, package: str) -> bool:
     if home in _LIBRARIES:
         return False
     if inspect.isclass(value):
-        return issubclass(value, _KINDS) or (home == package and callable(getattr(value, "__call__", None)))  # noqa: B004
+        is_callable = any("__call__" in vars(base) for base in value.__mro__)
+        return issubclass(value, _KINDS) or (home == package and is_callable)
     return home == package and inspect.isfunction(value)
 
 

@@ -32,8 +32,9 @@ _VARIABLES_FLOOR_BYTES = 256 * 2**20
 _CODE_CLASSES = {"hdf5": ("Lambda", "__lambda__"), "keras": ("__lambda__",)}
 
 # What Keras says while loading sound files, and nobody can act on.
-_NOISE = re.compile(r"Do not pass an `input_shape`|Argument `input_length` is deprecated")
-_SAID_OF = {"Skipping variable loading for op": "the optimizer starts anew"}
+_NOISE = re.compile(
+    r"Do not pass an `input_shape`|Argument `input_length` is deprecated|Skipping variable loading for optimizer"
+)
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,10 @@ def _one_attempt(
             f"{file_label(source.path)} holds a {type(model).__name__}, not a model",
             "save a whole model with model.save()",
         )
+    if compiled:
+        # Keras looks names of losses up only when it trains.
+        for loss in keras.tree.flatten(getattr(model, "loss", None)):
+            keras.losses.get(loss)
     return model
 
 
@@ -143,7 +148,7 @@ def _warnings_as_notes(notes: list[Note]) -> Iterator[None]:
         if _NOISE.search(text):
             continue
         if f"{os.sep}keras{os.sep}" in warning.filename:
-            notes.append(Note(message=f"{_SAID_OF.get(text[:31], 'Keras says')}: {text}"))
+            notes.append(Note(message=f"Keras says: {text}"))
         else:
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 

@@ -48,7 +48,7 @@ def from_npz(
     size = min(wanted, *(len(array) for array in [*flat, y, weight] if array is not None))
     if size < 1:
         raise InputError(f"{path} holds no examples", "save at least one example")
-    notes = ()
+    notes: tuple[Note, ...] = ()
     if batch_size and size < batch_size:
         notes = (Note(message=f"{path} holds {size} examples: the batch is {size}, not {batch_size}"),)
     tensors = [tf.cast(array[:size], spec.dtype) for array, spec in zip(flat, specs, strict=True) if array is not None]

@@ -106,7 +106,7 @@ class Scopes:
         return wrapped
 
     def _per_variable(self, update_step: Callable[..., Any]) -> Callable[..., Any]:
-        owners = {}
+        owners: dict[int, str] = {}
         for node in self.tree:
             for variable in getattr(node.layer, "_trainable_variables", ()):
                 # update_step is given the tf.Variable inside the Keras variable.
@@ -138,4 +138,5 @@ def _own_scope(operation: Any) -> AbstractContextManager[Any]:
     """A layer's `__call__` opens a scope by itself; a `keras.ops` call in a Functional model does not."""
     if isinstance(operation, keras.layers.Layer):
         return contextlib.nullcontext()
-    return tf.name_scope(_cleaned(operation.name))
+    scope: AbstractContextManager[Any] = tf.name_scope(_cleaned(operation.name))
+    return scope
