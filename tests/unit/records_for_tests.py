@@ -153,7 +153,7 @@ def record(
             attributed=1 - lost / busy,
         ),
         precision=precision or PrecisionInfo(compute_ops={"float32": 53}, float32_ops=()),
-        trace=TraceInfo(file=trace, bytes=4_300_000, steps=5, events=165_701),
+        trace=TraceInfo(file=trace, bytes=4_300_000, steps=5, events=165_701, every_op=True),
         notes=notes,
     )
 

@@ -72,6 +72,16 @@ def test_gradient_accumulation_goes_to_its_reader(scopes: ScopeTable) -> None:
     assert found.source == "inferred"
 
 
+def test_a_sum_of_gradients_that_only_the_update_reads_is_the_layers(scopes: ScopeTable) -> None:
+    nodes = [
+        Node("gradient_tape/m/dense/a", "MatMul", "gradient_tape/m/dense/a"),
+        Node("tfopt_backward/AddN", "AddN", "tfopt_backward/AddN", ("gradient_tape/m/dense/a",)),
+        Node("tfopt_optimizer/Mul", "Mul", "tfopt_optimizer/Mul", ("tfopt_backward/AddN",)),
+    ]
+    found = one(Op("tf", "tfopt_backward/AddN", "AddN"), scopes, nodes)
+    assert charged(found) == {("m/dense", "backward"): 1}
+
+
 def test_unknown_op_is_said_to_be_unattributed(scopes: ScopeTable) -> None:
     found = one(Op("tf", "elsewhere/Mul", "Mul"), scopes)
     assert charged(found) == {(None, "unattributed"): 1}

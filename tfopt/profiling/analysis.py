@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from tfopt.profiling.notes import remarks
 from tfopt.profiling.tables import TreeRow, coverage, layer_rows, op_rows, phase_rows
 from tfopt.records.base import Note
@@ -45,7 +47,7 @@ class Analysis:
 
     def record(self, model: ModelInfo, run: RunInfo, step: StepInfo, notes: tuple[Note, ...]) -> ProfileRecord:
         """The whole record, with `notes` before those that the numbers call for."""
-        return ProfileRecord(
+        record = ProfileRecord(
             model=model,
             run=run,
             step=step,
@@ -55,8 +57,8 @@ class Analysis:
             coverage=self.coverage,
             precision=self.precision,
             trace=self.trace,
-            notes=(*notes, *remarks(run, step, self.coverage, self.precision)),
         )
+        return msgspec.structs.replace(record, notes=(*notes, *remarks(record)))
 
 
 def analyse(trace: Capture, workload: Workload, step_ms: float, precision: str) -> Analysis:
@@ -81,5 +83,5 @@ def analyse(trace: Capture, workload: Workload, step_ms: float, precision: str) 
         op_rows(timeline, attributions, steps, step_ms),
         coverage(timeline, attributions),
         census(step_graph.typed(), precision),
-        TraceInfo(file=None, bytes=space.bytes, steps=steps, events=recording.events),
+        TraceInfo(file=None, bytes=space.bytes, steps=steps, events=recording.events, every_op=trace.every_op),
     )

@@ -1,4 +1,4 @@
-"""Run a workload's step: first call, traced steps, warm-up, untraced steps."""
+"""Run a workload's step: first call, warm-up, untraced steps, traced steps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tfopt.records.base import finite
 from tfopt.records.profile import StepInfo
 from tfopt.report.progress import ProgressCallback
 from tfopt.workload.capture import Capture, capture
-from tfopt.workload.timing import Samples, finished, measure, median_interval, settle, warm_up
+from tfopt.workload.timing import Samples, finished, measure, median_interval, warm_up
 from tfopt.workload.workload import Workload
 
 __all__ = ["Measurement", "measure_step"]
@@ -58,7 +58,7 @@ class Measurement:
 def measure_step(
     workload: Workload, steps: int | None, trace_steps: int, folder: Path, progress: ProgressCallback
 ) -> Measurement:
-    """Trace the step into `folder`, then time it untraced. Raises RunFailed where the step fails."""
+    """Time the step untraced, then trace it into `folder`. Raises RunFailed where the step fails."""
     run = workload.runner()
     before = _updates(workload)
     progress("running the first step" if workload.step.eager else "compiling", None)
@@ -67,12 +67,11 @@ def measure_step(
         finished(run())
         compile_s = time.perf_counter() - started
     with explained("the step"):
-        progress("tracing", None)
-        settled = settle(run)
-        trace = capture(run, trace_steps, folder)  # before the many steps that make cheap ops invisible
         progress("warming up", None)
-        warm_steps = settled + warm_up(run)
+        warm_steps = warm_up(run)
         samples = measure(run, steps, lambda done: progress("measuring", done))
+        progress("tracing", None)
+        trace = capture(run, trace_steps, folder)
     executed = 1 + warm_steps + len(samples.wall_ms) + trace_steps
     skipped = 0 if before is None else executed - ((_updates(workload) or 0) - before)
     return Measurement(compile_s, warm_steps, samples, trace, skipped)

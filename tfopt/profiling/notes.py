@@ -1,34 +1,35 @@
-"""What a reader of a profile should be told besides the numbers: a list of small rules, each a function of records."""
+"""What a reader of a profile should be told besides the numbers: small rules, each a function of the record."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
 from tfopt.records.base import Note
-from tfopt.records.profile import Coverage, PrecisionInfo, RunInfo, StepInfo
+from tfopt.records.profile import ProfileRecord
 
 __all__ = ["remarks"]
 
-Rule = Callable[[RunInfo, StepInfo, Coverage, PrecisionInfo], Iterator[Note]]
+Rule = Callable[[ProfileRecord], Iterator[Note]]
 
 _SHOWN = 3
 _NOTABLE = 0.10
 
 
-def remarks(run: RunInfo, step: StepInfo, coverage: Coverage, precision: PrecisionInfo) -> tuple[Note, ...]:
+def remarks(record: ProfileRecord) -> tuple[Note, ...]:
     """All notes that apply, in the order of `RULES`."""
-    return tuple(note for rule in RULES for note in rule(run, step, coverage, precision))
+    return tuple(note for rule in RULES for note in rule(record))
 
 
-def _eager(run: RunInfo, step: StepInfo, coverage: Coverage, precision: PrecisionInfo) -> Iterator[Note]:
-    if run.eager and run.mode == "train":
+def _eager(record: ProfileRecord) -> Iterator[Note]:
+    if record.run.eager and record.run.mode == "train":
         yield Note(
             message="eager: the backward pass is one row, since its ops do not say which layer they belong to",
             hint="leave --eager out to see backward layer by layer",
         )
 
 
-def _retraced(run: RunInfo, step: StepInfo, coverage: Coverage, precision: PrecisionInfo) -> Iterator[Note]:
+def _retraced(record: ProfileRecord) -> Iterator[Note]:
+    step = record.step
     if step.retraces:
         cause = step.retrace_causes[0]
         yield Note(
@@ -38,10 +39,10 @@ def _retraced(run: RunInfo, step: StepInfo, coverage: Coverage, precision: Preci
         )
 
 
-def _stayed_float32(run: RunInfo, step: StepInfo, coverage: Coverage, precision: PrecisionInfo) -> Iterator[Note]:
-    names = precision.float32_ops
+def _stayed_float32(record: ProfileRecord) -> Iterator[Note]:
+    names = record.precision.float32_ops
     if names:
-        total = sum(precision.compute_ops.values())
+        total = sum(record.precision.compute_ops.values())
         shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
         yield Note(
             message=f"{len(names)} of {total} matrix products and convolutions stayed float32: {shown}",
@@ -49,15 +50,16 @@ def _stayed_float32(run: RunInfo, step: StepInfo, coverage: Coverage, precision:
         )
 
 
-def _skipped(run: RunInfo, step: StepInfo, coverage: Coverage, precision: PrecisionInfo) -> Iterator[Note]:
-    if step.skipped_steps:
+def _skipped(record: ProfileRecord) -> Iterator[Note]:
+    if record.step.skipped_steps:
         yield Note(
-            message=f"loss scaling skipped {step.skipped_steps} updates: gradients overflowed float16",
+            message=f"loss scaling skipped {record.step.skipped_steps} updates: gradients overflowed float16",
             hint="a few at the start are normal while the scale settles; mixed_bfloat16 needs no scaling",
         )
 
 
-def _nonfinite(run: RunInfo, step: StepInfo, coverage: Coverage, precision: PrecisionInfo) -> Iterator[Note]:
+def _nonfinite(record: ProfileRecord) -> Iterator[Note]:
+    step = record.step
     if step.nonfinite_losses:
         yield Note(
             message=f"the loss was NaN or infinite in {step.nonfinite_losses} of {step.samples} steps",
@@ -65,18 +67,37 @@ def _nonfinite(run: RunInfo, step: StepInfo, coverage: Coverage, precision: Prec
         )
 
 
-def _overhead(run: RunInfo, step: StepInfo, coverage: Coverage, precision: PrecisionInfo) -> Iterator[Note]:
-    if abs(step.overhead) > _NOTABLE:
+def _overhead(record: ProfileRecord) -> Iterator[Note]:
+    overhead = record.step.overhead
+    if overhead > _NOTABLE:
         yield Note(
-            message=f"tracing changed the step by {step.overhead:+.0%}: step times come from untraced steps, "
-            "shares from traced ones",
-            hint="",
+            message=f"tracing made the step {overhead:.0%} slower: step times come from untraced steps, shares from "
+            "traced ones, where small ops weigh too much",
+            hint="a larger --batch-size makes ops longer and the shares truer",
         )
 
 
-def _unplaced(run: RunInfo, step: StepInfo, coverage: Coverage, precision: PrecisionInfo) -> Iterator[Note]:
-    if coverage.unattributed > _NOTABLE:
-        yield Note(message=f"{coverage.unattributed:.0%} of the step belongs to ops of no known layer", hint="")
+def _cheap_ops_missing(record: ProfileRecord) -> Iterator[Note]:
+    if not record.trace.every_op and not record.run.eager and not record.run.xla:
+        yield Note(
+            message="this TensorFlow records no cheap ops: their time counts as idle",
+            hint="use a TensorFlow version that tfopt is tested with",
+        )
 
 
-RULES: tuple[Rule, ...] = (_eager, _retraced, _stayed_float32, _skipped, _nonfinite, _overhead, _unplaced)
+def _unplaced(record: ProfileRecord) -> Iterator[Note]:
+    share = record.coverage.unattributed
+    if share > _NOTABLE:
+        yield Note(message=f"{share:.0%} of the step belongs to ops of no known layer", hint="")
+
+
+RULES: tuple[Rule, ...] = (
+    _eager,
+    _retraced,
+    _stayed_float32,
+    _skipped,
+    _nonfinite,
+    _overhead,
+    _cheap_ops_missing,
+    _unplaced,
+)

@@ -194,12 +194,16 @@ class PrecisionInfo(Record, frozen=True, kw_only=True):
 
 
 class TraceInfo(Record, frozen=True, kw_only=True):
-    """The recorded trace: its file (relative to the run folder, null if not kept), its size and what it holds."""
+    """The recorded trace: its file (relative to the run folder, null if not kept), its size and what it holds.
+
+    `every_op` is false where TensorFlow left ops out of it that it takes for cheap; their time then counts as idle.
+    """
 
     file: str | None
     bytes: int
     steps: int
     events: int
+    every_op: bool
 
 
 class ProfileRecord(Record, frozen=True, kw_only=True):

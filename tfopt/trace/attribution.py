@@ -166,38 +166,46 @@ def _split(node: Node, scopes: ScopeTable) -> tuple[Charge, ...] | None:
 def _inferred(
     type_: str, name: str, known: Place | None, node: Node | None, graph: Graph, scopes: ScopeTable
 ) -> Attribution:
-    place = _nearest(node, graph, scopes) if node is not None else None
+    if node is None:
+        return Attribution(type_, name, (Charge(known or _NOWHERE, 1.0),), "none")
+    place = _nearest(node, graph, scopes)
+    if known is not None and known.phase == "backward" and place is not None:
+        # A sum of gradients is read by the update; the layer is the one that the summed gradients come from.
+        if place.phase == "optimizer":
+            place = _found(node, graph, scopes, lambda at: at.inputs) or place
+        place = Place(place.layer, "backward")
     if place is None:
         return Attribution(type_, name, (Charge(known or _NOWHERE, 1.0),), "none")
-    if known is not None and known.phase == "backward" and place.phase != "optimizer":
-        place = Place(place.layer, "backward")
     return Attribution(type_, name, (Charge(place, 1.0),), "inferred")
 
 
 def _nearest(node: Node, graph: Graph, scopes: ScopeTable, depth: int = 0) -> Place | None:
     """The place of the nearest placed node: readers first, then what it reads, then its caller."""
-    sources: tuple[Callable[[Node], tuple[str, ...]], ...] = (
-        lambda at: graph.users.get(at.id, ()),
-        lambda at: at.inputs,
-    )
-    for number, neighbours in enumerate(sources):
-        frontier, seen = [node], {node.id}
-        for _ in range(_REACH):
-            frontier = [
-                graph.nodes[key]
-                for at in frontier
-                for key in neighbours(at)
-                if key in graph.nodes and not (key in seen or seen.add(key))  # type: ignore[func-returns-value]
-            ]
-            for found in frontier:
-                split = _split(found, scopes)
-                if split is not None:
-                    return _as_gradient(node, split[0].place) if number == 0 else split[0].place
+    reader = _found(node, graph, scopes, lambda at: graph.users.get(at.id, ()))
+    if reader is not None:
+        return _as_gradient(node, reader)
+    source = _found(node, graph, scopes, lambda at: at.inputs)
+    if source is not None:
+        return source
     for caller in node.callers:
         parent = graph.nodes.get(caller)
         if parent is not None and depth < _REACH:
             split = _split(parent, scopes)
             return split[0].place if split is not None else _nearest(parent, graph, scopes, depth + 1)
+    return None
+
+
+def _found(node: Node, graph: Graph, scopes: ScopeTable, neighbours: Callable[[Node], tuple[str, ...]]) -> Place | None:
+    """The first placed node in one direction, breadth first."""
+    frontier, seen = [node], {node.id}
+    for _ in range(_REACH):
+        reached = dict.fromkeys(key for at in frontier for key in neighbours(at) if key in graph.nodes)
+        frontier = [graph.nodes[key] for key in reached if key not in seen]
+        seen.update(reached)
+        for found in frontier:
+            split = _split(found, scopes)
+            if split is not None:
+                return split[0].place
     return None
 
 

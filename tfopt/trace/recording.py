@@ -29,6 +29,8 @@ _EAGER = "EagerLocalExecute: "
 _ASYNC_END = "end: "
 # A whole compiled function shows up as an op of its own around the ops inside it.
 _FUNCTION = re.compile(r"^(__inference_|__forward_|__backward_)")
+# Handing a function's arguments and results over is the executor's work, not an op's.
+_PLUMBING = frozenset({"_Arg", "_Retval"})
 # Thunks that only run other thunks: their asynchronous tail is the time of what they called.
 _CONTROL = re.compile(r"^(while|conditional|call)([._]\d+)*$")
 # Threads of tf.data: they prepare later batches beside the step; what the step waits for is in the marker.
@@ -85,7 +87,7 @@ def record(space: Space, step_name: str = "train") -> Recording:
 
 def _wants_stats(kind: EventKind) -> bool:
     name = kind.name
-    return not ("::" in name or name.startswith(("Memory", _EAGER)) or _TF_OP.match(name))
+    return not ("::" in name or name.startswith(("Memory", "Executor", _EAGER)) or _TF_OP.match(name))
 
 
 @dataclass
@@ -193,6 +195,6 @@ def _static_op(name: str) -> Op | None:
         kind = name[len(_EAGER) :]
         return None if _FUNCTION.match(kind) else Op("eager", kind, kind)
     match = _TF_OP.match(name)
-    if match and "::" not in name and not _FUNCTION.match(name):
+    if match and match[2] not in _PLUMBING and not _FUNCTION.match(name):
         return Op("tf", match[1], match[2])
     return None

@@ -1,13 +1,15 @@
-"""Run steps under `tf.profiler` and keep the trace where TensorBoard looks for it.
+"""Run steps under `tf.profiler`, every op recorded, and keep the trace where TensorBoard looks for it.
 
-Trace early. TensorFlow's executor learns each op's cost, and records an op that it takes for cheap (under 8,000 cycles)
-only at host tracer level 3; TensorFlow 2.21 ignores the level that is asked for and always uses 2. The estimate starts
-at 10⁸ cycles and loses a tenth with each untraced run (`KernelStats` in executor.cc), so for some 90 steps every op is
-recorded, and later the cheap ones vanish: on a small dense network, 5 events were left of 650.
+TensorFlow's executor learns the cost of each op, and records one that it takes for cheap (under 8,000 cycles) only at
+host tracer level 3 (`GetTFTraceMeLevel` in tsl/profiler/lib/traceme.h; `KernelStats` in executor.cc). TensorFlow 2.21
+ignores the level that is asked for and uses 2: after some 90 runs of an op, which in a recurrent loop is after a few
+steps, it is gone from the trace. So the level is raised where the recorder keeps it: `g_trace_level`, a variable that
+traceme_recorder.h exports.
 """
 
 from __future__ import annotations
 
+import ctypes
 import time
 import warnings
 from collections.abc import Callable
@@ -25,12 +27,17 @@ __all__ = ["STEP_NAME", "Capture", "capture"]
 STEP_NAME = "train"
 
 
+_VERBOSE = 3
+_LEVEL_SYMBOL = "_ZN3tsl8profiler8internal13g_trace_levelE"
+
+
 @dataclass(frozen=True)
 class Capture:
-    """A recorded trace: the file and the wall time of each traced step in ms."""
+    """A recorded trace: the file, the wall time of each traced step in ms, and whether cheap ops were recorded too."""
 
     file: Path
     wall_ms: tuple[float, ...]
+    every_op: bool
 
 
 def capture(run: Callable[[], Any], steps: int, folder: Path) -> Capture:
@@ -38,7 +45,7 @@ def capture(run: Callable[[], Any], steps: int, folder: Path) -> Capture:
 
     The profiler is stopped whatever happens inside. Raises RunFailed where it cannot start or wrote nothing.
     """
-    options = tf.profiler.experimental.ProfilerOptions(host_tracer_level=3)
+    options = tf.profiler.experimental.ProfilerOptions(host_tracer_level=_VERBOSE)
     try:
         tf.profiler.experimental.start(str(folder), options=options)
     except tf.errors.OpError as error:
@@ -47,6 +54,7 @@ def capture(run: Callable[[], Any], steps: int, folder: Path) -> Capture:
         ) from error
     wall = []
     try:
+        every_op = _record_cheap_ops()
         for number in range(steps):
             started = time.perf_counter_ns()
             with tf.profiler.experimental.Trace(STEP_NAME, step_num=number, _r=1):
@@ -61,4 +69,17 @@ def capture(run: Callable[[], Any], steps: int, folder: Path) -> Capture:
     files = sorted(folder.glob("plugins/profile/*/*.xplane.pb"))
     if not files:
         raise RunFailed("the profiler wrote no trace", "check that the run folder is writable and not full")
-    return Capture(files[-1], tuple(wall))
+    return Capture(files[-1], tuple(wall), every_op)
+
+
+def _record_cheap_ops() -> bool:
+    """Raise the running recorder's level to verbose. Returns whether it is (the profiler's stop resets it)."""
+    for library in Path(tf.sysconfig.get_lib()).glob("libtensorflow_framework*"):
+        try:
+            level = ctypes.c_int.in_dll(ctypes.CDLL(str(library)), _LEVEL_SYMBOL)
+        except (OSError, ValueError):  # another platform or version keeps it elsewhere
+            continue
+        if level.value > 0:  # it is -1 while nothing is recorded
+            level.value = max(level.value, _VERBOSE)
+            return True
+    return False

@@ -17,7 +17,7 @@ from typing import Any
 import keras
 import numpy as np
 
-__all__ = ["Samples", "finished", "measure", "median_interval", "settle", "warm_up"]
+__all__ = ["Samples", "finished", "measure", "median_interval", "warm_up"]
 
 # Warm-up ends when three blocks in a row have medians within 5 % of each other, or after two seconds.
 _BLOCK, _STABLE, _TOLERANCE, _WARM_SECONDS = 5, 3, 0.05, 2.0
@@ -46,18 +46,6 @@ def _timed(run: Callable[[], Any]) -> tuple[float, float, float]:
     cpu, wall = time.process_time_ns(), time.perf_counter_ns()
     result = finished(run())
     return (time.perf_counter_ns() - wall) / 1e6, (time.process_time_ns() - cpu) / 1e6, result
-
-
-def settle(run: Callable[[], Any], steps: int = 10, seconds: float = 1.0) -> int:
-    """Run up to `steps` steps, but not much longer than `seconds`, so that caches and allocators are warm.
-
-    Returns how many ran.
-    """
-    started, count = time.perf_counter(), 0
-    while count < steps and (count < 2 or time.perf_counter() - started < seconds):
-        finished(run())
-        count += 1
-    return count
 
 
 def warm_up(run: Callable[[], Any]) -> int:
