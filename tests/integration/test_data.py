@@ -185,3 +185,8 @@ def _fresh() -> Any:
 def test_sources_of_another_form() -> None:
     with pytest.raises(UsageError, match="unknown data source"):
         tfopt.profile(model(), data="somewhere")
+
+
+def test_a_batch_too_large_for_any_machine_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"would hold 8\.0e\+09 numbers"):
+        tfopt.profile(model(), batch_size=10**9)

@@ -67,10 +67,10 @@ def measure_step(
         finished(run())
         compile_s = time.perf_counter() - started
     with explained("the step"):
-        progress("warming up", None)
+        progress("warming up", 0.0)
         warm_steps = warm_up(run)
         samples = measure(run, steps, lambda done: progress("measuring", done))
-        progress("tracing", None)
+        progress("tracing", 0.0)
         trace = capture(run, trace_steps, folder)
     executed = 1 + warm_steps + len(samples.wall_ms) + trace_steps
     skipped = 0 if before is None else executed - ((_updates(workload) or 0) - before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Iterator
 from typing import TextIO
@@ -17,6 +18,8 @@ from tfopt.report.progress import ProgressCallback
 
 __all__ = ["live"]
 
+_PERIOD = 0.1  # seconds between two drawings of the line
+
 
 class _KnownFraction(ProgressColumn):
     """A bar, where there is something to fill it with."""
@@ -29,25 +32,55 @@ class _KnownFraction(ProgressColumn):
 
 @contextlib.contextmanager
 def live(stream: TextIO, *, verbose: bool, color: bool) -> Iterator[ProgressCallback]:
-    """A callback that keeps one line of `stream` up to date; the line is gone when the block ends."""
+    """A callback that keeps one line of `stream` up to date; the line is gone when the block ends.
+
+    While the fraction done is unknown a thread keeps the spinner turning. Where the caller tells it, the line is only
+    drawn inside the callback: a measurement must not share the processor with its own progress bar.
+    """
     console = Console(file=stream, force_terminal=True, no_color=not color, highlight=False, markup=False, emoji=False)
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), _KnownFraction(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as display:
+    bar = Progress(
+        *columns, console=console, transient=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
+    )
+    with bar as display, _turning(display) as unknown:
         task = display.add_task("", total=None)
-        stage, began = "", time.monotonic()
+        stage, began, drawn = "", time.monotonic(), 0.0
 
         def finish() -> None:
             if verbose and stage:
                 console.print(f"{stage}  {time.monotonic() - began:.1f} s")
 
         def callback(name: str, done: float | None) -> None:
-            nonlocal stage, began
-            name = one_line(name)
+            nonlocal stage, began, drawn
+            name, now = one_line(name), time.monotonic()
             if name != stage:
                 finish()
-                stage, began = name, time.monotonic()
+                stage, began, drawn = name, now, 0.0
                 display.reset(task, description=name)
             display.update(task, total=None if done is None else 1.0, completed=done or 0.0)
+            (unknown.set if done is None else unknown.clear)()
+            if now - drawn >= _PERIOD:
+                display.refresh()
+                drawn = now
 
         yield callback
         finish()
+
+
+@contextlib.contextmanager
+def _turning(display: Progress) -> Iterator[threading.Event]:
+    """Redraw `display` from a thread, as long as the event it gives is set."""
+    unknown, ended = threading.Event(), threading.Event()
+
+    def redraw() -> None:
+        while not ended.wait(_PERIOD):
+            if unknown.is_set():
+                display.refresh()
+
+    thread = threading.Thread(target=redraw, name="tfopt-progress", daemon=True)
+    thread.start()
+    try:
+        yield unknown
+    finally:
+        ended.set()
+        thread.join()

@@ -5,6 +5,7 @@ Data sources are a registry by the form of `--data`: `synthetic`, `FILE.npz`, `p
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,8 @@ __all__ = ["Batch", "draw_inputs", "resolve_shapes"]
 DEFAULT_BATCH = 32
 # A free dimension gets this length: one free dimension is a sequence, two or more an image or a volume.
 FREE_SEQUENCE, FREE_IMAGE = 32, 64
+# One input's numbers in a batch: 4 GB as float32.
+_MAX_ELEMENTS = 10**9
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,11 @@ def draw_inputs(
     tensors, described = [], []
     for spec in specs:
         shape = shapes[spec.name]
+        if math.prod(shape) > _MAX_ELEMENTS:
+            raise UsageError(
+                f"input {spec.name} of shape {_text(shape)} would hold {math.prod(shape):.1e} numbers",
+                "choose a smaller --batch-size or --input-shape",
+            )
         values, how = _draw(spec, shape, rng)
         tensors.append(tf.constant(values, dtype=spec.dtype))
         described.append(InputInfo(name=spec.name, shape=shape, dtype=spec.dtype, values=how))
