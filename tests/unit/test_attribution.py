@@ -62,13 +62,20 @@ def test_fused_kernel_inside_a_loop_body(scopes: ScopeTable) -> None:
     assert charged(found) == {("m/conv", "forward"): 1}
 
 
-def test_gradient_accumulation_goes_to_its_reader(scopes: ScopeTable) -> None:
+@pytest.mark.parametrize(
+    ("uses", "layer"), [(("m/act", "m/act"), "m/act"), (("m/act", "m/conv"), "m/dense"), ((), "m/dense")]
+)
+def test_a_sum_of_gradients_belongs_to_the_layer_that_used_the_tensor(
+    scopes: ScopeTable, uses: tuple[str, ...], layer: str
+) -> None:
+    gradients = [Node(f"gradient_tape/{use}/{n}", "Mul", f"gradient_tape/{use}/{n}") for n, use in enumerate(uses)]
     nodes = [
-        Node("tfopt_backward/AddN", "AddN", "tfopt_backward/AddN", ("a", "b")),
+        *gradients,
+        Node("tfopt_backward/AddN", "AddN", "tfopt_backward/AddN", tuple(node.id for node in gradients)),
         Node("gradient_tape/m/dense/MatMul", "MatMul", "gradient_tape/m/dense/MatMul", ("tfopt_backward/AddN",)),
     ]
     found = one(Op("tf", "tfopt_backward/AddN", "AddN"), scopes, nodes)
-    assert charged(found) == {("m/dense", "backward"): 1}
+    assert charged(found) == {(layer, "backward"): 1}
     assert found.source == "inferred"
 
 

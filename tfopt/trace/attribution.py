@@ -6,7 +6,8 @@ lie, the graph decides, and the charge is `inferred`:
   through the unoptimized graph to the convolution or matrix product that does the work;
 - an XLA fusion is split among its members by their estimated work;
 - an unnamed op goes to the nearest named op that reads it, else that it reads, else that calls it. What only the
-  optimizer reads is the gradient of its variable: the layer's backward.
+  optimizer reads is the gradient of its variable: the layer's backward;
+- a sum of gradients goes to the layer that they all come from, else to its reader.
 `own` means that all members belong to one layer and phase.
 """
 
@@ -168,12 +169,10 @@ def _inferred(
 ) -> Attribution:
     if node is None:
         return Attribution(type_, name, (Charge(known or _NOWHERE, 1.0),), "none")
-    place = _nearest(node, graph, scopes)
-    if known is not None and known.phase == "backward" and place is not None:
-        # A sum of gradients is read by the update; the layer is the one that the summed gradients come from.
-        if place.phase == "optimizer":
-            place = _found(node, graph, scopes, lambda at: at.inputs) or place
-        place = Place(place.layer, "backward")
+    if known is not None and known.phase == "backward":
+        place = _gradient(node, graph, scopes)
+    else:
+        place = _nearest(node, graph, scopes)
     if place is None:
         return Attribution(type_, name, (Charge(known or _NOWHERE, 1.0),), "none")
     return Attribution(type_, name, (Charge(place, 1.0),), "inferred")
