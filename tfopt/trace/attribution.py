@@ -194,6 +194,23 @@ def _nearest(node: Node, graph: Graph, scopes: ScopeTable, depth: int = 0) -> Pl
     return None
 
 
+def _gradient(node: Node, graph: Graph, scopes: ScopeTable) -> Place | None:
+    """The place of an op of the backward pass that names no layer: most are sums of a tensor's gradients.
+
+    Where all gradients come from one layer, that layer used the tensor several times (BatchNormalization its input for
+    mean, variance and result) and the sum is its doing. Else it goes to the layer that reads it; and where only an
+    update reads it, to the first that it comes from.
+    """
+    splits = [_split(graph.nodes[key], scopes) for key in node.inputs if key in graph.nodes]
+    sources = {split[0].place.layer for split in splits if split is not None}
+    if len(sources) == 1:
+        return Place(sources.pop(), "backward")
+    place = _nearest(node, graph, scopes)
+    if place is not None and place.phase == "optimizer":
+        place = _found(node, graph, scopes, lambda at: at.inputs) or place
+    return Place(place.layer, "backward") if place is not None else None
+
+
 def _found(node: Node, graph: Graph, scopes: ScopeTable, neighbours: Callable[[Node], tuple[str, ...]]) -> Place | None:
     """The first placed node in one direction, breadth first."""
     frontier, seen = [node], {node.id}
