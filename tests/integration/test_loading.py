@@ -234,7 +234,10 @@ def test_a_giant_declared_shape_is_refused_before_it_is_allocated(tmp_path: Path
         ({"module": "keras.optimizers", "class_name": "Adam", "config": {}}, "holds a Adam, not a model"),
         ({"module": "keras.layers", "class_name": "ReLU", "config": {}}, "holds a ReLU, not a model"),
         ({"module": "os", "class_name": "system", "config": {}}, "custom class system"),
-        ({"module": "keras.utils", "class_name": "get_file", "config": {}}, "not a modeling function"),
+        (
+            {"module": "keras.utils", "class_name": "get_file", "config": {}},
+            "not a modeling function|functions are not allowed",
+        ),
         ({"module": "keras.layers", "class_name": "TFSMLayer", "config": {"filepath": "/x"}}, "holds code"),
     ],
 )
@@ -263,7 +266,7 @@ def test_lambdas_run_only_when_the_user_says_so(name: str, tmp_path: Path) -> No
     doubled = keras.layers.Lambda(lambda x: 2 * x, output_shape=(4,), name="doubled")
     inner = keras.Sequential([keras.Input((4,)), doubled], name="inner")
     keras.Model(inputs, inner(keras.layers.Dense(4)(inputs))).save(tmp_path / name)
-    with pytest.raises(InputError, match="holds Python code") as caught:
+    with pytest.raises(InputError, match="holds code") as caught:
         load(str(tmp_path / name))
     assert "--unsafe" in caught.value.hint
     assert load(str(tmp_path / name), unsafe=True).model.built

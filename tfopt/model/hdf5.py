@@ -14,7 +14,7 @@ from tfopt.errors import InputError
 from tfopt.model.config import find_class, parse_config
 from tfopt.model.text import one_line, quoted
 
-__all__ = ["Hdf5Model", "Hdf5Weights", "check_weights", "read_hdf5", "refuse_lambda"]
+__all__ = ["Hdf5Model", "Hdf5Weights", "check_weights", "read_hdf5", "refuse_code"]
 
 _PROBE = Path(__file__).with_name("hdf5_probe.py")
 # Seconds a sound file may take: a start, and a slow disk. No damaged file can hold anybody up for longer.
@@ -110,16 +110,20 @@ def read_hdf5(path: Path, label: str) -> Hdf5Model:
     )
 
 
-def refuse_lambda(config: dict[str, Any], label: str, class_name: str = "Lambda") -> None:
-    """Refuses Python code inside a configuration: HDF5's `Lambda` layers, the zip format's `__lambda__` functions.
+# Layers that run code from a file, and how to call one.
+_CODE = {"Lambda": "its Lambda layer {}", "__lambda__": "a Lambda layer", "TFSMLayer": "its TFSMLayer {}"}
+
+
+def refuse_code(config: dict[str, Any], label: str, class_name: str = "Lambda") -> None:
+    """Refuses code inside a configuration: HDF5's `Lambda` layers, the zip format's `__lambda__` functions, and
+    `TFSMLayer`, which loads a SavedModel from anywhere (older Keras versions do not refuse it themselves).
 
     Raises:
         InputError: there is one.
     """
     name = find_class(config, class_name)
     if name is not None:
-        where = f"its Lambda layer {name}" if class_name == "Lambda" else "a Lambda layer"
         raise InputError(
-            f"{label} holds Python code ({where}), which would run on this machine",
+            f"{label} holds code ({_CODE[class_name].format(name)}), which would run on this machine",
             "if you trust whoever made the file, pass --unsafe, which runs that code",
         )

@@ -17,7 +17,7 @@ from typing import Any
 from tfopt.errors import InputError, TfoptError, UsageError
 from tfopt.model.archive import WEIGHTS, unpack
 from tfopt.model.config import registered_names
-from tfopt.model.hdf5 import check_weights, refuse_lambda
+from tfopt.model.hdf5 import check_weights, refuse_code
 from tfopt.model.source import ModelSource, file_label, identify
 from tfopt.model.text import one_line
 from tfopt.records import Note
@@ -29,7 +29,7 @@ _VARIABLES_PER_STORED = 8
 _VARIABLES_FLOOR_BYTES = 256 * 2**20
 
 # Keras's class of code in a configuration, by format: what must not run unless the user says so.
-_CODE_CLASSES = {"hdf5": ("Lambda", "__lambda__"), "keras": ("__lambda__",)}
+_CODE_CLASSES = {"hdf5": ("Lambda", "__lambda__", "TFSMLayer"), "keras": ("__lambda__", "TFSMLayer")}
 
 # What Keras says while loading sound files, and nobody can act on.
 _NOISE = re.compile(
@@ -157,7 +157,7 @@ def _load_file(source: ModelSource, imports: Sequence[str], unsafe: bool) -> Loa
     config = source.config or {}
     if not unsafe:
         for class_name in _CODE_CLASSES[source.format]:
-            refuse_lambda(config, file_label(source.path), class_name)
+            refuse_code(config, file_label(source.path), class_name)
     with _loadable(source) as (path, stored):
         # Only now TensorFlow is needed.
         from tfopt.model.imports import custom_objects, import_modules
