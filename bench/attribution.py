@@ -30,7 +30,7 @@ def main() -> None:
     )
     for name in models:
         for mode, goal in GOALS.items():
-            record = profile(ZOO[name](), xla=mode == "xla", steps=5, batch_size=16).record
+            record = profile(ZOO[name](), xla=mode == "xla", steps=5, batch_size=16)
             found = record.coverage
             total = sum(row.share for row in record.layers)
             verdict = "met" if found.attributed >= goal and abs(total - 1) <= 0.001 else "missed"

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tfopt.errors import TfoptError as TfoptError
-    from tfopt.profiling.profile import ProfileResult as ProfileResult
     from tfopt.profiling.profile import profile as profile
     from tfopt.records.profile import ProfileRecord as ProfileRecord
     from tfopt.report import render as render
@@ -22,7 +21,6 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "ProfileRecord": "tfopt.records.profile",
-    "ProfileResult": "tfopt.profiling.profile",
     "TfoptError": "tfopt.errors",
     "View": "tfopt.report.view",
     "profile": "tfopt.profiling.profile",
@@ -30,7 +28,7 @@ _HOMES = {
     "render": "tfopt.report",
 }
 
-__all__ = ["ProfileRecord", "ProfileResult", "TfoptError", "View", "__version__", "profile", "read_run", "render"]
+__all__ = ["ProfileRecord", "TfoptError", "View", "__version__", "profile", "read_run", "render"]
 
 
 def __getattr__(name: str) -> Any:

@@ -77,7 +77,7 @@ def broken():
 
 
 def test_pipeline(module: str) -> None:
-    record = tfopt.profile(model(), data=f"{module}:good", steps=5).record
+    record = tfopt.profile(model(), data=f"{module}:good", steps=5)
     assert record.run.batch_size == 16
     assert record.run.data == f"{module}:good"
     assert record.run.inputs[0].values == f"from {module}:good"
@@ -85,14 +85,14 @@ def test_pipeline(module: str) -> None:
 
 
 def test_sample_weights_and_inference(module: str) -> None:
-    assert tfopt.profile(model(), data=f"{module}:weighted", steps=2, trace_steps=1).record.step.retraces == 0
-    record = tfopt.profile(model(), data=f"{module}:without_targets", mode="infer", steps=2, trace_steps=1).record
+    assert tfopt.profile(model(), data=f"{module}:weighted", steps=2, trace_steps=1).step.retraces == 0
+    record = tfopt.profile(model(), data=f"{module}:without_targets", mode="infer", steps=2, trace_steps=1)
     assert record.run.mode == "infer"
 
 
 def test_waiting_for_data_is_a_phase(module: str) -> None:
     """20 ms of waiting per step, against a step of about a millisecond."""
-    record = tfopt.profile(model(), data=f"{module}:slow", steps=10).record
+    record = tfopt.profile(model(), data=f"{module}:slow", steps=10)
     shares = {row.phase: row.share for row in record.phases}
     assert shares["input"] * record.step.traced_ms == pytest.approx(20, rel=0.25)
     assert sum(shares.values()) == pytest.approx(1, abs=1e-3)
@@ -101,7 +101,7 @@ def test_waiting_for_data_is_a_phase(module: str) -> None:
 
 
 def test_last_partial_batch_is_a_retrace(module: str) -> None:
-    record = tfopt.profile(model(), data=f"{module}:ragged_end", steps=5).record
+    record = tfopt.profile(model(), data=f"{module}:ragged_end", steps=5)
     assert record.step.retraces == 1
     cause = record.step.retrace_causes[0]
     assert (cause.argument, cause.before, cause.after) == ("x", "float32(16, 8)", "float32(8, 8)")
@@ -128,12 +128,12 @@ def test_npz(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     path = tmp_path / "data.npz"
     np.savez(path, x=rng.random((20, 8)), y=rng.integers(0, 3, 20), sample_weight=rng.random(20))
-    record = tfopt.profile(model(), data=str(path), steps=2, trace_steps=1).record
+    record = tfopt.profile(model(), data=str(path), steps=2, trace_steps=1)
     assert record.run.batch_size == 20
     assert record.run.inputs[0].shape == (20, 8)
-    assert tfopt.profile(model(), data=str(path), batch_size=4, steps=2, trace_steps=1).record.run.batch_size == 4
+    assert tfopt.profile(model(), data=str(path), batch_size=4, steps=2, trace_steps=1).run.batch_size == 4
     np.savez(path, features=rng.random((20, 8)), y=rng.integers(0, 3, 20))
-    assert tfopt.profile(model(), data=str(path), steps=2, trace_steps=1).record.run.batch_size == 20
+    assert tfopt.profile(model(), data=str(path), steps=2, trace_steps=1).run.batch_size == 20
 
 
 @pytest.mark.parametrize(
@@ -162,10 +162,10 @@ def test_npz_that_is_none(tmp_path: Path) -> None:
 def test_free_dimensions_get_a_stated_default() -> None:
     inputs = keras.Input((None, 4), name="sequence")
     net = keras.Model(inputs, layers.Dense(1)(layers.LSTM(4)(inputs)))
-    record = tfopt.profile(net, steps=2, trace_steps=1).record
+    record = tfopt.profile(net, steps=2, trace_steps=1)
     assert record.run.inputs[0].shape == (32, 32, 4)
     assert any("sequence (?, 4) → (32, 4)" in note.message for note in record.notes)
-    chosen = tfopt.profile(net, steps=2, trace_steps=1, input_shape=("sequence=5,4",)).record
+    chosen = tfopt.profile(net, steps=2, trace_steps=1, input_shape=("sequence=5,4",))
     assert chosen.run.inputs[0].shape == (32, 5, 4)
     for wrong in ("5,5", "other=5,4", "five,4", "0,4"):
         with pytest.raises(UsageError):
@@ -173,7 +173,7 @@ def test_free_dimensions_get_a_stated_default() -> None:
 
 
 def test_seed_makes_the_batch() -> None:
-    first, other = (tfopt.profile(_fresh(), seed=seed, steps=1, trace_steps=1).record for seed in (0, 1))
+    first, other = (tfopt.profile(_fresh(), seed=seed, steps=1, trace_steps=1) for seed in (0, 1))
     assert first.step.last_loss != other.step.last_loss
 
 

@@ -27,13 +27,13 @@ ROUTE = "data/plugin/profile"
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
     """A served run: the process, the server's address and the run folder's name."""
     runs = tmp_path_factory.mktemp("served") / "runs"
-    result = tfopt.profile(ZOO["cnn"](), steps=2, trace_steps=2, run_dir=runs)
-    assert result.run_dir is not None
+    record = tfopt.profile(ZOO["cnn"](), steps=2, trace_steps=2, run_dir=runs)
+    assert record.trace.run_dir is not None
     command = [sys.executable, "-m", "tfopt", "tensorboard", str(runs), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
         address = process.stdout.readline().strip()
-        yield process, address.removesuffix("#profile"), result.run_dir.name
+        yield process, address.removesuffix("#profile"), Path(record.trace.run_dir).name
         process.kill()
 
 

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from records_for_tests import flat
 
 from tfopt.cli.main import main
+from tfopt.records.profile import ProfileRecord
 from tfopt.report.runs import create_run, write_record
 
 ROOT = Path(__file__).parents[2]
@@ -61,11 +63,17 @@ class Pretender:
         options["progress"]("measuring", 0.5)
         if self.error is not None:
             raise self.error
-        folder = None
-        if options["run_dir"] is not None:
-            folder = create_run(options["run_dir"], model)
-            write_record(folder, flat())
-        return type("Result", (), {"record": flat(), "run_dir": folder})()
+        if options["run_dir"] is None:
+            return kept_in(None)
+        folder = create_run(options["run_dir"], model)
+        write_record(folder, kept_in(str(folder)))
+        return kept_in(str(folder))
+
+
+def kept_in(folder: str | None) -> ProfileRecord:
+    """A ready record whose run folder is `folder`."""
+    record = flat()
+    return msgspec.structs.replace(record, trace=msgspec.structs.replace(record.trace, run_dir=folder))
 
 
 class Here:

@@ -43,6 +43,9 @@ HOSTILE = {
 Leaf = tuple[str, str, float, float, float, float]
 
 
+FOLDER = "runs/model-20261120-093107"
+
+
 def layer_rows(root: str, containers: dict[str, str], leaves: Sequence[Leaf], step: float) -> list[LayerRow]:
     """Rows of a tree: `containers` maps inner paths to classes, times of `leaves` are summed upwards."""
     times: dict[str, list[float]] = {path: [0.0, 0.0, 0.0] for path in containers}
@@ -153,7 +156,14 @@ def record(
             attributed=1 - lost / busy,
         ),
         precision=precision or PrecisionInfo(compute_ops={"float32": 53}, float32_ops=()),
-        trace=TraceInfo(file=trace, bytes=4_300_000, steps=5, events=165_701, every_op=True),
+        trace=TraceInfo(
+            run_dir=None if trace is None else FOLDER,
+            file=trace,
+            bytes=4_300_000,
+            steps=5,
+            events=165_701,
+            every_op=True,
+        ),
         notes=notes,
     )
 

@@ -7,13 +7,12 @@ import os
 from pathlib import Path
 
 import pytest
-from records_for_tests import RECORDS
+from records_for_tests import FOLDER, RECORDS
 
 from tfopt.report import render
 from tfopt.report.view import View
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-FOLDER = "runs/model-20261120-093107"
 
 SCREENS: dict[str, tuple[str, View]] = {
     **{f"layer-{width}.txt": ("table", View(width=width)) for width in (80, 120)},

@@ -42,5 +42,5 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     with watched(quiet=delivery.quiet, verbose=verbose, color=wants_color(sys.stderr)) as progress:
         from tfopt.profiling.profile import profile
 
-        result = profile(**options, command=line, progress=progress)
-    delivery.deliver(result.record, result.run_dir)
+        record = profile(**options, command=line, progress=progress)
+    delivery.deliver(record, record.trace.run_dir)

@@ -83,5 +83,7 @@ def analyse(trace: Capture, workload: Workload, step_ms: float, precision: str) 
         op_rows(timeline, attributions, steps, step_ms),
         coverage(timeline, attributions),
         census(step_graph.typed(), precision),
-        TraceInfo(file=None, bytes=space.bytes, steps=steps, events=recording.events, every_op=trace.every_op),
+        TraceInfo(
+            run_dir=None, file=None, bytes=space.bytes, steps=steps, events=recording.events, every_op=trace.every_op
+        ),
     )

@@ -9,7 +9,6 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,15 +25,7 @@ if TYPE_CHECKING:  # these import TensorFlow, which is loaded quietly and late
     from tfopt.workload.device import Placement
     from tfopt.workload.workload import Options, Workload
 
-__all__ = ["ProfileResult", "profile"]
-
-
-@dataclass(frozen=True)
-class ProfileResult:
-    """What a profile gives: the record, and the run folder that holds it (None with `run_dir=None`)."""
-
-    record: ProfileRecord
-    run_dir: Path | None
+__all__ = ["profile"]
 
 
 def profile(
@@ -60,8 +51,8 @@ def profile(
     run_dir: str | os.PathLike[str] | None = None,
     command: str = "tfopt.profile",
     progress: ProgressCallback = silent,
-) -> ProfileResult:
-    """Profile one step of a saved model or of a Keras model object.
+) -> ProfileRecord:
+    """Profile one step of a saved model or of a Keras model object: the record of the run.
 
     Args:
         model: a path (`.keras`, `.h5`, SavedModel folder), `app:NAME`, or a built Keras model. A model object is left
@@ -116,9 +107,7 @@ def profile(
         analysis = analyse(measured.trace, workload, step.median_ms, precision)
         run = _run_info(options, workload, placement, step.samples, trace_steps, command, started_at)
         record = analysis.record(_model_info(loaded, workload), run, step, (*loaded.notes, *workload.notes))
-        if run_dir is not None:
-            record = _kept(record, measured.trace.file, folder)
-    return ProfileResult(record, folder if run_dir is not None else None)
+        return record if run_dir is None else _kept(record, measured.trace.file, folder)
 
 
 def _check_numbers(**numbers: int | None) -> None:
@@ -179,8 +168,8 @@ def _run_folder(run_dir: str | os.PathLike[str] | None, name: str) -> Iterator[P
 def _kept(record: ProfileRecord, trace: Path, folder: Path) -> ProfileRecord:
     import msgspec
 
-    file = trace.relative_to(folder).as_posix()
-    record = msgspec.structs.replace(record, trace=msgspec.structs.replace(record.trace, file=file))
+    kept = {"run_dir": str(folder), "file": trace.relative_to(folder).as_posix()}
+    record = msgspec.structs.replace(record, trace=msgspec.structs.replace(record.trace, **kept))
     write_record(folder, record)
     return record
 

@@ -194,11 +194,13 @@ class PrecisionInfo(Record, frozen=True, kw_only=True):
 
 
 class TraceInfo(Record, frozen=True, kw_only=True):
-    """The recorded trace: its file (relative to the run folder, null if not kept), its size and what it holds.
+    """The recorded trace: its file (relative to the run folder), its size and what it holds.
 
+    `run_dir` is the run folder as it was named when the run was recorded; both are null where nothing was kept.
     `every_op` is false where TensorFlow left ops out of it that it takes for cheap; their time then counts as idle.
     """
 
+    run_dir: str | None
     file: str | None
     bytes: int
     steps: int
