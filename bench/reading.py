@@ -22,8 +22,12 @@ READ = """
 import json, resource, sys, time
 from pathlib import Path
 import numpy
+from tfopt.profiling.tables import op_rows
+from tfopt.trace.attribution import attribute
+from tfopt.trace.graph import Graph
 from tfopt.trace.hlo import programs
 from tfopt.trace.recording import record
+from tfopt.trace.scopes import ScopeTable
 from tfopt.trace.timeline import sweep
 from tfopt.trace.xspace import read_space
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -31,7 +35,9 @@ before, started = peak(), time.process_time()
 space = read_space(Path(sys.argv[1]))
 recording = record(space)
 timeline = sweep(recording)
-programs(space)
+graph = Graph.of(())
+attributions = attribute(recording.ops, ScopeTable(), graph, programs(space))
+op_rows(timeline, attributions, len(recording.steps), 1.0)
 print(json.dumps({"cpu_s": time.process_time() - started, "memory": (peak() - before) / space.bytes,
                   "bytes": space.bytes, "events": recording.events}))
 """

@@ -1,12 +1,11 @@
 """The errors a person can act on: one line that says what is wrong, one that says what to do.
 
-Exit codes are the command line's (docs/architecture.md): 1 a check failed, 2 wrong usage, 3 unreadable input,
-4 the run failed, 5 inconclusive.
+Each kind has the exit code of the command that meets it: 2 wrong usage, 3 unreadable input, 4 the run failed.
 """
 
 from __future__ import annotations
 
-__all__ = ["CheckFailed", "InputError", "RunFailed", "TfoptError", "UsageError"]
+__all__ = ["InputError", "RunFailed", "TfoptError", "UsageError"]
 
 
 class TfoptError(Exception):
@@ -19,11 +18,8 @@ class TfoptError(Exception):
         self.message = message
         self.hint = hint
 
-
-class CheckFailed(TfoptError):
-    """Something was measured and did not pass (exit code 1)."""
-
-    exit_code = 1
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
 
 
 class UsageError(TfoptError):

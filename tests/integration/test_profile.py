@@ -15,7 +15,7 @@ from keras import layers
 import tfopt
 from bench.zoo import ZOO
 from tfopt.errors import InputError, RunFailed, UsageError
-from tfopt.records.profile import ProfileRecord
+from tfopt.records.profile import LayerRow, ProfileRecord
 from tfopt.report.runs import read_run
 
 GOALS = {False: 0.94, True: 0.99}
@@ -111,7 +111,9 @@ def test_uncompiled_object_stays_uncompiled_and_the_loss_is_said() -> None:
     model = keras.Model(inputs, layers.Dense(3, activation="softmax")(inputs))
     record = tfopt.profile(model, steps=3)
     assert record.run.loss == "sparse_categorical_crossentropy"
-    assert any("is assumed, since its output is softmax" in note.message for note in record.notes)
+    assert any(
+        "the loss sparse_categorical_crossentropy, since its output is softmax" in note.message for note in record.notes
+    )
     assert not model.compiled
     assert tfopt.profile(model, steps=3, loss="mse").run.loss == "mean_squared_error"
 
@@ -147,7 +149,47 @@ def test_eager_says_what_it_cannot_tell() -> None:
     assert rows["cnn/conv_1"].forward_ms > 0
     assert rows["cnn/conv_1"].backward_ms == 0
     assert rows["(backward)"].backward_ms > 0
-    assert any("backward pass is one row" in note.message for note in record.notes)
+    assert any("backward pass is not split by layer" in note.message for note in record.notes)
+
+
+def _rows(record: ProfileRecord) -> dict[str, LayerRow]:
+    """Rows by the last part of their path."""
+    return {row.path.rpartition("/")[2]: row for row in record.layers}
+
+
+def test_a_wrapped_layer_has_its_own_time() -> None:
+    inputs = keras.Input((4, 32, 32, 3))
+    x = layers.TimeDistributed(layers.Conv2D(16, 3, name="inner"), name="wrapper")(inputs)
+    model = keras.Model(inputs, layers.Bidirectional(layers.LSTM(8, name="cells"))(layers.Reshape((4, -1))(x)))
+    rows = _rows(tfopt.profile(model, steps=3, batch_size=4))
+    assert min(rows["inner"].forward_ms, rows["inner"].backward_ms) > 0.3 * rows["inner"].total_ms
+    assert rows["inner"].total_ms > rows["wrapper"].self_ms
+    assert rows["forward_cells"].total_ms > 0
+    assert rows["backward_cells"].total_ms > 0
+
+
+@pytest.mark.parametrize("mode", ["infer", "train"])
+@pytest.mark.parametrize("order", ["heavy first", "heavy last"])
+def test_fused_addition_is_charged_to_the_convolution_that_was_fused(order: str, mode: str) -> None:
+    """oneDNN fuses Conv2D + BiasAdd + Add + ReLU: one of the two branches of the Add is inside the kernel."""
+    inputs = keras.Input((48, 48, 16))
+    heavy = layers.Conv2D(32, 5, padding="same", name="heavy")(inputs)
+    light = layers.Conv2D(32, 1, padding="same", name="light")(inputs)
+    branches = [heavy, light] if order == "heavy first" else [light, heavy]
+    model = keras.Model(inputs, layers.ReLU(name="act")(layers.Add(name="add")(branches)))
+    rows = _rows(tfopt.profile(model, mode=mode, steps=5, batch_size=8))
+    assert rows["heavy"].forward_ms > 3 * rows["light"].forward_ms
+    assert rows["heavy"].forward_ms > 3 * rows["act"].forward_ms
+
+
+def test_the_same_holds_in_an_exported_model(tmp_path: Path) -> None:
+    inputs = keras.Input((48, 48, 16))
+    x = layers.BatchNormalization(name="norm")(layers.Conv2D(64, 5, name="conv")(inputs))
+    keras.Model(inputs, layers.ReLU(name="act")(x)).export(tmp_path / "saved", verbose=False)
+    record = tfopt.profile(str(tmp_path / "saved"), mode="infer", steps=5, batch_size=8)
+    time = {row.path.rpartition("/")[2]: row.self_ms for row in record.layers}
+    spent = {word: sum(ms for name, ms in time.items() if word in name) for word in ("conv", "norm", "act")}
+    assert spent["conv"] > 3 * (spent["norm"] + spent["act"])
 
 
 def test_separate_activation_does_not_get_the_convolutions_time() -> None:
@@ -156,7 +198,7 @@ def test_separate_activation_does_not_get_the_convolutions_time() -> None:
     x = layers.Conv2D(64, 5, name="conv")(inputs)
     model = keras.Model(inputs, layers.ReLU(name="act")(x))
     record = tfopt.profile(model, mode="infer", steps=5)
-    rows = {row.path.rpartition("/")[2]: row for row in record.layers}
+    rows = _rows(record)
     assert rows["conv"].self_ms > 20 * rows["act"].self_ms
 
 

@@ -25,7 +25,7 @@ __all__ = ["Delivery", "discard_stdout", "flush_stdout"]
 
 @dataclass(frozen=True)
 class Delivery:
-    """What `report_options` and `manners` asked for; made before the work starts, so that bad wishes fail early."""
+    """What the options on output asked for; made before the work starts, so that bad wishes fail early."""
 
     by: By
     depth: int | None

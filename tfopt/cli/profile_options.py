@@ -7,11 +7,11 @@ import re
 import click
 
 from tfopt.cli.settings import Option, in_section
+from tfopt.workload.options import PRECISIONS
 
 __all__ = ["MODEL", "RUN"]
 
 _POSITIVE = click.IntRange(min=1)
-_PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16", "float16", "bfloat16")
 _SHAPE = re.compile(r"(?:[^=]+=)?[1-9][0-9]*(?:,[1-9][0-9]*)*")
 
 
@@ -64,10 +64,9 @@ RUN = in_section(
     ),
     Option(
         ["--precision"],
-        type=click.Choice(_PRECISIONS),
-        default="float32",
-        show_default=True,
-        help="What the layers compute in.",
+        type=click.Choice(PRECISIONS),
+        default=None,
+        help="What the layers compute in. Default: what the model was saved with.",
     ),
     Option(
         ["--xla/--no-xla"],

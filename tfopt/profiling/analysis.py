@@ -61,7 +61,7 @@ class Analysis:
         return msgspec.structs.replace(record, notes=(*notes, *remarks(record)))
 
 
-def analyse(trace: Capture, workload: Workload, step_ms: float, precision: str) -> Analysis:
+def analyse(trace: Capture, workload: Workload, step_ms: float, precision: str | None) -> Analysis:
     """Place the time of a trace. `step_ms` is the untraced step time that shares are turned into ms with."""
     space = read_space(trace.file)
     recording = record(space, STEP_NAME)

@@ -17,8 +17,16 @@ _HINTS = (
     (r"[Ii]ncompatible shapes|must have the same shape|shape mismatch|expected shape|Dimensions must be equal",
      "check that inputs, targets and loss fit: --input-shape, --loss or --data"),
     (r"[Nn]o gradients|None for gradients", "no weight takes part in the loss: choose another --loss"),
+    (r"[Nn]o loss to compute", "the model was compiled without a loss: choose one with --loss"),
+    (r"must have rank \(ndim\)|target\.ndim",
+     "this loss wants class numbers, not one-hot rows: change --loss or the data"),
+    (r"label value of|outside the valid range", "targets must be class numbers below the number of outputs"),
+    (r"[Ii]nvalid input shape|expected min_ndim|expected ndim|incompatible with the layer",
+     "batches must fit the model's input: batch the data set with .batch(N), check its shapes"),
     (r"not compatible with eager|numpy\(\)|symbolic", "the model runs Python on its tensors: try --eager"),
 )  # fmt: skip
+# Lines of Keras and TensorFlow that say where, not what.
+_FRAME = re.compile(r"\s|Exception encountered when calling|Graph execution|Detected at node|Stack trace|\[\[")
 _FALLBACK = "run the model's own train_on_batch on such a batch; --debug shows the traceback"
 
 
@@ -37,9 +45,7 @@ def explained(stage: str) -> Iterator[None]:
 
 def first_line(error: BaseException, limit: int = 200) -> str:
     """The first line of an error that says something, at most `limit` characters long."""
-    lines = [line.strip() for line in str(getattr(error, "message", None) or error).splitlines()]
-    said = [
-        line for line in lines if line and not re.match(r"(Exception encountered when calling|Graph execution)", line)
-    ]
+    lines = str(getattr(error, "message", None) or error).splitlines()
+    said = [line.strip() for line in lines if line.strip() and not _FRAME.match(line)]
     text = re.sub(r"\x1b\[[0-9;]*m", "", said[0]) if said else type(error).__name__
     return text if len(text) <= limit else text[: limit - 1] + "…"

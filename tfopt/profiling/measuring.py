@@ -21,19 +21,23 @@ __all__ = ["Measurement", "measure_step"]
 
 @dataclass(frozen=True)
 class Measurement:
-    """What running a step gave: seconds of the first call, warm-up steps, untraced samples, and the trace."""
+    """What running a step gave: seconds of the first call, warm-up steps, untraced samples, and the trace.
+
+    `skipped_steps` is None where it cannot be told. `examples_per_step` is the mean over the untraced steps.
+    """
 
     compile_s: float
     warm_steps: int
     samples: Samples
+    examples_per_step: float
     trace: Capture
-    skipped_steps: int
+    skipped_steps: int | None
 
     def step_info(self, workload: Workload) -> StepInfo:
         """The record of the step's time."""
         median, low, high = median_interval(self.samples.wall_ms)
         traced = float(np.median(self.trace.wall_ms))
-        losses = self.samples.results
+        losses = self.samples.results if workload.step.gives_loss else ()
         retraces = workload.step.retraces()
         return StepInfo(
             median_ms=median,
@@ -46,12 +50,12 @@ class Measurement:
             compile_s=self.compile_s,
             retraces=len(retraces),
             retrace_causes=retraces,
-            examples_per_s=workload.batch.size / median * 1000.0,
+            examples_per_s=self.examples_per_step / median * 1000.0,
             traced_ms=traced,
             overhead=traced / median - 1.0,
             skipped_steps=self.skipped_steps,
-            last_loss=finite(losses[-1]) if workload.loss else None,
-            nonfinite_losses=sum(finite(loss) is None for loss in losses) if workload.loss else 0,
+            last_loss=finite(losses[-1]) if losses else None,
+            nonfinite_losses=sum(finite(loss) is None for loss in losses),
         )
 
 
@@ -69,15 +73,29 @@ def measure_step(
     with explained("the step"):
         progress("warming up", 0.0)
         warm_steps = warm_up(run)
+        before_samples = run.examples
         samples = measure(run, steps, lambda done: progress("measuring", done))
+        examples = (run.examples - before_samples) / len(samples.wall_ms)
         progress("tracing", 0.0)
         trace = capture(run, trace_steps, folder)
     executed = 1 + warm_steps + len(samples.wall_ms) + trace_steps
-    skipped = 0 if before is None else executed - ((_updates(workload) or 0) - before)
-    return Measurement(compile_s, warm_steps, samples, trace, skipped)
+    return Measurement(compile_s, warm_steps, samples, examples, trace, _skipped(workload, executed, before))
+
+
+def _skipped(workload: Workload, executed: int, before: int | None) -> int | None:
+    """Updates that loss scaling skipped: steps that ran, less updates that the optimizer made.
+
+    A model's own `train_step` may update as often as it likes, so that nothing follows from the number.
+    """
+    if before is None:
+        return 0
+    return executed - ((_updates(workload) or 0) - before) if workload.step.gives_loss else None
 
 
 def _updates(workload: Workload) -> int | None:
-    """Optimizer updates so far, where loss scaling may skip some; else None."""
+    """Updates that the optimizer under loss scaling has made so far; None without loss scaling.
+
+    `_iterations` counts every one of them; the public `iterations` divides by `gradient_accumulation_steps`.
+    """
     inner = getattr(getattr(workload.model, "optimizer", None), "inner_optimizer", None)
-    return int(inner.iterations.numpy()) if inner is not None and workload.optimizer else None
+    return int(inner._iterations.numpy()) if inner is not None and workload.optimizer else None

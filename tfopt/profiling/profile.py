@@ -18,12 +18,13 @@ from tfopt.model.source import identify
 from tfopt.records.profile import ModelInfo, ProfileRecord, RunInfo
 from tfopt.report.progress import ProgressCallback, silent
 from tfopt.report.runs import create_run, write_record
+from tfopt.workload.options import Options
 from tfopt.workload.runtime import cpu_name, import_tensorflow, set_threads, threads_used
 
 if TYPE_CHECKING:  # these import TensorFlow, which is loaded quietly and late
     from tfopt.model.load import LoadedModel
     from tfopt.workload.device import Placement
-    from tfopt.workload.workload import Options, Workload
+    from tfopt.workload.workload import Workload
 
 __all__ = ["profile"]
 
@@ -38,7 +39,7 @@ def profile(
     data: str = "synthetic",
     loss: str | None = None,
     optimizer: str | None = None,
-    precision: str = "float32",
+    precision: str | None = None,
     xla: bool | None = None,
     eager: bool = False,
     device: str = "auto",
@@ -63,7 +64,7 @@ def profile(
         input_size: height and width for `app:NAME`.
         data: `synthetic`, `FILE.npz`, or `package.module:function` that returns a batched `tf.data.Dataset`.
         loss, optimizer: Keras names that replace the model's own.
-        precision: `float32`, `mixed_float16`, `mixed_bfloat16`, `float16` or `bfloat16`.
+        precision: `float32`, `mixed_float16`, `mixed_bfloat16`, `float16` or `bfloat16`; None keeps what the file has.
         xla: compile with XLA; None follows the model (never on CPU).
         eager: run op by op. Backward is then not split by layer.
         device: `auto`, `cpu`, `gpu[:N]`, `tpu[:NAME]`.
@@ -81,6 +82,7 @@ def profile(
         UsageError, InputError, RunFailed: with a hint that mends it.
     """
     _check_numbers(batch_size=batch_size, steps=steps, trace_steps=trace_steps, threads=threads, input_size=input_size)
+    options = Options(mode, batch_size, tuple(input_shape), data, loss, optimizer, precision, xla, eager, seed)
     started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     given = isinstance(model, str | os.PathLike)
     name = identify(str(model)).name if given else str(getattr(model, "name", "model"))
@@ -91,9 +93,7 @@ def profile(
     from tfopt.profiling.analysis import analyse
     from tfopt.profiling.measuring import measure_step
     from tfopt.workload.device import place
-    from tfopt.workload.workload import Options
 
-    options = Options(mode, batch_size, tuple(input_shape), data, loss, optimizer, precision, xla, eager, seed)
     placement = place(device)
     with contextlib.ExitStack() as stack:
         stack.enter_context(placement.scope())
@@ -204,6 +204,14 @@ def _item_bytes(dtype: Any) -> int:
     return int(tf.as_dtype(dtype).size)
 
 
+def _saved_precision(workload: Workload) -> str:
+    import keras
+
+    from tfopt.workload.precision import precision_of
+
+    return precision_of(workload.model) if isinstance(workload.model, keras.Model) else "float32"
+
+
 def _run_info(
     options: Options,
     workload: Workload,
@@ -219,7 +227,7 @@ def _run_info(
     return RunInfo(
         mode=options.mode,
         device=placement.name,
-        precision=options.precision,
+        precision=options.precision or _saved_precision(workload),
         xla=workload.xla,
         eager=options.eager,
         batch_size=workload.batch.size,

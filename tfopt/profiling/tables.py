@@ -148,12 +148,20 @@ def coverage(timeline: Timeline, attributions: Sequence[Attribution]) -> Coverag
         for charge in attribution.charges:
             kind = attribution.source if charge.place.layer is not None else "none"
             shares[kind] += float(wall) / timeline.total * charge.fraction
-    idle = timeline.idle / timeline.total
-    busy = 1.0 - idle
+    waiting = sum(
+        float(wall) for wall, attribution in zip(timeline.wall, attributions, strict=True) if _waits(attribution)
+    )
+    idle, waited = timeline.idle / timeline.total, waiting / timeline.total
+    busy = 1.0 - idle - waited
     return Coverage(
         own=shares["own"],
         inferred=shares["inferred"],
         unattributed=shares["none"],
         idle=idle,
-        attributed=(shares["own"] + shares["inferred"]) / busy if busy > 0 else 0.0,
+        attributed=(shares["own"] + shares["inferred"] - waited) / busy if busy > 0 else 0.0,
     )
+
+
+def _waits(attribution: Attribution) -> bool:
+    """Waiting for data is placed, but it is no op that found its layer."""
+    return attribution.charges[0].place.layer == INPUT

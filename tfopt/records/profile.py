@@ -98,7 +98,8 @@ class StepInfo(Record, frozen=True, kw_only=True):
 
     `cpu_ms` is the median process CPU time of a step, `compile_s` the time of the first step (tracing and compiling),
     `traced_ms` the median step under the profiler, `overhead` the share the profiler added (traced/untraced − 1).
-    `skipped_steps` counts updates that loss scaling skipped; `nonfinite_losses` counts NaN or infinite losses.
+    `skipped_steps` counts updates that loss scaling skipped (null where a model's own `train_step` leaves it unknown);
+    `nonfinite_losses` counts NaN or infinite losses; `last_loss` is null where the step does not give the loss.
     """
 
     median_ms: float
@@ -114,7 +115,7 @@ class StepInfo(Record, frozen=True, kw_only=True):
     examples_per_s: float
     traced_ms: float
     overhead: float
-    skipped_steps: int
+    skipped_steps: int | None
     last_loss: float | None
     nonfinite_losses: int
 
@@ -130,10 +131,12 @@ class PhaseRow(Record, frozen=True, kw_only=True):
 class LayerRow(Record, frozen=True, kw_only=True):
     """One layer (or a row in brackets: loss, optimizer, input, unattributed, idle).
 
-    `path` is the layer's place in the tree, parts joined by `/`; `depth` is 0 for the root model. `self_ms` is the
-    layer's time without its children, `total_ms` with them; `forward_ms`, `backward_ms` and `optimizer_ms` are the
-    parts of `total_ms`. `share` is `self_ms` over the step: the shares of all rows add up to 1. `source` is `own` where
-    every op named the layer, `inferred` where some were placed by their neighbours (`inferred_ms` of `self_ms`).
+    `path` is the layer's place in the tree, parts joined by `/`; `depth` is 0 for the root model. `calls` is how often
+    `call` ran while the step was traced: once per place where the layer is used; a loop's body and its trial run count
+    one each. `self_ms` is the layer's time without its children, `total_ms` with them; `forward_ms`, `backward_ms` and
+    `optimizer_ms` are the parts of `total_ms`. `share` is `self_ms` over the step: the shares of all rows add up to 1;
+    `total_share` is `total_ms` over the step. `source` is `own` where every op named the layer, `inferred` where some
+    were placed by their neighbours (`inferred_ms` of `self_ms`).
     """
 
     path: str
@@ -173,7 +176,7 @@ class OpRow(Record, frozen=True, kw_only=True):
 class Coverage(Record, frozen=True, kw_only=True):
     """How the step's time could be placed: four fractions that add up to 1.
 
-    `attributed` is own + inferred over all op time (1 − idle).
+    `attributed` is own + inferred over all op time (without idle time and without waiting for data).
     """
 
     own: float

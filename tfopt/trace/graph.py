@@ -6,12 +6,15 @@ one rule places unnamed ops and ops that an optimizer merged.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 __all__ = ["Graph", "Member", "Node"]
+
+_CALL = re.compile(r"^(_\d+|(Stateful)?PartitionedCall(_\d+)?)$")
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Member:
 class Node:
     """One op: `id` is unique in its graph, `op_name` its scoped name ('' if it has none), `inputs` ids of nodes.
 
-    `members` are the ops merged into it (XLA fusions); `caller` is the id of the node whose body it runs in.
+    `members` are the ops merged into it (XLA fusions); `callers` the ids of the nodes whose body it runs in.
     """
 
     id: str
@@ -60,3 +63,21 @@ class Graph:
             for source in node.inputs:
                 readers[source].append(node.id)
         return {key: tuple(ids) for key, ids in readers.items()}
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, Node]:
+        names: dict[str, Node] = {}
+        for node in self.nodes.values():
+            names.setdefault(node.op_name, node)
+        return names
+
+    def resolve(self, name: str) -> Node | None:
+        """The node that ran as `name`: inlining a function puts the calls before the name that a node has in it, as in
+        `while/body/_12/dense/MatMul` and `StatefulPartitionedCall/dense/MatMul`."""
+        parts = name.split("/")
+        for start in range(len(parts)):
+            if start == 0 or _CALL.match(parts[start - 1]):
+                node = self._by_name.get("/".join(parts[start:]))
+                if node is not None:
+                    return node
+        return None

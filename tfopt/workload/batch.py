@@ -1,7 +1,4 @@
-"""One batch for the step: synthetic tensors that fit the model's inputs and loss, or the user's own data.
-
-Data sources are a registry by the form of `--data`: `synthetic`, `FILE.npz`, `package.module:function`.
-"""
+"""One batch for the step, and synthetic inputs that fit a model."""
 
 from __future__ import annotations
 
@@ -69,7 +66,9 @@ def resolve_shapes(
         ):
             raise UsageError(
                 f"input {spec.name} takes the shape {_text(spec.shape[1:])}, not {_text(wanted)}",
-                f"give one that fits: --input-shape {spec.name}=…",
+                f"give one that fits: --input-shape {spec.name}=…"
+                if None in spec.shape[1:]
+                else "its shape is fixed: leave --input-shape out (app:NAME takes --input-size)",
             )
         resolved[spec.name] = (spec.shape[0] or batch_size, *wanted)
     if not defaulted:

@@ -1,9 +1,10 @@
-"""Where batches come from: a registry of data sources by the form of `--data`."""
+"""The user's own data: an .npz file or a `tf.data` pipeline."""
 
 from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -24,9 +25,14 @@ __all__ = ["from_function", "from_npz"]
 
 
 def from_npz(
-    path: str, specs: Sequence[InputSpec], batch_size: int | None, pack: Callable[[list[Any]], Any], with_target: bool
+    path: str,
+    specs: Sequence[InputSpec],
+    batch_size: int | None,
+    pack: Callable[[list[Any]], Any],
+    pack_targets: Callable[[dict[str, Any], Any], Any] | None,
 ) -> Batch:
-    """The first `batch_size` examples of an .npz file with `x` (or one array per input name), `y`, `sample_weight`.
+    """The first `batch_size` examples of an .npz file with `x` (or one array per input name), `y` (or one array per
+    output name) and `sample_weight`. `pack` and `pack_targets` put flat tensors into the model's structures.
 
     Arrays of Python objects are refused: reading them would run pickled code.
     """
@@ -41,11 +47,8 @@ def from_npz(
             f"{path} has no array for {', '.join(missing)}",
             f"save the arrays {'x' if len(names) == 1 else ', '.join(names)} and y; it holds {', '.join(arrays)}",
         )
-    y, weight = (arrays.get("y"), arrays.get("sample_weight")) if with_target else (None, None)
-    if with_target and y is None:
-        raise InputError(f"{path} has no array y", "save the targets as y, or use --mode infer")
     wanted = batch_size or min(32, *(len(array) for array in flat if array is not None))
-    size = min(wanted, *(len(array) for array in [*flat, y, weight] if array is not None))
+    size = min(wanted, *(len(array) for array in arrays.values()))
     if size < 1:
         raise InputError(f"{path} holds no examples", "save at least one example")
     notes: tuple[Note, ...] = ()
@@ -56,8 +59,16 @@ def from_npz(
         InputInfo(name=spec.name, shape=tuple(tensor.shape), dtype=tensor.dtype.name, values=f"from {path}")
         for spec, tensor in zip(specs, tensors, strict=True)
     )
-    target, weights = (None if array is None else tf.constant(array[:size]) for array in (y, weight))
-    return Batch(pack(tensors), target, weights, described, size, path, notes=notes)
+    x = pack(tensors)
+    if pack_targets is None:
+        return Batch(x, None, None, described, size, path, notes=notes)
+    cut = {name: tf.constant(array[:size]) for name, array in arrays.items()}
+    y = cut["y"] if "y" in cut else pack_targets(cut, x)
+    if y is None:
+        raise InputError(
+            f"{path} has no array y", "save the targets as y (several outputs: by their names), or use --mode infer"
+        )
+    return Batch(x, y, cut.get("sample_weight"), described, size, path, notes=notes)
 
 
 def _read_npz(path: str) -> dict[str, Any]:
@@ -106,11 +117,23 @@ def from_function(target: str, with_target: bool) -> Batch:
     def batches() -> Iterator[tuple[Any, Any, Any]]:
         yield first
         while True:
-            with tf.profiler.experimental.Trace(marker_name("phase", "input")):
-                batch = _unpack(next(iterator))
+            try:
+                with tf.profiler.experimental.Trace(marker_name("phase", "input")):
+                    batch = _unpack(next(iterator))
+            except tf.errors.OpError as error:
+                raise InputError(
+                    f"the data set of {target} failed: {_said(error)}", "iterate over it by itself"
+                ) from error
             yield batch
 
     return Batch(*first, described, int(leading.shape[0]), target, batches())
+
+
+def _said(error: tf.errors.OpError) -> str:
+    """The line of TensorFlow's message in which the pipeline's own code speaks."""
+    lines = [line.strip() for line in (error.message or "").splitlines()]
+    own = [line for line in lines if re.match(r"^\w*(Error|Exception)\b", line)]
+    return (own or [re.sub(r"\{\{.*?\}\}\s*", "", line) for line in lines if line] or [type(error).__name__])[0][:200]
 
 
 def _unpack(batch: Any) -> tuple[Any, Any, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import tensorflow as tf
@@ -11,29 +13,94 @@ from tfopt.trace.graph import Graph, Node
 
 __all__ = ["StepGraph"]
 
+_MAIN = ""
+
 
 class StepGraph:
     """The nodes of a step's graph and of the functions it calls (loop bodies, branches); empty in eager mode."""
 
     def __init__(self, concrete: Any | None) -> None:
-        self._nodes = list(_node_defs(concrete)) if concrete is not None else []
+        self._bodies: dict[str, list[Any]] = {}
+        self._results: dict[str, set[str]] = {}
+        if concrete is not None:
+            definition = concrete.graph.as_graph_def()
+            self._bodies[_MAIN] = list(definition.node)
+            self._results[_MAIN] = {tensor.op.name for tensor in concrete.graph.outputs} | {
+                operation.name for operation in concrete.graph.control_outputs
+            }
+            for function in definition.library.function:
+                name = function.signature.name
+                self._bodies[name] = list(function.node_def)
+                self._results[name] = {
+                    _source(value) for value in (*function.ret.values(), *function.control_ret.values())
+                }
 
     def graph(self) -> Graph:
-        """The nodes with their edges, by node name."""
+        """The nodes with their edges. The body of a function is called by the nodes that name it."""
+        callers = self._callers
         return Graph.of(
-            Node(node.name, node.op, node.name, tuple(source.partition(":")[0] for source in node.input))
-            for node in self._nodes
+            Node(
+                _id(function, node.name),
+                node.op,
+                node.name,
+                tuple(_id(function, _source(source)) for source in node.input),
+                callers=tuple(callers.get(function, ())),
+            )
+            for function, nodes in self._bodies.items()
+            for node in nodes
         )
 
+    @cached_property
+    def _callers(self) -> dict[str, list[str]]:
+        callers: dict[str, list[str]] = defaultdict(list)
+        for function, nodes in self._bodies.items():
+            for node in nodes:
+                for called in _called(node):
+                    callers[called].append(_id(function, node.name))
+        return callers
+
     def typed(self) -> Iterator[tuple[str, str, str]]:
-        """(type, name, dtype) of every node that has a dtype attribute `T`."""
-        for node in self._nodes:
-            if "T" in node.attr and node.attr["T"].type:  # a list of types has none
+        """(type, name, dtype) of every live node with a dtype attribute `T`.
+
+        Keras tries a recurrent cell once before its loop, and TensorFlow rewrites the loop's body for the gradient:
+        what leads to no result is left out, and a name in several bodies counts once.
+        """
+        seen = set()
+        for node in self._live():
+            if "T" in node.attr and node.attr["T"].type and node.name not in seen:  # a list of types has none
+                seen.add(node.name)
                 yield node.op, node.name, tf.as_dtype(node.attr["T"].type).name
 
+    def _live(self) -> Iterator[Any]:
+        """The nodes that the results of the main graph, and of every function called from a live node, depend on."""
+        pending, done = [_MAIN], set()
+        while pending:
+            function = pending.pop()
+            if function in done or function not in self._bodies:
+                continue
+            done.add(function)
+            nodes = {node.name: node for node in self._bodies[function]}
+            reached, frontier = set(), list(self._results[function])
+            while frontier:
+                name = frontier.pop()
+                if name in nodes and name not in reached:
+                    reached.add(name)
+                    frontier.extend(_source(source) for source in nodes[name].input)
+                    pending.extend(_called(nodes[name]))
+                    yield nodes[name]
 
-def _node_defs(concrete: Any) -> Iterator[Any]:
-    definition = concrete.graph.as_graph_def()
-    yield from definition.node
-    for function in definition.library.function:
-        yield from function.node_def
+
+def _id(function: str, name: str) -> str:
+    return f"{function}:{name}" if function else name
+
+
+def _source(edge: str) -> str:
+    """The node behind an edge such as `dense/MatMul:product:0` or `^assign`."""
+    return edge.removeprefix("^").partition(":")[0]
+
+
+def _called(node: Any) -> Iterator[str]:
+    for value in node.attr.values():
+        if value.func.name:
+            yield value.func.name
+        yield from (function.name for function in value.list.func)

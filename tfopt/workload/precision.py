@@ -2,7 +2,8 @@
 
 `mixed_*` sets the policy of every layer of the loaded model: variables stay float32, computation is cast. Pure
 `float16`/`bfloat16` needs new layers: setting the policy alone leaves float32 variables and float32 MatMuls; so the
-model is cloned layer by layer with the dtype in each config, and the weights are copied.
+model is cloned layer by layer with the dtype in each config, and the weights are copied. Every layer gets the policy,
+the output too; Keras computes losses in float32 all the same.
 """
 
 from __future__ import annotations
@@ -13,30 +14,40 @@ from typing import Any
 
 import keras
 from keras.src.models.functional import Functional
-from keras.src.utils import tracking
 
 from tfopt.errors import InputError
 from tfopt.records.profile import PrecisionInfo
+from tfopt.workload.compilation import use_optimizer
 
-__all__ = ["PRECISIONS", "census", "with_precision"]
+__all__ = ["census", "precision_of", "with_precision"]
 
-PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16", "float16", "bfloat16")
 _COMPUTE = ("MatMul", "Conv2D", "Conv3D", "Conv1D", "DepthwiseConv", "Einsum")
 
 
-def with_precision(model: Any, precision: str) -> Any:
-    """The model to run for `precision`: the same object, or a clone for pure half precision.
+def with_precision(model: Any, precision: str | None) -> Any:
+    """The model to run for `precision`: the same object, or a clone where variables change their dtype.
 
-    Raises InputError where a layer cannot be rebuilt in the dtype.
+    None keeps the dtypes that the model has. Raises InputError where a layer cannot be rebuilt in the dtype.
     """
-    if precision == "float32":
+    if precision in (None, precision_of(model)):
         return model
-    if precision.startswith("mixed_"):
-        return _mixed(model, precision)
+    if precision.startswith("mixed_") or (precision == "float32" and not _stored_in_half(model)):
+        return _with_policy(model, precision)
     return _clone(model, precision)
 
 
-def _mixed(model: Any, precision: str) -> Any:
+def precision_of(model: Any) -> str:
+    """The precision that a model's layers have: the policy of those with weights, or a list of several."""
+    layers = [layer for layer in model._flatten_layers() if layer.weights and not layer._layers]
+    names = {layer.dtype_policy.name: None for layer in layers or [model]}
+    return ", ".join(names)
+
+
+def _stored_in_half(model: Any) -> bool:
+    return any(variable.dtype in ("float16", "bfloat16") for variable in model.weights)
+
+
+def _with_policy(model: Any, precision: str) -> Any:
     for layer in model._flatten_layers():
         policy = layer.dtype_policy
         # Integer and string preprocessing layers, and quantized ones, keep what they have.
@@ -45,8 +56,7 @@ def _mixed(model: Any, precision: str) -> Any:
     optimizer = getattr(model, "optimizer", None)
     scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
     if precision == "mixed_float16" and optimizer is not None and not scaled:
-        with tracking.DotNotTrackScope():
-            model.optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        use_optimizer(model, keras.optimizers.LossScaleOptimizer(optimizer))
     return model
 
 
@@ -96,9 +106,9 @@ def _is_float32(dtype: Any) -> bool:
     return name in ("float32", "mixed_float16", "mixed_bfloat16", "float16", "bfloat16", None)
 
 
-def census(nodes: Iterable[tuple[str, str, str]], precision: str) -> PrecisionInfo:
+def census(nodes: Iterable[tuple[str, str, str]], precision: str | None) -> PrecisionInfo:
     """Count the matrix products and convolutions of a graph by dtype, from its (type, name, dtype) nodes."""
     compute = [(name, dtype) for type_, name, dtype in nodes if any(word in type_ for word in _COMPUTE)]
     counts = Counter(dtype for _, dtype in compute)
-    stayed = [name for name, dtype in compute if dtype == "float32"] if precision != "float32" else []
+    stayed = [name for name, dtype in compute if dtype == "float32"] if precision not in (None, "float32") else []
     return PrecisionInfo(compute_ops=dict(sorted(counts.items())), float32_ops=tuple(stayed))

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras.src.trainers.compile_utils import CompileLoss
 
 __all__ = ["optimizers_of", "preserved"]
 
@@ -23,16 +24,19 @@ def optimizers_of(model: Any) -> list[Any]:
 def preserved(model: Any) -> Iterator[None]:
     """Put everything that a profile changes on `model` back on leaving, whatever happens inside.
 
-    An optimizer that is not built yet is replaced by a copy meanwhile, so that the original stays unbuilt.
+    Optimizers and losses that are not built yet are replaced by copies meanwhile, so that the originals stay unbuilt.
     """
     attributes = dict(vars(model))
     policies = [(layer, vars(layer)["_dtype_policy"]) for layer in model._flatten_layers()]
     optimizers = optimizers_of(model)
     variables = [*model.variables, *(v for optimizer in optimizers if optimizer.built for v in optimizer.variables)]
     values = [(variable, np.copy(variable.numpy())) for variable in {id(v): v for v in variables}.values()]
-    optimizer = attributes.get("optimizer")
-    if isinstance(optimizer, keras.optimizers.Optimizer) and not optimizer.built:
-        object.__setattr__(model, "optimizer", type(optimizer).from_config(optimizer.get_config()))
+    for name, value in attributes.items():
+        if isinstance(value, keras.optimizers.Optimizer) and not value.built:
+            object.__setattr__(model, name, type(value).from_config(value.get_config()))
+    loss = attributes.get("_compile_loss")
+    if loss is not None and not loss.built:
+        object.__setattr__(model, "_compile_loss", _unbuilt(loss))
     try:
         yield
     finally:
@@ -45,3 +49,7 @@ def preserved(model: Any) -> Iterator[None]:
         for name, value in attributes.items():
             if vars(model).get(name) is not value:
                 object.__setattr__(model, name, value)
+
+
+def _unbuilt(loss: CompileLoss) -> CompileLoss:
+    return CompileLoss(loss._user_loss, loss._user_loss_weights, output_names=loss.output_names)

@@ -19,7 +19,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
-import keras
 import tensorflow as tf
 from keras.src import backend
 
@@ -32,6 +31,7 @@ __all__ = ["Scopes"]
 
 _VALID = re.compile(r"^[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*$")
 _CALLS = ("call", "quantized_call")
+_ABSENT = object()
 
 
 @dataclass
@@ -41,17 +41,19 @@ class Scopes:
     tree: tuple[LayerNode, ...]
     table: ScopeTable = field(default_factory=ScopeTable)
     calls: Counter[str] = field(default_factory=Counter)
+    _open: list[str] = field(default_factory=list)  # the scopes of the calls that are being traced, innermost last
 
     @contextlib.contextmanager
     def intercept(self, model: Any, optimizers: Sequence[Any]) -> Iterator[None]:
         """Register scopes while the block traces (or eagerly runs) a step of `model` with its `optimizers`."""
-        patched: list[tuple[Any, str]] = []
+        patched: list[tuple[Any, str, Any]] = []
 
         def patch(target: Any, name: str, replacement: Any) -> None:
+            patched.append((target, name, vars(target).get(name, _ABSENT)))
             object.__setattr__(target, name, replacement)
-            patched.append((target, name))
 
         self.calls.clear()
+        self._open.clear()
         try:
             for index, node in enumerate(self.tree):
                 for name in _CALLS:
@@ -68,8 +70,11 @@ class Scopes:
                 patch(inner, "update_step", self._per_variable(inner.update_step))
             yield
         finally:
-            for target, name in reversed(patched):
-                object.__delattr__(target, name)
+            for target, name, before in reversed(patched):
+                if before is _ABSENT:
+                    object.__delattr__(target, name)
+                else:
+                    object.__setattr__(target, name, before)
 
     @contextlib.contextmanager
     def phase(self, name: Phase, place: Place) -> Iterator[None]:
@@ -97,13 +102,28 @@ class Scopes:
             if tf.executing_eagerly():
                 with tf.profiler.experimental.Trace(marker_name("layer", index)):
                     return call(*args, **kwargs)
-            with _own_scope(node.layer):
-                scope = tf.get_current_name_scope()
+            with self._scope_of_its_own(node.layer.name) as scope:
                 if scope:
                     self.table.register(scope, Place(node.path, "forward"))
                 return call(*args, **kwargs)
 
         return wrapped
+
+    @contextlib.contextmanager
+    def _scope_of_its_own(self, name: str) -> Iterator[str]:
+        """The scope that is open for a layer's call. A layer's `__call__` opens one; where only `call` was called
+        (TimeDistributed does) or a `keras.ops` function, the open scope is the caller's, and one is opened here."""
+        scope = tf.get_current_name_scope()
+        if not self._open or self._open[-1] != scope:
+            opened: AbstractContextManager[str] = contextlib.nullcontext(scope)
+        else:
+            opened = tf.name_scope(_cleaned(name))
+        with opened as scope:
+            self._open.append(scope.rstrip("/"))
+            try:
+                yield scope
+            finally:
+                self._open.pop()
 
     def _per_variable(self, update_step: Callable[..., Any]) -> Callable[..., Any]:
         owners: dict[int, str] = {}
@@ -132,11 +152,3 @@ def _cleaned(name: str) -> str:
 
 def _cleaned_scope(layer: Any) -> Callable[[], Any]:
     return lambda: backend.name_scope(_cleaned(layer.name), caller=layer)
-
-
-def _own_scope(operation: Any) -> AbstractContextManager[Any]:
-    """A layer's `__call__` opens a scope by itself; a `keras.ops` call in a Functional model does not."""
-    if isinstance(operation, keras.layers.Layer):
-        return contextlib.nullcontext()
-    scope: AbstractContextManager[Any] = tf.name_scope(_cleaned(operation.name))
-    return scope

@@ -6,22 +6,18 @@ scopes of the graph's ops take the layers' place.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
 from tfopt.errors import InputError, UsageError
-from tfopt.model.inputs import input_specs, pack_inputs
 from tfopt.model.layers import LayerNode
 from tfopt.trace.scopes import Place
-from tfopt.workload.batch import DEFAULT_BATCH, Batch, draw_inputs, resolve_shapes
-from tfopt.workload.data import from_function, from_npz
+from tfopt.workload.batching import batch_for
 from tfopt.workload.device import Placement
+from tfopt.workload.options import Options
 from tfopt.workload.scopes import Scopes
 from tfopt.workload.step import serving_step
-from tfopt.workload.workload import Options, Workload
+from tfopt.workload.workload import Workload
 
 __all__ = ["prepare_serving"]
 
@@ -33,25 +29,13 @@ def prepare_serving(serving: Any, options: Options, placement: Placement) -> Wor
             "a SavedModel is one opaque layer to Keras 3: it holds no training step",
             "profile its forward pass with --mode infer, or train the .keras file it was exported from",
         )
-    if options.precision != "float32" or options.eager:
+    if options.precision or options.eager:
         what = "--eager" if options.eager else f"--precision {options.precision}"
         raise UsageError(f"{what} cannot change a SavedModel: its graph is fixed", "use the .keras file instead")
-    batch = _batch(serving, options)
+    batch = batch_for(serving, options, None)
     scopes = _scopes(serving)
     step = serving_step(serving, scopes, placement, xla=bool(options.xla))
     return Workload(serving, step, batch, scopes, bool(options.xla), None, None, batch.notes)
-
-
-def _batch(serving: Any, options: Options) -> Batch:
-    if ":" in options.data and not options.data.endswith(".npz"):
-        return from_function(options.data, False)
-    specs = input_specs(serving, input_shape=options.input_shape)
-    if options.data.endswith(".npz"):
-        return from_npz(options.data, specs, options.batch_size, functools.partial(pack_inputs, serving), False)
-    shapes, notes = resolve_shapes(specs, options.batch_size or DEFAULT_BATCH, options.input_shape)
-    tensors, described = draw_inputs(specs, shapes, np.random.default_rng(options.seed))
-    size = next(iter(shapes.values()))[0]
-    return Batch(pack_inputs(serving, tensors), None, None, described, size, "synthetic", notes=notes)
 
 
 def _scopes(serving: Any) -> Scopes:

@@ -21,21 +21,24 @@ from tfopt.workload.device import Placement
 from tfopt.workload.preserve import optimizers_of
 from tfopt.workload.scopes import Scopes
 
-__all__ = ["ARGUMENTS", "Step", "inference_step", "serving_step", "training_step"]
+__all__ = ["ARGUMENTS", "Step", "has_own_step", "inference_step", "serving_step", "training_step"]
 
 ARGUMENTS = ("x", "y", "sample_weight")
+_STOCK = "tfopt"
 _OVERRIDES_REFUSED = ("train_on_batch", "make_train_function")
 
 
 @dataclass
 class Step:
-    """A step ready to run: `step(x, y, sample_weight)` gives a structure of tensors (the loss, or the outputs).
+    """A step ready to run: `step(x, y, sample_weight)` gives a structure of tensors.
 
-    `source` says whose step it is. `signatures` has the arguments' shapes and dtypes of every tracing.
+    `source` says whose step it is; `gives_loss` whether its result is the loss. `signatures` has the arguments' shapes
+    and dtypes of every tracing.
     """
 
     source: str
     eager: bool
+    gives_loss: bool
     _call: Callable[..., Any]
     _placement: Placement
     signatures: list[dict[str, str]] = field(default_factory=list)
@@ -67,11 +70,15 @@ def training_step(model: Any, scopes: Scopes, placement: Placement, *, xla: bool
                 f"{type(model).__name__} has its own {name}: tfopt cannot tell what its training step is",
                 "move the step into train_step, or profile the forward pass with --mode infer",
             )
-    own = _overridden(model, "train_step")
-    optimizers = optimizers_of(model)
+    own = has_own_step(model)
     body = _own_body(model) if own else _stock_body(model, scopes)
-    source = f"{type(model).__name__}.train_step" if own else "tfopt"
-    return _compiled(body, model, optimizers, scopes, placement, source, xla, eager)
+    source = f"{type(model).__name__}.train_step" if own else _STOCK
+    return _compiled(body, model, optimizers_of(model), scopes, placement, source, xla, eager, gives_loss=not own)
+
+
+def has_own_step(model: Any) -> bool:
+    """Whether the model's class (or the object itself) replaces Keras's `train_step`."""
+    return _overridden(model, "train_step")
 
 
 def inference_step(model: Any, scopes: Scopes, placement: Placement, *, xla: bool, eager: bool) -> Step:
@@ -80,7 +87,7 @@ def inference_step(model: Any, scopes: Scopes, placement: Placement, *, xla: boo
     def body(x: Any, y: Any, sample_weight: Any) -> Any:
         return model(x, training=False) if model._call_has_training_arg else model(x)
 
-    return _compiled(body, model, [], scopes, placement, "tfopt", xla, eager)
+    return _compiled(body, model, [], scopes, placement, _STOCK, xla, eager)
 
 
 def serving_step(serving: Any, scopes: Scopes, placement: Placement, *, xla: bool) -> Step:
@@ -130,6 +137,7 @@ def _compiled(
     source: str,
     xla: bool,
     eager: bool,
+    gives_loss: bool = False,
 ) -> Step:
     signatures: list[dict[str, str]] = []
 
@@ -141,7 +149,7 @@ def _compiled(
 
     # Keras does not convert control flow in `call` either (its trainer runs do_not_convert).
     call = traced if eager else tf.function(traced, jit_compile=xla, autograph=False)
-    return Step(source, eager, call, placement, signatures)
+    return Step(source, eager, gives_loss, call, placement, signatures)
 
 
 def _signature(*arguments: Any) -> dict[str, str]:

@@ -43,7 +43,7 @@ def _distribution(rng: np.random.Generator, shape: Shape) -> Any:
 
 
 def _normal(rng: np.random.Generator, shape: Shape) -> Any:
-    return rng.standard_normal(shape).astype("float32")
+    return np.asarray(rng.standard_normal(shape), dtype="float32")
 
 
 def _labels(rng: np.random.Generator, shape: Shape) -> Any:
@@ -97,10 +97,15 @@ def draw_targets(
     """
     parts = _per_output(loss, names)
     flat = [
-        None if part is None else tf.constant(_MAKERS.get(loss_name(part), _normal)(rng, shape))
+        None if part is None else tf.constant(_maker(part, shape)(rng, shape))
         for part, shape in zip(parts, shapes, strict=True)
     ]
     return keras.tree.pack_sequence_as(structure, flat)
+
+
+def _maker(loss: Any, shape: Shape) -> Maker:
+    """A scalar per batch has no axis of classes: it gets a plain number."""
+    return _MAKERS.get(loss_name(loss), _normal) if shape else _normal
 
 
 def _per_output(loss: Any, names: Sequence[str]) -> list[Any]:

@@ -1,0 +1,118 @@
+"""The batch of a run, from the source that `--data` names: a registry by the source's form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfopt.errors import UsageError
+from tfopt.model.inputs import input_specs, pack_inputs
+from tfopt.workload import data
+from tfopt.workload.batch import DEFAULT_BATCH, Batch, draw_inputs, resolve_shapes
+from tfopt.workload.options import Options
+from tfopt.workload.targets import draw_targets
+
+__all__ = ["Targets", "batch_for", "outputs_of"]
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What a loss compares a model's outputs with: drawn for it, or taken from arrays by the outputs' names."""
+
+    model: Any
+    loss: Any
+
+    def draw(self, x: Any, rng: np.random.Generator) -> Any:
+        """Synthetic targets for the inputs `x`."""
+        structure = outputs_of(self.model, x)
+        shapes = [tuple(tensor.shape) for tensor in keras.tree.flatten(structure)]
+        return draw_targets(self.loss, shapes, _names(self.model, structure), structure, rng)
+
+    def pack(self, arrays: dict[str, Any], x: Any) -> Any | None:
+        """The arrays called like the outputs, in the outputs' structure; None where one is missing."""
+        structure = outputs_of(self.model, x)
+        names = _names(self.model, structure)
+        if any(name not in arrays for name in names):
+            return None
+        return keras.tree.pack_sequence_as(structure, [arrays[name] for name in names])
+
+
+def batch_for(model: Any, options: Options, targets: Targets | None) -> Batch:
+    """The batch for a step of `model`; without `targets` it holds inputs only.
+
+    Raises UsageError where options contradict the data, InputError where the data cannot be used.
+    """
+    for fits, make in _SOURCES:
+        if fits(options.data):
+            return make(model, options, targets)
+    raise UsageError(f"unknown data source {options.data!r}", "use synthetic, a FILE.npz or package.module:function")
+
+
+def _from_function(model: Any, options: Options, targets: Targets | None) -> Batch:
+    for option, given in (("--batch-size", options.batch_size), ("--input-shape", options.input_shape)):
+        if given:
+            raise UsageError(f"{option} has no effect on --data {options.data}", "the data set makes its own batches")
+    return data.from_function(options.data, targets is not None)
+
+
+def _from_npz(model: Any, options: Options, targets: Targets | None) -> Batch:
+    if options.input_shape:
+        raise UsageError(f"--input-shape has no effect on --data {options.data}", "the arrays have their own shapes")
+    specs = input_specs(model)
+    return data.from_npz(
+        options.data,
+        specs,
+        options.batch_size,
+        lambda flat: pack_inputs(model, flat),
+        None if targets is None else targets.pack,
+    )
+
+
+def _synthetic(model: Any, options: Options, targets: Targets | None) -> Batch:
+    specs = input_specs(model, input_shape=options.input_shape)
+    fixed = next((spec.shape[0] for spec in specs if spec.shape[0] is not None), None)
+    if fixed is not None and options.batch_size not in (None, fixed):
+        raise UsageError(f"the model's batch is fixed at {fixed}", "leave --batch-size out")
+    rng = np.random.default_rng(options.seed)
+    shapes, notes = resolve_shapes(specs, options.batch_size or DEFAULT_BATCH, options.input_shape)
+    tensors, described = draw_inputs(specs, shapes, rng)
+    x = pack_inputs(model, tensors)
+    y = None if targets is None else targets.draw(x, rng)
+    size = next(iter(shapes.values()))[0]
+    return Batch(x, y, None, described, size, "synthetic", notes=notes)
+
+
+Make = Callable[[Any, Options, Targets | None], Batch]
+_SOURCES: tuple[tuple[Callable[[str], bool], Make], ...] = (
+    (lambda source: source == "synthetic", _synthetic),
+    (lambda source: source.endswith(".npz"), _from_npz),
+    (lambda source: ":" in source, _from_function),
+)
+
+
+def outputs_of(model: Any, x: Any) -> Any:
+    """The structure and shapes of the outputs for `x`, without running the model where its graph tells them."""
+    known = getattr(model, "outputs", None)
+    size = int(keras.tree.flatten(x)[0].shape[0])
+    if known and all(size is not None for tensor in known for size in tensor.shape[1:]):
+        specs = [tf.TensorSpec(_batched(tensor.shape, size), tensor.dtype) for tensor in known]
+        return specs[0] if isinstance(model, keras.Sequential) else keras.tree.pack_sequence_as(model.output, specs)
+    traced = tf.function(lambda batch: model(batch, training=False), autograph=False)
+    return traced.get_concrete_function(x).structured_outputs
+
+
+def _batched(shape: tuple[int | None, ...], size: int) -> tuple[int | None, ...]:
+    return (shape[0] or size, *shape[1:]) if shape else ()
+
+
+def _names(model: Any, structure: Any) -> list[str]:
+    if isinstance(structure, dict):
+        return [str(path[0]) for path, _ in keras.tree.flatten_with_path(structure)]
+    names = getattr(model, "output_names", None)
+    count = len(keras.tree.flatten(structure))
+    return list(names) if names and len(names) == count else [f"output_{number}" for number in range(count)]
