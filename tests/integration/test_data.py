@@ -188,5 +188,8 @@ def test_sources_of_another_form() -> None:
 
 
 def test_a_batch_too_large_for_any_machine_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"would hold 8\.0e\+09 numbers"):
-        tfopt.profile(model(), batch_size=10**9)
+    net = keras.Sequential([keras.Input((None, 4)), layers.Dense(1)])
+    with pytest.raises(UsageError, match=r"would hold 1\.3e\+11 numbers"):
+        tfopt.profile(net, input_shape=("1000000000,4",))
+    with pytest.raises(UsageError, match="cannot run: the output of"):
+        tfopt.profile(model(), batch_size=10**10)

@@ -112,7 +112,8 @@ def test_data_on_standard_output_is_nothing_but_data(here: Here) -> None:
     assert json.loads(said.out)["schema"] == "tfopt.profile/1"
     said = here("profile", "m", "--format", "csv")
     assert said.out.startswith("path,type,depth")
-    assert said.err == f"note: {flat().notes[0].message}\n"  # CSV has no place for it
+    note = flat().notes[0]
+    assert said.err == f"note: {note.message} ({note.hint})\n"  # CSV has no place for it
 
 
 def test_an_existing_file_stops_the_command_before_the_work(here: Here) -> None:

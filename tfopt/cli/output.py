@@ -57,7 +57,7 @@ class Delivery:
                 self._write(path, record, folder)
         finally:
             if not (self.quiet and self.outputs):
-                self._show(record, folder)
+                self._show(record, None if self.quiet else folder)
 
     def _write(self, path: Path, record: ProfileRecord, folder: str | None) -> None:
         from tfopt.report import format_of
@@ -74,7 +74,7 @@ class Delivery:
         _write_stdout(self._text(format, record, folder, screen=True), utf8=format.name != "table")
         if not format.carries_notes:
             for note in record.notes:
-                self._remark(f"note: {note.message}")
+                self._remark(f"note: {note.message}" + (f" ({note.hint})" if note.hint else ""))
 
     def _text(self, format: Format, record: ProfileRecord, run_dir: str | None, *, screen: bool) -> str:
         from tfopt.report.view import View

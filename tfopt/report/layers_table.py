@@ -31,14 +31,14 @@ def _columns(lines: Sequence[Line], bar_width: int) -> list[Column]:
     forward_only = not any(time.backward_ms or time.optimizer_ms for time in times)
     columns = [
         Column("Layers", tuple(_name(line) for line in lines), least=24),
-        Column("", tuple(Cell(visible(line.what), "dim") for line in lines), least=18, drop=5),
+        Column("", tuple(Cell(visible(line.what), "dim") for line in lines), least=12, drop=4),
         _ms("forward", [0.0 if forward_only else time.forward_ms for time in times]),
         _ms("backward", [time.backward_ms for time in times]),
         _ms("opt", [time.optimizer_ms for time in times], drop=3),
-        _ms("total ms", [time.total_ms for time in times], drop=0 if forward_only else 2),
+        _ms("total ms", [time.total_ms for time in times], drop=0 if forward_only else 5),
         Column("share", tuple(Cell(units.percent(time.share)) for time in times), right=True),
         Column("", tuple(_bar(line, longest, bar_width) for line in lines), drop=1),
-        Column("inferred", tuple(Cell(_inferred(line)) for line in lines), right=True, drop=4, style="dim"),
+        Column("inferred", tuple(Cell(_inferred(line)) for line in lines), right=True, drop=2, style="dim"),
     ]
     return [column for column in columns if any(cell.text.strip(" –") for cell in column.cells)]
 

@@ -131,7 +131,7 @@ def _rest(row: Rest, columns: int) -> tuple[str, ...]:
 
 
 def _note(note: Note) -> str:
-    hint = f" {markdown_prose(note.hint)}" if note.hint else ""
+    hint = f" — {markdown_prose(note.hint)}" if note.hint else ""
     return f"> **Note** {markdown_prose(note.message)}{hint}"
 
 

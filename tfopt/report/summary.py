@@ -9,6 +9,8 @@ from tfopt.report import units
 
 __all__ = ["circumstances", "computing", "inputs", "placement", "subject", "timing"]
 
+_NOTABLE = 0.1  # below this, tracing's cost is no news
+
 
 def subject(record: ProfileRecord) -> list[str]:
     """The model: its file (or name) first, then what it is."""
@@ -32,6 +34,8 @@ def circumstances(record: ProfileRecord) -> list[str]:
         program,
         f"batch {run.batch_size}",
         f"{run.data} data" if run.data == "synthetic" else run.data,
+        *([f"loss {run.loss}"] if run.loss else []),
+        *([f"optimizer {run.optimizer}"] if run.optimizer else []),
         f"TensorFlow {run.tensorflow}, Keras {run.keras}",
     ]
 
@@ -51,7 +55,9 @@ def timing(record: ProfileRecord) -> list[str]:
     step = record.step
     return [
         f"{units.duration(step.median_ms)} / step",
-        f"95 % interval {units.interval(step.low_ms, step.high_ms)}",
+        f"95 % interval of this run {units.interval(step.low_ms, step.high_ms)}",
+        f"p95 {units.duration(step.p95_ms)}",
+        f"CPU {units.duration(step.cpu_ms)}",
         f"{units.count(step.examples_per_s)} examples/s",
         f"first step {units.seconds(step.compile_s)}",
         f"{step.retraces or 'no'} retrace{'s' if step.retraces != 1 else ''}",
@@ -73,4 +79,7 @@ def placement(record: ProfileRecord) -> str:
     coverage = record.coverage
     parts = ((coverage.inferred, "inferred"), (coverage.unattributed, "not placed"), (coverage.idle, "idle"))
     named = f"{units.percent(coverage.own)} of the step placed by name"
-    return ", ".join([named, *(f"{units.percent(share)} {what}" for share, what in parts if share)])
+    phrases = [named, *(f"{units.percent(share)} {what}" for share, what in parts if share)]
+    if record.step.overhead >= _NOTABLE:
+        phrases.append(f"traced steps {units.percent(record.step.overhead)} slower")
+    return ", ".join(phrases)

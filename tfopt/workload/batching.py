@@ -14,6 +14,7 @@ from tfopt.errors import UsageError
 from tfopt.model.inputs import input_specs, pack_inputs
 from tfopt.workload import data
 from tfopt.workload.batch import DEFAULT_BATCH, Batch, draw_inputs, resolve_shapes
+from tfopt.workload.memory import refuse_hopeless
 from tfopt.workload.options import Options
 from tfopt.workload.targets import draw_targets
 
@@ -78,6 +79,8 @@ def _synthetic(model: Any, options: Options, targets: Targets | None) -> Batch:
     fixed = next((spec.shape[0] for spec in specs if spec.shape[0] is not None), None)
     if fixed is not None and options.batch_size not in (None, fixed):
         raise UsageError(f"the model's batch is fixed at {fixed}", "leave --batch-size out")
+    if isinstance(model, keras.Model):
+        refuse_hopeless(model, fixed or options.batch_size or DEFAULT_BATCH)
     rng = np.random.default_rng(options.seed)
     shapes, notes = resolve_shapes(specs, options.batch_size or DEFAULT_BATCH, options.input_shape)
     tensors, described = draw_inputs(specs, shapes, rng)

@@ -16,7 +16,7 @@ from tfopt.workload.targets import infer_loss, loss_name
 
 __all__ = ["build_training_state", "compile_model", "optimizer_name", "use_optimizer"]
 
-_OPTIMIZER = "adam"
+_OPTIMIZER = "Adam"
 
 
 def compile_model(model: Any, options: Options) -> list[Note]:
@@ -78,8 +78,8 @@ def build_training_state(model: Any, batch: Batch, outputs: Any) -> None:
 
 
 def optimizer_name(optimizer: Any) -> str | None:
-    """The optimizer's name, and whether it scales the loss; None without one."""
+    """The optimizer's class, and whether it scales the loss; None without one."""
     if optimizer is None:
         return None
     inner = getattr(optimizer, "inner_optimizer", None)
-    return f"{inner.name} with loss scaling" if inner is not None else str(optimizer.name)
+    return f"{type(inner).__name__} with loss scaling" if inner is not None else type(optimizer).__name__

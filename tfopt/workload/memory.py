@@ -1,0 +1,36 @@
+"""Refuse a batch that no step can hold, instead of letting the kernel's allocation end the process."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Any
+
+import keras
+
+from tfopt.errors import UsageError
+from tfopt.report.units import size
+
+__all__ = ["refuse_hopeless"]
+
+
+def refuse_hopeless(model: Any, batch_size: int) -> None:
+    """Raise UsageError where one layer's output alone, for the whole batch, is larger than this machine's memory.
+
+    Only graphs tell their shapes; a free dimension counts as 1. Fitting here is no promise: a step holds more.
+    """
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for layer in model._flatten_layers():
+        for node in getattr(layer, "_inbound_nodes", ()):
+            for tensor in node.output_tensors:
+                needed = batch_size * math.prod(length or 1 for length in tensor.shape[1:]) * _item_bytes(tensor.dtype)
+                if needed > memory:
+                    raise UsageError(
+                        f"a batch of {batch_size} cannot run: the output of {layer.name} alone takes {size(needed)}, "
+                        f"this machine has {size(memory)}",
+                        "choose a smaller --batch-size",
+                    )
+
+
+def _item_bytes(dtype: Any) -> int:
+    return int(keras.backend.standardize_dtype(dtype).endswith(("64",))) * 4 + 4
