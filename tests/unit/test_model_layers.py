@@ -77,8 +77,6 @@ def test_a_shared_layer_is_listed_once() -> None:
     model = keras.Model(inputs, right(left(inputs)), name="m")
     nodes = {node.path: node for node in layer_tree(model)}
     assert set(nodes) == {"m", "m/left", "m/left/shared", "m/right"}
-    assert nodes["m/left/shared"].shared
-    assert not nodes["m/left"].shared
 
 
 def test_metrics_and_losses_are_not_layers() -> None:

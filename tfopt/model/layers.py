@@ -17,14 +17,13 @@ class LayerNode:
     """One layer in its place.
 
     `path` is its place in the tree, names joined by `/`, unique (`#2` marks a sibling's name said again); `type` its
-    class; `depth` 0 for the model; `shared` whether it is reachable at several places: it is listed at the first.
+    class; `depth` 0 for the model. A layer that several layers hold is listed once, at its first place.
     """
 
     path: str
     type: str
     depth: int
     layer: Any
-    shared: bool
 
 
 def _children(layer: Any) -> list[Any]:
@@ -35,21 +34,6 @@ def _children(layer: Any) -> list[Any]:
     operations = getattr(layer, "operations", ()) if isinstance(layer, Functional) else ()
     tracked = {id(child): child for child in (*operations, *getattr(layer, "_layers", ()))}
     return [child for child in tracked.values() if not isinstance(child, keras.layers.InputLayer)]
-
-
-def _is_shared(model: Any) -> set[int]:
-    """The ids of layers that several layers contain."""
-    once: set[int] = {id(model)}
-    again: set[int] = set()
-    pending = [model]
-    while pending:
-        for child in _children(pending.pop()):
-            if id(child) in once:
-                again.add(id(child))
-            else:
-                once.add(id(child))
-                pending.append(child)
-    return again
 
 
 def _unique(name: str, taken: set[str]) -> str:
@@ -68,12 +52,11 @@ def layer_tree(model: Any) -> tuple[LayerNode, ...]:
 
     Layers that were attached and never called are there too. Paths keep the layers' true names.
     """
-    shared = _is_shared(model)
     seen: set[int] = set()
 
     def walk(layer: Any, path: str, depth: int) -> Iterator[LayerNode]:
         seen.add(id(layer))
-        yield LayerNode(path, type(layer).__name__, depth, layer, id(layer) in shared)
+        yield LayerNode(path, type(layer).__name__, depth, layer)
         taken: set[str] = set()
         for child in _children(layer):
             if id(child) not in seen:

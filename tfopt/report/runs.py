@@ -124,6 +124,8 @@ def read_record(file: Path) -> ProfileRecord:
         raw = file.read_bytes()
     except OSError as error:
         raise _unreadable(file, error) from error
+    if raw.startswith((b"PK\x03\x04", b"\x89HDF\r\n")):
+        raise InputError(f"{file} is a model, not the record of a run", f"profile it: tfopt profile {file}")
     try:
         schema = msgspec.json.decode(raw, type=_Header).schema
         if schema != SCHEMA:

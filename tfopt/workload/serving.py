@@ -41,8 +41,8 @@ def prepare_serving(serving: Any, options: Options, placement: Placement) -> Wor
 def _scopes(serving: Any) -> Scopes:
     """A tree of the graph's name scopes, each registered as its own place."""
     paths = _scope_paths(serving.op_names())
-    root = LayerNode(serving.name, "SavedModel", 0, serving, False)
-    nodes = [LayerNode(f"{serving.name}/{path}", "scope", path.count("/") + 1, None, False) for path in paths]
+    root = LayerNode(serving.name, "SavedModel", 0, serving)
+    nodes = [LayerNode(f"{serving.name}/{path}", "scope", path.count("/") + 1, None) for path in paths]
     scopes = Scopes((root, *nodes))
     for path, node in zip(paths, nodes, strict=True):
         scopes.table.register(path, Place(node.path, "forward"))
