@@ -80,9 +80,8 @@ def main() -> None:
     parser.add_argument("cases", nargs="*", default=list(CASES), metavar="CASE")
     parser.add_argument("--rounds", type=int, default=12)
     arguments = parser.parse_args()
-    print(
-        f"{'layer doubled':22} {'mode':6} {'step':>9} {'predicted':>10} {'measured':>10}  {'95 % interval':20} ratio   idle"
-    )
+    numbers = f"{'step':>9} {'predicted':>10} {'measured':>10}  {'95 % interval':20} ratio   idle"
+    print(f"{'layer doubled':22} {'mode':6} {numbers}")
     for name in arguments.cases:
         for xla in (False, True):
             _report(name, xla, arguments.rounds)
