@@ -76,7 +76,7 @@ def _slow_under_xla(record: ProfileRecord) -> Iterator[Note]:
     if not (record.run.xla and record.run.device.startswith("CPU")):
         return
     for types, what in _SLOW_UNDER_XLA.items():
-        count = sum(row.type in types for row in record.layers)
+        count = sum(row.type in types and row.forward_ms > 0 for row in record.layers)
         if count:
             yield Note(
                 message=f"{count} {what}{'s' if count > 1 else ''} under XLA on CPU, which has no fast kernel for them",

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfopt.errors import UsageError
+from tfopt.errors import InputError, UsageError
 from tfopt.model.inputs import input_specs, pack_inputs
 from tfopt.workload import data
 from tfopt.workload.batch import DEFAULT_BATCH, Batch, draw_inputs, resolve_shapes
@@ -27,11 +27,17 @@ class Targets:
 
     model: Any
     loss: Any
+    required: bool  # a model's own training step may do without
 
     def draw(self, x: Any, rng: np.random.Generator) -> Any:
         """Synthetic targets for the inputs `x`."""
         structure = outputs_of(self.model, x)
         shapes = [tuple(tensor.shape) for tensor in keras.tree.flatten(structure)]
+        if any(length is None for shape in shapes for length in shape):
+            raise InputError(
+                "the shape of the model's output depends on its values: targets cannot be drawn",
+                "bring them with --data",
+            )
         return draw_targets(self.loss, shapes, _names(self.model, structure), structure, rng)
 
     def pack(self, arrays: dict[str, Any], x: Any) -> Any | None:
@@ -58,7 +64,7 @@ def _from_function(model: Any, options: Options, targets: Targets | None) -> Bat
     for option, given in (("--batch-size", options.batch_size), ("--input-shape", options.input_shape)):
         if given:
             raise UsageError(f"{option} has no effect on --data {options.data}", "the data set makes its own batches")
-    return data.from_function(options.data, targets is not None)
+    return data.from_function(options.data, targets is not None and targets.required)
 
 
 def _from_npz(model: Any, options: Options, targets: Targets | None) -> Batch:
@@ -70,7 +76,8 @@ def _from_npz(model: Any, options: Options, targets: Targets | None) -> Batch:
         specs,
         options.batch_size,
         lambda flat: pack_inputs(model, flat),
-        None if targets is None else targets.pack,
+        targets.pack if targets is not None else None,
+        targets is not None and targets.required,
     )
 
 
@@ -101,11 +108,11 @@ _SOURCES: tuple[tuple[Callable[[str], bool], Make], ...] = (
 def outputs_of(model: Any, x: Any) -> Any:
     """The structure and shapes of the outputs for `x`, without running the model where its graph tells them."""
     known = getattr(model, "outputs", None)
-    size = int(keras.tree.flatten(x)[0].shape[0])
-    if known and all(size is not None for tensor in known for size in tensor.shape[1:]):
-        specs = [tf.TensorSpec(_batched(tensor.shape, size), tensor.dtype) for tensor in known]
+    batch = int(keras.tree.flatten(x)[0].shape[0])
+    if known and all(length is not None for tensor in known for length in tensor.shape[1:]):
+        specs = [tf.TensorSpec(_batched(tensor.shape, batch), tensor.dtype) for tensor in known]
         return specs[0] if isinstance(model, keras.Sequential) else keras.tree.pack_sequence_as(model.output, specs)
-    traced = tf.function(lambda batch: model(batch, training=False), autograph=False)
+    traced = tf.function(lambda inputs: model(inputs, training=False), autograph=False)
     return traced.get_concrete_function(x).structured_outputs
 
 

@@ -30,6 +30,7 @@ def from_npz(
     batch_size: int | None,
     pack: Callable[[list[Any]], Any],
     pack_targets: Callable[[dict[str, Any], Any], Any] | None,
+    with_target: bool,
 ) -> Batch:
     """The first `batch_size` examples of an .npz file with `x` (or one array per input name), `y` (or one array per
     output name) and `sample_weight`. `pack` and `pack_targets` put flat tensors into the model's structures.
@@ -48,7 +49,8 @@ def from_npz(
             f"save the arrays {'x' if len(names) == 1 else ', '.join(names)} and y; it holds {', '.join(arrays)}",
         )
     wanted = batch_size or min(32, *(len(array) for array in flat if array is not None))
-    size = min(wanted, *(len(array) for array in arrays.values()))
+    used = [*flat, arrays["y"], arrays.get("sample_weight")] if "y" in arrays else [*flat, *arrays.values()]
+    size = min(wanted, *(len(array) for array in used if array is not None))
     if size < 1:
         raise InputError(f"{path} holds no examples", "save at least one example")
     notes: tuple[Note, ...] = ()
@@ -64,7 +66,7 @@ def from_npz(
         return Batch(x, None, None, described, size, path, notes=notes)
     cut = {name: tf.constant(array[:size]) for name, array in arrays.items()}
     y = cut["y"] if "y" in cut else pack_targets(cut, x)
-    if y is None:
+    if y is None and with_target:
         raise InputError(
             f"{path} has no array y", "save the targets as y (several outputs: by their names), or use --mode infer"
         )

@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from tfopt.errors import UsageError
 from tfopt.report.units import size
@@ -33,4 +34,4 @@ def refuse_hopeless(model: Any, batch_size: int) -> None:
 
 
 def _item_bytes(dtype: Any) -> int:
-    return int(keras.backend.standardize_dtype(dtype).endswith(("64",))) * 4 + 4
+    return int(tf.as_dtype(keras.backend.standardize_dtype(dtype)).size) or 1  # a string has no size of its own

@@ -17,7 +17,7 @@ from keras.src.models.functional import Functional
 
 from tfopt.errors import InputError
 from tfopt.records.profile import PrecisionInfo
-from tfopt.workload.compilation import use_optimizer
+from tfopt.workload.compilation import recompile
 
 __all__ = ["census", "precision_of", "with_precision"]
 
@@ -31,9 +31,9 @@ def with_precision(model: Any, precision: str | None) -> Any:
     """
     if precision in (None, precision_of(model)):
         return model
-    if precision.startswith("mixed_") or (precision == "float32" and not _stored_in_half(model)):
-        return _with_policy(model, precision)
-    return _clone(model, precision)
+    if precision in _HALF or _stored_in_half(model):  # the variables change their dtype
+        return _clone(model, precision)
+    return _with_policy(model, precision)
 
 
 def precision_of(model: Any) -> str:
@@ -43,8 +43,11 @@ def precision_of(model: Any) -> str:
     return ", ".join(names)
 
 
+_HALF = ("float16", "bfloat16")
+
+
 def _stored_in_half(model: Any) -> bool:
-    return any(variable.dtype in ("float16", "bfloat16") for variable in model.weights)
+    return any(variable.dtype in _HALF for variable in model.weights)
 
 
 def _with_policy(model: Any, precision: str) -> Any:
@@ -53,15 +56,11 @@ def _with_policy(model: Any, precision: str) -> Any:
         # Integer and string preprocessing layers, and quantized ones, keep what they have.
         if policy.quantization_mode is None and keras.backend.is_float_dtype(policy.compute_dtype or ""):
             layer.dtype_policy = precision
-    optimizer = getattr(model, "optimizer", None)
-    scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-    if precision == "mixed_float16" and optimizer is not None and not scaled:
-        use_optimizer(model, keras.optimizers.LossScaleOptimizer(optimizer))
     return model
 
 
 def _clone(model: Any, precision: str) -> Any:
-    way_out = f"--precision mixed_{precision} runs any model"
+    way_out = f"--precision mixed_{precision} runs any model" if precision in _HALF else "leave --precision out"
     if not getattr(model, "inputs", None) or not isinstance(model, keras.Sequential | Functional):
         raise InputError(
             f"{type(model).__name__} is a subclassed model: tfopt cannot rebuild it in {precision}", way_out
@@ -77,10 +76,14 @@ def _clone(model: Any, precision: str) -> Any:
         clone = keras.models.clone_model(model, clone_function=rebuild, recursive=True)
         clone.set_weights(model.get_weights())
         if model.compiled:
-            clone.compile_from_config(model.get_compile_config())
+            recompile(clone, model)
     except Exception as error:
         cause = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
         raise InputError(f"the model cannot be rebuilt in {precision}: {cause}", way_out) from error
+    if type(clone) is not type(model):
+        raise InputError(
+            f"{type(model).__name__} is a class of its own: tfopt cannot rebuild it in {precision}", way_out
+        )
     return clone
 
 
@@ -97,11 +100,11 @@ def _with_dtype(config: Any, precision: str) -> Any:
         return {"module": "keras.initializers", "class_name": "Zeros", "config": {}, "registered_name": None}
     changed = {key: _with_dtype(value, precision) for key, value in config.items() if key != "dtype"}
     if "dtype" in config:
-        changed["dtype"] = precision if _is_float32(config["dtype"]) else config["dtype"]
+        changed["dtype"] = precision if _is_float_policy(config["dtype"]) else config["dtype"]
     return changed
 
 
-def _is_float32(dtype: Any) -> bool:
+def _is_float_policy(dtype: Any) -> bool:
     name = dtype.get("config", {}).get("name") if isinstance(dtype, dict) else dtype
     return name in ("float32", "mixed_float16", "mixed_bfloat16", "float16", "bfloat16", None)
 

@@ -8,35 +8,43 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras.src.trainers.compile_utils import CompileLoss
+from keras.src.trainers.compile_utils import CompileLoss, CompileMetrics
+
+from tfopt.errors import InputError
 
 __all__ = ["optimizers_of", "preserved"]
 
 
 def optimizers_of(model: Any) -> list[Any]:
-    """The optimizers that a model holds, its `optimizer` first (a model with its own `train_step` may hold several)."""
-    held = [getattr(model, "optimizer", None), *vars(model).values()]
+    """The optimizers that a model holds, its `optimizer` first; also those in its lists and dicts."""
+    held = [getattr(model, "optimizer", None), *(part for value in vars(model).values() for part in _flat(value))]
     found = [candidate for candidate in held if isinstance(candidate, keras.optimizers.Optimizer)]
     return list({id(optimizer): optimizer for optimizer in found}.values())
+
+
+def _flat(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return list(value) if isinstance(value, list | tuple) else [value]
 
 
 @contextlib.contextmanager
 def preserved(model: Any) -> Iterator[None]:
     """Put everything that a profile changes on `model` back on leaving, whatever happens inside.
 
-    Optimizers and losses that are not built yet are replaced by copies meanwhile, so that the originals stay unbuilt.
+    Optimizers, losses and metrics that are not built yet are replaced by copies meanwhile, so that the originals stay
+    unbuilt. Raises InputError where an unbuilt optimizer cannot be copied.
     """
     attributes = dict(vars(model))
     policies = [(layer, vars(layer)["_dtype_policy"]) for layer in model._flatten_layers()]
-    optimizers = optimizers_of(model)
-    variables = [*model.variables, *(v for optimizer in optimizers if optimizer.built for v in optimizer.variables)]
-    values = [(variable, np.copy(variable.numpy())) for variable in {id(v): v for v in variables}.values()]
+    built = [optimizer for optimizer in optimizers_of(model) if optimizer.built]
+    owners = [model, *built, *(metric for metric in model.metrics)]
+    variables = {id(variable): variable for owner in owners for variable in owner.variables}.values()
+    values = [(variable, np.copy(variable.numpy())) for variable in variables]
     for name, value in attributes.items():
-        if isinstance(value, keras.optimizers.Optimizer) and not value.built:
-            object.__setattr__(model, name, type(value).from_config(value.get_config()))
-    loss = attributes.get("_compile_loss")
-    if loss is not None and not loss.built:
-        object.__setattr__(model, "_compile_loss", _unbuilt(loss))
+        copied = _unbuilt_copy(value)
+        if copied is not value:
+            object.__setattr__(model, name, copied)
     try:
         yield
     finally:
@@ -51,5 +59,26 @@ def preserved(model: Any) -> Iterator[None]:
                 object.__setattr__(model, name, value)
 
 
-def _unbuilt(loss: CompileLoss) -> CompileLoss:
-    return CompileLoss(loss._user_loss, loss._user_loss_weights, output_names=loss.output_names)
+def _unbuilt_copy(value: Any) -> Any:
+    """A copy of what the run would build for good, `value` itself where there is nothing to build."""
+    if isinstance(value, CompileLoss) and not value.built:
+        return CompileLoss(value._user_loss, value._user_loss_weights, output_names=value.output_names)
+    if isinstance(value, CompileMetrics) and not value.built:
+        return CompileMetrics(value._user_metrics, value._user_weighted_metrics, output_names=value.output_names)
+    if isinstance(value, keras.optimizers.Optimizer) and not value.built:
+        return _copied(value)
+    if isinstance(value, list) and any(isinstance(part, keras.optimizers.Optimizer) for part in value):
+        return [_unbuilt_copy(part) for part in value]
+    if isinstance(value, dict) and any(isinstance(part, keras.optimizers.Optimizer) for part in value.values()):
+        return {key: _unbuilt_copy(part) for key, part in value.items()}
+    return value
+
+
+def _copied(optimizer: Any) -> Any:
+    try:
+        return type(optimizer).from_config(optimizer.get_config())
+    except Exception as error:
+        raise InputError(
+            f"the optimizer {type(optimizer).__name__} cannot be copied from its get_config: {error}",
+            "let get_config give all arguments, or call optimizer.build(model.trainable_variables) before",
+        ) from error

@@ -2,8 +2,9 @@
 
 While a step is traced (or run eagerly), each layer's `call` is wrapped on the instance: it notes the TensorFlow name
 scope that is open, and in eager mode records a marker event around the call. Layers whose names TensorFlow cannot use
-as a scope (spaces, brackets, …) get a cleaned one; the record keeps the true name. `compute_loss`, the optimizer's
-`apply` and its update of each variable get scopes of their own. Everything is undone on leaving.
+as a scope (spaces, brackets, …) get a cleaned one; the record keeps the true name. `compute_loss`, the optimizers'
+`apply` and update of each variable, and `GradientTape.gradient` get scopes of their own.
+Everything is undone on leaving.
 
 Private names of Keras used here: `Layer._open_name_scope`. A test checks that they exist.
 """
@@ -41,6 +42,7 @@ class Scopes:
     tree: tuple[LayerNode, ...]
     table: ScopeTable = field(default_factory=ScopeTable)
     calls: Counter[str] = field(default_factory=Counter)
+    applied: list[Any] = field(default_factory=list)  # the optimizers that the step applies
     _open: list[str] = field(default_factory=list)  # the scopes of the calls that are being traced, innermost last
 
     @contextlib.contextmanager
@@ -54,7 +56,10 @@ class Scopes:
 
         self.calls.clear()
         self._open.clear()
+        self.applied.clear()
+        gradient = tf.GradientTape.gradient
         try:
+            tf.GradientTape.gradient = self._phased(gradient, "backward", Place(None, "backward"))
             for index, node in enumerate(self.tree):
                 for name in _CALLS:
                     if hasattr(node.layer, name):
@@ -64,12 +69,12 @@ class Scopes:
             if hasattr(model, "compute_loss"):
                 patch(model, "compute_loss", self._phased(model.compute_loss, "loss", Place(LOSS, "loss")))
             for optimizer in optimizers:
-                place = Place(OPTIMIZER, "optimizer")
-                patch(optimizer, "apply", self._phased(optimizer.apply, "optimizer", place))
+                patch(optimizer, "apply", self._applying(optimizer))
                 inner = getattr(optimizer, "inner_optimizer", optimizer)
                 patch(inner, "update_step", self._per_variable(inner.update_step))
             yield
         finally:
+            tf.GradientTape.gradient = gradient
             for target, name, before in reversed(patched):
                 if before is _ABSENT:
                     object.__delattr__(target, name)
@@ -92,6 +97,17 @@ class Scopes:
         def wrapped(*args: Any, **kwargs: Any) -> Any:
             with self.phase(name, place):
                 return function(*args, **kwargs)
+
+        return wrapped
+
+    def _applying(self, optimizer: Any) -> Callable[..., Any]:
+        apply = self._phased(optimizer.apply, "optimizer", Place(OPTIMIZER, "optimizer"))
+
+        @functools.wraps(apply)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            if not any(optimizer is other for other in self.applied):
+                self.applied.append(optimizer)
+            return apply(*args, **kwargs)
 
         return wrapped
 

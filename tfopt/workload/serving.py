@@ -17,7 +17,7 @@ from tfopt.workload.device import Placement
 from tfopt.workload.options import Options
 from tfopt.workload.scopes import Scopes
 from tfopt.workload.step import serving_step
-from tfopt.workload.workload import Workload
+from tfopt.workload.workload import Workload, unused_in_inference
 
 __all__ = ["prepare_serving"]
 
@@ -35,7 +35,8 @@ def prepare_serving(serving: Any, options: Options, placement: Placement) -> Wor
     batch = batch_for(serving, options, None)
     scopes = _scopes(serving)
     step = serving_step(serving, scopes, placement, xla=bool(options.xla))
-    return Workload(serving, step, batch, scopes, bool(options.xla), None, None, batch.notes)
+    notes = (*batch.notes, *unused_in_inference(options))
+    return Workload(serving, step, batch, scopes, bool(options.xla), None, notes)
 
 
 def _scopes(serving: Any) -> Scopes:

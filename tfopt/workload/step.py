@@ -16,7 +16,6 @@ import tensorflow as tf
 
 from tfopt.errors import InputError
 from tfopt.records.profile import Retrace
-from tfopt.trace.scopes import Place
 from tfopt.workload.device import Placement
 from tfopt.workload.preserve import optimizers_of
 from tfopt.workload.scopes import Scopes
@@ -32,12 +31,13 @@ _OVERRIDES_REFUSED = ("train_on_batch", "make_train_function")
 class Step:
     """A step ready to run: `step(x, y, sample_weight)` gives a structure of tensors.
 
-    `source` says whose step it is; `gives_loss` whether its result is the loss. `signatures` has the arguments' shapes
-    and dtypes of every tracing.
+    `source` says whose step it is; `trains` whether it updates weights; `gives_loss` whether its result is the loss.
+    `signatures` has the arguments' shapes and dtypes of every tracing.
     """
 
     source: str
     eager: bool
+    trains: bool
     gives_loss: bool
     _call: Callable[..., Any]
     _placement: Placement
@@ -71,7 +71,7 @@ def training_step(model: Any, scopes: Scopes, placement: Placement, *, xla: bool
                 "move the step into train_step, or profile the forward pass with --mode infer",
             )
     own = has_own_step(model)
-    body = _own_body(model) if own else _stock_body(model, scopes)
+    body = _own_body(model) if own else _stock_body(model)
     source = f"{type(model).__name__}.train_step" if own else _STOCK
     return _compiled(body, model, optimizers_of(model), scopes, placement, source, xla, eager, gives_loss=not own)
 
@@ -104,7 +104,7 @@ def _overridden(model: Any, name: str) -> bool:
     return name in vars(model) or getattr(type(model), name, None) is not stock
 
 
-def _stock_body(model: Any, scopes: Scopes) -> Callable[..., Any]:
+def _stock_body(model: Any) -> Callable[..., Any]:
     optimizer = model.optimizer
 
     def body(x: Any, y: Any, sample_weight: Any) -> Any:
@@ -113,8 +113,7 @@ def _stock_body(model: Any, scopes: Scopes) -> Callable[..., Any]:
             loss = model._compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True)
             scaled = optimizer.scale_loss(loss)
         variables = model.trainable_weights
-        with scopes.phase("backward", Place(None, "backward")):
-            gradients = tape.gradient(scaled, variables)
+        gradients = tape.gradient(scaled, variables)
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return loss
 
@@ -149,7 +148,7 @@ def _compiled(
 
     # Keras does not convert control flow in `call` either (its trainer runs do_not_convert).
     call = traced if eager else tf.function(traced, jit_compile=xla, autograph=False)
-    return Step(source, eager, gives_loss, call, placement, signatures)
+    return Step(source, eager, bool(optimizers), gives_loss, call, placement, signatures)
 
 
 def _signature(*arguments: Any) -> dict[str, str]:

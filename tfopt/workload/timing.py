@@ -38,7 +38,8 @@ def finished(result: Any) -> float:
     for tensor in keras.tree.flatten(result):
         if hasattr(tensor, "numpy"):
             values = np.asarray(tensor.numpy()).ravel()
-            return float(values[0]) if values.size and np.issubdtype(values.dtype, np.number) else math.nan
+            number = tensor.dtype.is_floating or tensor.dtype.is_integer
+            return float(values[0]) if values.size and number else math.nan
     return math.nan
 
 

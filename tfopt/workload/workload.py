@@ -11,16 +11,16 @@ from tfopt.errors import InputError
 from tfopt.model.layers import layer_tree
 from tfopt.records.base import Note
 from tfopt.workload.batch import Batch
-from tfopt.workload.batching import Targets, batch_for, outputs_of
-from tfopt.workload.compilation import build_training_state, compile_model, optimizer_name
+from tfopt.workload.batching import Targets, batch_for
+from tfopt.workload.compilation import build_training_state, compile_model, optimizer_name, scale_loss_for
 from tfopt.workload.device import Placement
 from tfopt.workload.options import Options
-from tfopt.workload.precision import with_precision
+from tfopt.workload.precision import precision_of, with_precision
 from tfopt.workload.scopes import Scopes
 from tfopt.workload.step import Step, has_own_step, inference_step, training_step
 from tfopt.workload.targets import infer_loss, loss_name
 
-__all__ = ["Runner", "Workload", "prepare"]
+__all__ = ["Runner", "Workload", "prepare", "unused_in_inference"]
 
 
 @dataclass
@@ -47,8 +47,13 @@ class Workload:
     scopes: Scopes
     xla: bool
     loss: str | None
-    optimizer: str | None
     notes: tuple[Note, ...]
+
+    @property
+    def optimizer(self) -> str | None:
+        """The optimizers that the step applies, by name; until it is traced, the one that the model has."""
+        used = self.scopes.applied or [getattr(self.model, "optimizer", None)] * self.step.trains
+        return ", ".join(name for optimizer in used if (name := optimizer_name(optimizer))) or None
 
     def runner(self) -> Runner:
         """A call that runs the next step."""
@@ -67,13 +72,17 @@ def _training(model: Any, options: Options, placement: Placement) -> Workload:
             f"{model.name} has no trainable weights: there is nothing to train", "profile it with --mode infer"
         )
     model = with_precision(model, options.precision)
+    if options.precision or options.optimizer:
+        scale_loss_for(model, precision_of(model))
+    own = has_own_step(model)
     loss = model.loss
-    if loss is None and has_own_step(model):
+    if loss is None and own:
         loss, reason = infer_loss(model)
-        message = f"{type(model).__name__}.train_step is given targets for {loss_name(loss)}, since {reason}"
-        notes.append(Note(message=message, hint="give it its real data with --data"))
-    batch = batch_for(model, options, Targets(model, loss) if loss is not None else None)
-    build_training_state(model, batch, outputs_of)
+        if options.data == "synthetic":
+            message = f"{type(model).__name__}.train_step is given targets for {loss_name(loss)}, since {reason}"
+            notes.append(Note(message=message, hint="give it its real data with --data"))
+    batch = batch_for(model, options, Targets(model, loss, required=not own) if loss is not None else None)
+    build_training_state(model, batch)
     scopes = Scopes(layer_tree(model))
     xla, said = _resolve_xla(model, options, placement)
     step = training_step(model, scopes, placement, xla=xla, eager=options.eager)
@@ -84,7 +93,6 @@ def _training(model: Any, options: Options, placement: Placement) -> Workload:
         scopes,
         xla,
         loss_name(model.loss) if model.loss is not None else None,
-        optimizer_name(model.optimizer),
         (*notes, *batch.notes, *said),
     )
 
@@ -95,9 +103,13 @@ def _inference(model: Any, options: Options, placement: Placement) -> Workload:
     scopes = Scopes(layer_tree(model))
     xla, said = _resolve_xla(model, options, placement)
     step = inference_step(model, scopes, placement, xla=xla, eager=options.eager)
+    return Workload(model, step, batch, scopes, xla, None, (*batch.notes, *said, *unused_in_inference(options)))
+
+
+def unused_in_inference(options: Options) -> tuple[Note, ...]:
+    """A note on options that only training knows."""
     unused = [f"--{name}" for name in ("loss", "optimizer") if getattr(options, name)]
-    notes = (Note(message=f"{' and '.join(unused)}: unused, since inference has neither"),) if unused else ()
-    return Workload(model, step, batch, scopes, xla, None, None, (*batch.notes, *said, *notes))
+    return (Note(message=f"{' and '.join(unused)}: unused, since inference has neither"),) if unused else ()
 
 
 def _resolve_xla(model: Any, options: Options, placement: Placement) -> tuple[bool, tuple[Note, ...]]:
