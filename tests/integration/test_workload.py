@@ -175,6 +175,103 @@ def test_a_function_that_is_not_inlined_belongs_to_its_caller() -> None:
     assert rows["apart"].forward_ms > rows["dense"].forward_ms if "dense" in rows else rows["apart"].forward_ms > 0
 
 
+class Custom(keras.Sequential):
+    """A Sequential with a training step of its own, which a clone would lose."""
+
+    def train_step(self, data: Any) -> Any:
+        return super().train_step(data)
+
+
+def test_a_class_of_its_own_is_not_rebuilt_without_its_step() -> None:
+    model = Custom([keras.Input((8,)), layers.Dense(4)])
+    model.compile("adam", "mse")
+    with pytest.raises(TfoptError, match="cannot rebuild it in bfloat16"):
+        tfopt.profile(model, precision="bfloat16")
+    assert tfopt.profile(model, precision="mixed_bfloat16", steps=2).run.step_source == "Custom.train_step"
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "mixed_bfloat16", "mixed_float16", "float32"])
+def test_the_chosen_optimizer_runs_in_every_precision_and_scales_only_in_mixed_float16(precision: str) -> None:
+    inputs = keras.Input((8,))
+    model = keras.Model(inputs, layers.Dense(4, dtype="mixed_float16")(inputs))
+    model.compile(keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam()), lambda y, p: keras.ops.mean(p - y))
+    record = tfopt.profile(model, precision=precision, optimizer="sgd", steps=2)
+    assert record.run.optimizer == ("SGD with loss scaling" if precision == "mixed_float16" else "SGD")
+    assert tfopt.profile(model, precision="float32", steps=2).run.optimizer == "Adam"
+    assert tfopt.profile(model, steps=2).run.optimizer == "Adam with loss scaling"
+
+
+def test_a_model_stored_in_half_gets_full_variables_when_mixed() -> None:
+    inputs = keras.Input((8,))
+    model = keras.Model(inputs, layers.Dense(4, dtype="bfloat16")(inputs))
+    assert tfopt.profile(model, steps=2).model.weight_bytes == 36 * 2
+    assert tfopt.profile(model, precision="mixed_bfloat16", steps=2).model.weight_bytes == 36 * 4
+
+
+class HalfLoss(keras.Model):
+    """A model whose loss is a bfloat16 number."""
+
+    def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+        return keras.ops.cast(super().compute_loss(*args, **kwargs), "bfloat16")
+
+
+def test_a_loss_in_bfloat16_is_a_number() -> None:
+    inputs = keras.Input((8,))
+    model = HalfLoss(inputs, layers.Dense(4)(inputs))
+    model.compile("adam", "mse")
+    step = tfopt.profile(model, steps=2).step
+    assert step.nonfinite_losses == 0
+    assert step.last_loss is not None
+
+
+def test_backward_of_a_model_s_own_step_is_told_apart_in_eager_mode() -> None:
+    model = Custom([keras.Input((8,)), layers.Dense(4)])
+    model.compile("adam", "mse")
+    record = tfopt.profile(model, eager=True, steps=2)
+    assert next(row for row in record.layers if row.path == "(backward)").backward_ms > 0
+    assert tf.GradientTape.gradient.__qualname__ == "GradientTape.gradient"
+
+
+def test_metrics_and_optimizers_in_lists_are_left_as_they_were() -> None:
+    model = Custom([keras.Input((8,)), layers.Dense(4)])
+    model.compile("adam", "mse", metrics=["mae"])
+    model.spare = [keras.optimizers.Adam()]
+    x = np.ones((4, 8), "float32")
+    model.train_on_batch(x, np.ones((4, 4)))
+    before = {name: float(value) for name, value in model.get_metrics_result().items()}
+    tfopt.profile(model, steps=2)
+    assert {name: float(value) for name, value in model.get_metrics_result().items()} == before
+    assert not model.spare[0].built
+
+
+class OnlyInputs(keras.Sequential):
+    """A training step that takes no targets, like an autoencoder's."""
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        x = data[0] if isinstance(data, tuple) else data
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.square(self(x) - x))
+        self.optimizer.apply_gradients(
+            zip(tape.gradient(loss, self.trainable_variables), self.trainable_variables, strict=True)
+        )
+        return {"loss": loss}
+
+
+def test_a_step_without_targets_takes_data_without_targets(tmp_path: Path) -> None:
+    model = OnlyInputs([keras.Input((8,)), layers.Dense(8)])
+    model.compile("adam")
+    np.savez(tmp_path / "d.npz", x=np.ones((9, 8)))
+    assert tfopt.profile(model, data=str(tmp_path / "d.npz"), steps=2).run.batch_size == 9
+    assert tfopt.profile(model, steps=2).run.step_source == "OnlyInputs.train_step"
+
+
+def test_arrays_that_nobody_uses_do_not_cut_the_batch(tmp_path: Path) -> None:
+    inputs = keras.Input((8,))
+    model = keras.Model(inputs, layers.Dense(1)(inputs))
+    np.savez(tmp_path / "d.npz", x=np.ones((9, 8)), y=np.ones((9, 1)), unrelated=np.ones(2))
+    assert tfopt.profile(model, data=str(tmp_path / "d.npz"), steps=2).run.batch_size == 9
+
+
 def test_an_instance_s_own_call_survives() -> None:
     inputs = keras.Input((8,))
     layer = layers.Dense(4)

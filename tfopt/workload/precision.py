@@ -72,14 +72,19 @@ def _clone(model: Any, precision: str) -> Any:
             config = _with_dtype(config, precision)
         return type(layer).from_config(config)
 
+    compiled = model.compiled
     try:
+        # Keras would compile the clone from a serialized state, which custom losses do not have.
+        object.__setattr__(model, "compiled", False)
         clone = keras.models.clone_model(model, clone_function=rebuild, recursive=True)
         clone.set_weights(model.get_weights())
-        if model.compiled:
+        if compiled:
             recompile(clone, model)
     except Exception as error:
         cause = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
         raise InputError(f"the model cannot be rebuilt in {precision}: {cause}", way_out) from error
+    finally:
+        object.__setattr__(model, "compiled", compiled)
     if type(clone) is not type(model):
         raise InputError(
             f"{type(model).__name__} is a class of its own: tfopt cannot rebuild it in {precision}", way_out
