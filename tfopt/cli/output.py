@@ -90,7 +90,9 @@ class Delivery:
 
 
 def _write_stdout(text: str, *, utf8: bool) -> None:
-    """Data is always UTF-8; a table goes in the terminal's own encoding, with `?` for what it lacks."""
+    """Data is always UTF-8; a table goes in the terminal's own encoding, with a likeness for signs that it lacks."""
+    from tfopt.report.plain import encode
+
     if sys.stdout is None:
         return
     encoding = "utf-8" if utf8 else sys.stdout.encoding or "utf-8"
@@ -99,7 +101,7 @@ def _write_stdout(text: str, *, utf8: bool) -> None:
         sys.stdout.write(text)
     else:
         sys.stdout.flush()
-        _guarded(lambda: stream.write(text.encode(encoding, "replace")))
+        _guarded(lambda: stream.write(encode(text, encoding)))
     flush_stdout()
 
 

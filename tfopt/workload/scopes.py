@@ -6,7 +6,8 @@ as a scope (spaces, brackets, …) get a cleaned one; the record keeps the true 
 `apply` and update of each variable, and `GradientTape.gradient` get scopes of their own.
 Everything is undone on leaving.
 
-Private names of Keras used here: `Layer._open_name_scope`. A test checks that they exist.
+Private names of Keras used here: `Layer._open_name_scope` and `Layer._trainable_variables`. A test checks that they
+exist.
 """
 
 from __future__ import annotations
