@@ -103,10 +103,7 @@ class _Builder:
 
     def __post_init__(self) -> None:
         self.static = {key: op for key, kind in self.plane.kinds.items() if (op := _static_op(kind.name))}
-        self.lookup = np.full(max(self.plane.kinds, default=0) + 1, -1, dtype=np.int64)
-        for key, op in self.static.items():
-            if op.kind == "tf":
-                self.lookup[key] = self.number(op)
+        self.graph_ops = {key: self.number(op) for key, op in self.static.items() if op.kind == "tf"}
 
     def number(self, op: Op) -> int:
         return self.index.setdefault(op, len(self.index))
@@ -115,8 +112,8 @@ class _Builder:
         self.events += len(line.kind)
         if line.name.startswith(_PIPELINE):
             return
-        known = np.where((line.kind >= 0) & (line.kind < len(self.lookup)), line.kind, 0)
-        ops = self.lookup[known]
+        kinds, position_of = np.unique(line.kind, return_inverse=True)
+        ops = np.array([self.graph_ops.get(int(key), -1) for key in kinds], dtype=np.int64)[position_of]
         for position, stats in line.stats.items():
             if not stats:
                 continue
@@ -128,7 +125,7 @@ class _Builder:
                 ops[position] = self.thunk(stats, end)
             elif "step_num" in stats and name == self.step_name:
                 self.steps.append((int(stats["step_num"]), start, end))
-        if self.has_context(line):
+        if any((op := self.static.get(int(key))) is not None and op.kind != "tf" for key in kinds):
             self.add_eager(line, ops)
         keep = (ops >= 0) & (line.end > line.start)
         self.columns.append((ops[keep], np.full(int(keep.sum()), thread), line.start[keep], line.end[keep]))
@@ -139,10 +136,6 @@ class _Builder:
         if "_p" in stats and not _CONTROL.match(name):
             self.launched.append(((stats["_p"], name), number, end))
         return number
-
-    def has_context(self, line: Line) -> bool:
-        present = {int(key) for key in np.unique(line.kind)}
-        return any((op := self.static.get(key)) is not None and op.kind != "tf" for key in present)
 
     def add_eager(self, line: Line, ops: Ints) -> None:
         """Give every eager op of a thread the markers that are open around it."""
