@@ -36,7 +36,7 @@ __all__ = ["Analysis", "analyse"]
 
 @dataclass(frozen=True)
 class Analysis:
-    """The tables of a record, from one trace."""
+    """The fields of a record that come from its trace, under their names."""
 
     phases: tuple[PhaseRow, ...]
     layers: tuple[LayerRow, ...]
@@ -47,17 +47,7 @@ class Analysis:
 
     def record(self, model: ModelInfo, run: RunInfo, step: StepInfo, notes: tuple[Note, ...]) -> ProfileRecord:
         """The whole record, with `notes` before those that the numbers call for."""
-        record = ProfileRecord(
-            model=model,
-            run=run,
-            step=step,
-            phases=self.phases,
-            layers=self.layers,
-            ops=self.ops,
-            coverage=self.coverage,
-            precision=self.precision,
-            trace=self.trace,
-        )
+        record = ProfileRecord(model=model, run=run, step=step, **vars(self))
         return msgspec.structs.replace(record, notes=(*notes, *remarks(record)))
 
 
