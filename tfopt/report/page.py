@@ -1,0 +1,59 @@
+"""A record as a page: what every format shows, each in its own way, without knowing the record.
+
+A kind of record that needs no look of its own has one function `page(record, view) -> Page`; the terminal, Markdown
+and CSV follow from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tfopt.records.base import Note
+
+__all__ = ["Column", "Kind", "Page", "Table", "Value"]
+
+# What a column holds, and so how it is written: `name` comes from a file (escaped, shortened in the middle on narrow
+# screens, never cut in machine formats), `text` is ours; `share` is a fraction of 1, shown as percent; `ratio` is
+# shown as `1.25 ×`; `change_ms` and `change_share` carry a sign.
+Kind = Literal["name", "text", "count", "ms", "change_ms", "share", "change_share", "ratio"]
+Value = str | int | float | None
+
+
+@dataclass(frozen=True)
+class Column:
+    """`key` is the column's name for programs, with its unit (`self_ms`), `title` the one for people. `drop` 0 is
+    never left out on a narrow screen, 1 goes first."""
+
+    key: str
+    title: str
+    kind: Kind
+    drop: int = 0
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under a title. `rest` sums up what a person's view leaves out (a label and one value per other column);
+    `bar` is the key of the share column that is drawn as a bar beside the numbers, `depths` indents the first column.
+    `by` is the view that chooses this table where a format holds only one (CSV)."""
+
+    title: str
+    by: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Value, ...], ...]
+    rest: tuple[tuple[Value, ...], ...] = ()
+    bar: str | None = None
+    depths: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Page:
+    """`title` is the subject (a file, a run), `answer` the numbers that matter most, one phrase each; `facts` are
+    lines of phrases about how it was made; `footer` lines are commands to go on with."""
+
+    title: str
+    answer: tuple[str, ...]
+    facts: tuple[tuple[str, ...], ...]
+    tables: tuple[Table, ...]
+    notes: tuple[Note, ...] = ()
+    footer: tuple[tuple[str, str], ...] = field(default=())
