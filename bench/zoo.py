@@ -5,6 +5,7 @@ All take the default batch; weights are random. `batch(model, size)` draws input
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Callable
 from typing import Any
 
@@ -68,10 +69,32 @@ def rnn() -> keras.Model:
 
 
 def lstm() -> keras.Model:
-    """A single LSTM."""
+    """Two LSTMs."""
+    return _recurrent(layers.LSTM, "lstm")
+
+
+def gru() -> keras.Model:
+    """Two GRUs."""
+    return _recurrent(layers.GRU, "gru")
+
+
+def _recurrent(layer: type[layers.Layer], name: str) -> keras.Model:
     inputs = keras.Input((20, 41))
-    x = layers.LSTM(128, name="lstm")(inputs)
-    return _compiled(keras.Model(inputs, layers.Dense(10, name="logits")(x), name="lstm_net"))
+    x = layer(128, return_sequences=True, name=f"{name}_0")(inputs)
+    x = layer(128, return_sequences=True, name=f"{name}_1")(x)
+    x = layers.GlobalAveragePooling1D(name="pool")(x)
+    return _compiled(keras.Model(inputs, layers.Dense(10, name="logits")(x), name=f"{name}_net"))
+
+
+def embeddings(skip: str = "") -> keras.Model:
+    """A recommender: four tables of 20,000 × 64 numbers, a small head; `skip` is a pattern of tables to leave out."""
+    inputs = keras.Input((4, 8), dtype="int32", name="ids")
+    names = [f"table_{number}" for number in range(4)]
+    kept = [(number, name) for number, name in enumerate(names) if not fnmatch.fnmatchcase(name, skip)]
+    looked_up = [layers.Embedding(20_000, 64, name=name)(inputs[:, number]) for number, name in kept]
+    x = layers.Dense(64, activation="relu", name="mix")(layers.Add(name="sum")(looked_up))
+    x = layers.GlobalAveragePooling1D(name="pool")(x)
+    return _compiled(keras.Model(inputs, layers.Dense(10, name="logits")(x), name="recommender"))
 
 
 def nested_shared() -> keras.Model:
@@ -89,21 +112,23 @@ def nested_shared() -> keras.Model:
 class Subclassed(keras.Model):
     """A model whose `call` does part of the work itself, between its layers."""
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, skip: str = "", **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.skip = skip
         self.blocks = [layers.Dense(256, name=f"dense_{number}") for number in range(3)]
         self.head = layers.Dense(10, name="logits")
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         x = inputs
         for block in self.blocks:
-            x = keras.ops.tanh(block(x)) * 0.5 + keras.ops.sin(x)
+            y = x if fnmatch.fnmatchcase(block.name, self.skip) else block(x)
+            x = keras.ops.tanh(y) * 0.5 + keras.ops.sin(x)
         return self.head(x)
 
 
-def subclassed() -> keras.Model:
-    """A subclassed model, built for inputs of 256 features."""
-    model = Subclassed(name="subclassed")
+def subclassed(skip: str = "") -> keras.Model:
+    """A subclassed model, built for inputs of 256 features; `skip` is a pattern of blocks that it does not apply."""
+    model = Subclassed(skip=skip, name="subclassed")
     model(np.zeros((1, 256), "float32"))
     return _compiled(model)
 
@@ -116,10 +141,12 @@ def unet() -> keras.Model:
         x = layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"down_{number}")(x)
         skips.append(x)
         x = layers.MaxPooling2D(name=f"pool_{number}")(x)
+    x = layers.Conv2D(64, 3, padding="same", activation="relu", name="widen")(x)
     x = layers.Conv2D(64, 3, padding="same", activation="relu", name="bottom")(x)
     for number, skip in enumerate(reversed(skips)):
         x = layers.Concatenate(name=f"join_{number}")([layers.UpSampling2D(name=f"up_{number}")(x), skip])
         x = layers.Conv2D(skip.shape[-1], 3, padding="same", activation="relu", name=f"merge_{number}")(x)
+        x = layers.Conv2D(skip.shape[-1], 3, padding="same", activation="relu", name=f"refine_{number}")(x)
     model = keras.Model(inputs, layers.Conv2D(10, 1, name="logits")(x), name="unet")
     return _compiled(model)
 
@@ -140,15 +167,17 @@ def _application(builder: Callable[..., keras.Model]) -> keras.Model:
     return model
 
 
-ZOO: dict[str, Callable[[], keras.Model]] = {
+ZOO: dict[str, Callable[..., keras.Model]] = {
     "mlp": mlp,
     "cnn": cnn,
     "transformer": transformer,
     "rnn": rnn,
     "lstm": lstm,
+    "gru": gru,
     "nested_shared": nested_shared,
     "subclassed": subclassed,
     "unet": unet,
+    "embeddings": embeddings,
     "mobilenetv2": mobilenetv2,
     "resnet50": resnet50,
 }

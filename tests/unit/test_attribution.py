@@ -63,10 +63,16 @@ def test_fused_kernel_inside_a_loop_body(scopes: ScopeTable) -> None:
 
 
 @pytest.mark.parametrize(
-    ("uses", "layer"), [(("m/act", "m/act"), "m/act"), (("m/act", "m/conv"), "m/dense"), ((), "m/dense")]
+    ("uses", "layer", "source"),
+    [
+        (("m/act", "m/act"), "m/act", "own"),
+        (("m/act", "elsewhere"), "m/act", "inferred"),
+        (("m/act", "m/conv"), "m/dense", "own"),
+        ((), "m/dense", "own"),
+    ],
 )
 def test_a_sum_of_gradients_belongs_to_the_layer_that_used_the_tensor(
-    scopes: ScopeTable, uses: tuple[str, ...], layer: str
+    scopes: ScopeTable, uses: tuple[str, ...], layer: str, source: str
 ) -> None:
     gradients = [Node(f"gradient_tape/{use}/{n}", "Mul", f"gradient_tape/{use}/{n}") for n, use in enumerate(uses)]
     nodes = [
@@ -76,7 +82,7 @@ def test_a_sum_of_gradients_belongs_to_the_layer_that_used_the_tensor(
     ]
     found = one(Op("tf", "tfopt_backward/AddN", "AddN"), scopes, nodes)
     assert charged(found) == {(layer, "backward"): 1}
-    assert found.source == "inferred"
+    assert found.source == source
 
 
 def test_a_sum_of_gradients_that_only_the_update_reads_is_the_layers(scopes: ScopeTable) -> None:
@@ -108,8 +114,34 @@ def test_fusion_of_one_layer_is_own(scopes: ScopeTable) -> None:
     assert (found.source, charged(found)) == ("own", {("m/conv", "forward"): 1})
 
 
-def test_unnamed_copy_of_a_weight_goes_to_its_reader(scopes: ScopeTable) -> None:
-    program = [Node("copy.1", "copy", "", ()), Node("dot.2", "dot", "m/dense/MatMul", ("copy.1",))]
+def test_unnamed_copy_that_one_layer_reads_is_its_own(scopes: ScopeTable) -> None:
+    program = [
+        Node("copy.1", "copy", ""),
+        Node("transpose.2", "transpose", "", ("copy.1",)),
+        Node("dot.3", "dot", "m/dense/MatMul", ("transpose.2",)),
+        Node("dot.4", "dot", "gradient_tape/m/dense/MatMul", ("copy.1",)),
+    ]
+    found = one(Op("hlo", "copy.1", "", 7), scopes, program=program)
+    assert (found.source, charged(found)) == ("own", {("m/dense", "backward"): 1})
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Node("add.4", "add", "m/act/Relu", ("copy.1",)),
+        Node("tuple.4", "tuple", "", ("copy.1",)),
+        Node("fusion.4", "fusion", "", ("copy.1",), (Member("m/dense/x", "add", 1.0), Member("m/act/x", "add", 1.0))),
+    ],
+    ids=["another layer", "a result of the program", "a fusion of two layers"],
+)
+def test_unnamed_copy_that_not_only_one_layer_reads_is_inferred(scopes: ScopeTable, other: Node) -> None:
+    program = [Node("copy.1", "copy", ""), Node("dot.2", "dot", "m/dense/MatMul", ("copy.1",)), other]
+    found = one(Op("hlo", "copy.1", "", 7), scopes, program=program)
+    assert (found.source, charged(found)) == ("inferred", {("m/dense", "forward"): 1})
+
+
+def test_what_nothing_reads_goes_to_what_it_reads(scopes: ScopeTable) -> None:
+    program = [Node("dot.2", "dot", "m/dense/MatMul"), Node("copy.1", "copy", "", ("dot.2",))]
     found = one(Op("hlo", "copy.1", "", 7), scopes, program=program)
     assert (found.source, charged(found)) == ("inferred", {("m/dense", "forward"): 1})
 
@@ -123,10 +155,25 @@ def test_unnamed_heavy_op_read_only_by_an_update_is_the_gradient(scopes: ScopeTa
     assert charged(found) == {("m/conv", "backward"): 1}
 
 
-def test_body_of_a_loop_goes_to_its_caller(scopes: ScopeTable) -> None:
+def test_body_of_a_loop_belongs_to_its_only_caller(scopes: ScopeTable) -> None:
     program = [Node("while.1", "while", "m/dense/while"), Node("add.5", "add", "", (), (), ("while.1",))]
     found = one(Op("hlo", "add.5", "", 7), scopes, program=program)
-    assert (found.source, charged(found)) == ("inferred", {("m/dense", "forward"): 1})
+    assert (found.source, charged(found)) == ("own", {("m/dense", "forward"): 1})
+
+
+def test_computation_of_several_callers_is_charged_to_each(scopes: ScopeTable) -> None:
+    callers = [Node(f"call.{n}", "call", f"m/{layer}/call") for n, layer in enumerate(("dense", "conv", "conv"))]
+    body = Node("add.5", "add", "", (), (), tuple(caller.id for caller in callers))
+    found = one(Op("hlo", "add.5", "", 7), scopes, program=[*callers, body])
+    assert charged(found) == {("m/dense", "forward"): pytest.approx(1 / 3), ("m/conv", "forward"): pytest.approx(2 / 3)}
+    assert (found.source, found.members) == ("inferred", ("m/dense", "m/conv"))
+
+
+def test_what_the_executor_passes_over_belongs_to_its_layer_or_to_nobody(scopes: ScopeTable) -> None:
+    """Ends of loops have no kernel, and so no type; the end of the whole step belongs to no layer and stays idle."""
+    found = one(Op("tf", "m/dense/while/exit/_72", ""), scopes)
+    assert (found.type, charged(found)) == ("Executor", {("m/dense", "forward"): 1})
+    assert one(Op("tf", "NoOp", ""), scopes).charges == ()
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,8 @@ def recording(events: list[Event], steps: list[tuple[int, int]]) -> Recording:
     size = max((event[0] for event in events), default=-1) + 1
     table = np.array(events, dtype=np.int64).reshape(-1, 4)
     ops = tuple(Op("tf", f"op{number}", "T") for number in range(size))
-    return Recording(
-        ops, table[:, 0], table[:, 1], table[:, 2], table[:, 3], np.array(steps, dtype=np.int64), len(events)
-    )
+    counted, rows = np.ones(len(table), dtype=bool), np.array(steps, dtype=np.int64)
+    return Recording(ops, table[:, 0], table[:, 1], table[:, 2], table[:, 3], counted, rows, len(events))
 
 
 def brute_force(events: list[Event], steps: list[tuple[int, int]]) -> tuple[dict[int, float], float]:
@@ -90,9 +89,15 @@ def test_events_outside_steps_do_not_count() -> None:
 
 
 def test_a_tail_is_time_but_not_another_occurrence() -> None:
-    timeline = sweep(recording([(0, 1, 0, 2), (0, -1, 2, 8)], [(0, 10)]))
+    tail = replace(recording([(0, 1, 0, 2), (0, -1, 2, 8)], [(0, 10)]), counted=np.array([True, False]))
+    timeline = sweep(tail)
     assert timeline.wall.tolist() == [8.0]
     assert timeline.count.tolist() == [1]
+
+
+def test_what_is_left_out_becomes_idle() -> None:
+    timeline = sweep(recording([(0, 1, 0, 4), (1, 1, 4, 7)], [(0, 10)])).only([1])
+    assert (timeline.wall.tolist(), timeline.count.tolist(), timeline.idle, timeline.total) == ([3.0], [1], 7.0, 10.0)
 
 
 def test_waiting_for_data_is_nobody_elses_time() -> None:

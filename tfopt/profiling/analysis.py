@@ -65,6 +65,8 @@ def analyse(trace: Capture, workload: Workload, step_ms: float, precision: str |
         programs(space),
         lambda index: tree[int(index)].path,
     )
+    placed = [number for number, attribution in enumerate(attributions) if attribution.charges]
+    timeline, attributions = timeline.only(placed), tuple(attributions[number] for number in placed)
     rows = [TreeRow(node.path, node.type, node.depth, workload.scopes.calls[node.path]) for node in tree]
     steps = len(recording.steps)
     return Analysis(

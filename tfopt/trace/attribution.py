@@ -29,7 +29,10 @@ __all__ = ["Attribution", "attribute"]
 
 @dataclass(frozen=True)
 class Attribution:
-    """Where one op's time goes. `type` and `name` are what to show; `members` the layers it worked for, if several."""
+    """Where one op's time goes. `type` and `name` are what to show; `members` the layers it worked for, if several.
+
+    `charges` are empty where the executor passed over a node that belongs to nobody, such as the end of the step.
+    """
 
     type: str
     name: str
@@ -38,6 +41,8 @@ class Attribution:
     members: tuple[str, ...] = ()
 
 
+# What the executor passes over without running a kernel and that is in no graph before its own rewriting.
+_UNSEEN = "Executor"
 _NOWHERE = Place(None, "unattributed")
 
 
@@ -67,9 +72,11 @@ def _tf(op: Op, node: Node | None, ran: Set[str], scopes: ScopeTable, graph: Gra
     places = [place for link in chain if (place := scopes.place(link.op_name)) is not None and place.layer]
     if places:
         return _merged(op.type, op.name, places)
+    type_ = op.type or (node.type if node is not None else _UNSEEN)
     if named is not None and named.layer is not None:
-        return Attribution(op.type, op.name, (Charge(named, 1.0),), "own")
-    return _inferred(op.type, op.name, named, node, graph, scopes)
+        return Attribution(type_, op.name, (Charge(named, 1.0),), "own")
+    found = _inferred(type_, op.name, named, node, graph, scopes)
+    return found if op.type or found.source != "none" else Attribution(type_, op.name, (), "none")
 
 
 def _merged(type_: str, name: str, places: list[Place]) -> Attribution:
@@ -87,14 +94,8 @@ def _hlo(op: Op, scopes: ScopeTable, programs: Mapping[int, Graph]) -> Attributi
     shown = node.op_name or op.name
     charges = split(node, scopes)
     if charges is not None:
-        layers = tuple(dict.fromkeys(charge.place.layer for charge in charges if charge.place.layer))
-        return Attribution(
-            node.type,
-            shown,
-            charges,
-            "own" if len(charges) == 1 else "inferred",
-            layers if len(layers) > 1 else (),
-        )
+        layers = _several(charges)
+        return Attribution(node.type, shown, charges, "inferred" if layers else "own", layers)
     return _inferred(node.type, shown, scopes.place(node.op_name), node, graph, scopes)
 
 
@@ -103,13 +104,17 @@ def _inferred(
 ) -> Attribution:
     if node is None:
         return Attribution(type_, name, (Charge(known or _NOWHERE, 1.0),), "none")
-    if known is not None and known.phase == "backward":
-        place = gradient(node, graph, scopes)
-    else:
-        place = nearest(node, graph, scopes)
-    if place is None:
+    find = gradient if known is not None and known.phase == "backward" else nearest
+    found = find(node, graph, scopes)
+    if found is None:
         return Attribution(type_, name, (Charge(known or _NOWHERE, 1.0),), "none")
-    return Attribution(type_, name, (Charge(place, 1.0),), "inferred")
+    return Attribution(type_, name, found.charges, found.source, _several(found.charges))
+
+
+def _several(charges: tuple[Charge, ...]) -> tuple[str, ...]:
+    """The layers among `charges`, where they are more than one."""
+    layers = tuple(dict.fromkeys(charge.place.layer for charge in charges if charge.place.layer))
+    return layers if len(layers) > 1 else ()
 
 
 def _eager(op: Op, layer_of: Callable[[str], str | None]) -> Attribution:

@@ -55,9 +55,12 @@ class Graph:
             table.setdefault(node.id, node)
         return cls(table)
 
+    def readers(self, node: Node) -> tuple[str, ...]:
+        """The ids of the nodes that read `node`."""
+        return self._readers.get(node.id, ())
+
     @cached_property
-    def users(self) -> Mapping[str, tuple[str, ...]]:
-        """The ids of the nodes that read each node."""
+    def _readers(self) -> Mapping[str, tuple[str, ...]]:
         readers: dict[str, list[str]] = defaultdict(list)
         for node in self.nodes.values():
             for source in node.inputs:

@@ -1,17 +1,38 @@
-"""Where an op belongs that does not say it: by its members, its neighbours in the graph, or its caller."""
+"""Where an op belongs that does not say it: by its members, its neighbours in the graph, or its callers.
+
+What only one layer needs is that layer's `own`, named or not: XLA drops the names of filter gradients and layout
+copies, yet whatever reads them, down to the first op with a name, is one layer's. Where readers disagree the place is
+a guess, `inferred`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
+from tfopt.records.profile import Source
 from tfopt.trace.graph import Graph, Node
 from tfopt.trace.places import Charge
 from tfopt.trace.scopes import OPTIMIZER, Place, ScopeTable
 
-__all__ = ["gradient", "nearest", "split"]
+__all__ = ["Found", "gradient", "nearest", "split"]
 
 _REACH = 6
+_CROWD = 64
 _GRADIENT_OPCODES = frozenset({"convolution", "dot", "fusion", "copy", "call", "transpose", "reduce", "custom-call"})
+
+
+@dataclass(frozen=True)
+class Found:
+    """The places of an op that were found by the graph, and whether they are certain (`own`) or a guess."""
+
+    charges: tuple[Charge, ...]
+    source: Source
+
+    @classmethod
+    def at(cls, place: Place, *, certain: bool) -> Found:
+        """All of it at one place."""
+        return cls((Charge(place, 1.0),), "own" if certain else "inferred")
 
 
 def split(node: Node, scopes: ScopeTable) -> tuple[Charge, ...] | None:
@@ -29,23 +50,24 @@ def split(node: Node, scopes: ScopeTable) -> tuple[Charge, ...] | None:
     return tuple(Charge(place, amount / total) for place, amount in ranked)
 
 
-def nearest(node: Node, graph: Graph, scopes: ScopeTable, depth: int = 0) -> Place | None:
-    """The place of the nearest placed node: readers first, then what it reads, then its caller."""
-    reader = _found(node, graph, scopes, lambda at: graph.users.get(at.id, ()))
+def nearest(node: Node, graph: Graph, scopes: ScopeTable, depth: int = 0) -> Found | None:
+    """The place of the nearest placed node: readers first, then what it reads, then its callers, in equal parts."""
+    reader = _first(node, graph, scopes, graph.readers)
     if reader is not None:
-        return _as_gradient(node, reader, graph, scopes)
-    source = _found(node, graph, scopes, lambda at: at.inputs)
+        certain = _layers_served(node, graph, scopes) == {reader.layer}
+        return Found.at(_as_gradient(node, reader, graph, scopes), certain=certain)
+    source = _first(node, graph, scopes, lambda at: at.inputs)
     if source is not None:
-        return source
-    for caller in node.callers:
-        parent = graph.nodes.get(caller)
-        if parent is not None and depth < _REACH:
-            charges = split(parent, scopes)
-            return charges[0].place if charges is not None else nearest(parent, graph, scopes, depth + 1)
-    return None
+        return Found.at(source, certain=False)
+    parents = [graph.nodes[caller] for caller in node.callers if caller in graph.nodes]
+    found = [found for parent in parents if depth < _REACH and (found := _of_caller(parent, graph, scopes, depth + 1))]
+    if len(found) <= 1:
+        return found[0] if found else None
+    shared = tuple(Charge(c.place, c.fraction / len(found)) for one in found for c in one.charges)
+    return Found(_summed(shared), "inferred" if len({charge.place.layer for charge in shared}) > 1 else found[0].source)
 
 
-def gradient(node: Node, graph: Graph, scopes: ScopeTable) -> Place | None:
+def gradient(node: Node, graph: Graph, scopes: ScopeTable) -> Found | None:
     """The place of an op of the backward pass that names no layer: most are sums of a tensor's gradients.
 
     Where all gradients come from one layer, that layer used the tensor several times (BatchNormalization its input for
@@ -53,16 +75,34 @@ def gradient(node: Node, graph: Graph, scopes: ScopeTable) -> Place | None:
     update reads it, to the first that it comes from.
     """
     placed = [split(graph.nodes[key], scopes) for key in node.inputs if key in graph.nodes]
-    sources = {charges[0].place.layer for charges in placed if charges is not None}
-    if len(sources) == 1:
-        return Place(sources.pop(), "backward")
-    place = nearest(node, graph, scopes)
-    if place is not None and place.phase == "optimizer":
-        place = _found(node, graph, scopes, lambda at: at.inputs) or place
-    return Place(place.layer, "backward") if place is not None else None
+    sources = {charges[0].place.layer if charges is not None else None for charges in placed}
+    known = sources - {None}
+    if len(known) == 1:
+        return Found.at(Place(known.pop(), "backward"), certain=len(sources) == 1)
+    found = nearest(node, graph, scopes)
+    if found is None:
+        return None
+    if found.charges[0].place.phase == "optimizer":
+        source = _first(node, graph, scopes, lambda at: at.inputs)
+        found = Found.at(source, certain=False) if source is not None else found
+    return Found(tuple(Charge(Place(c.place.layer, "backward"), c.fraction) for c in found.charges), found.source)
 
 
-def _found(node: Node, graph: Graph, scopes: ScopeTable, neighbours: Callable[[Node], tuple[str, ...]]) -> Place | None:
+def _of_caller(parent: Node, graph: Graph, scopes: ScopeTable, depth: int) -> Found | None:
+    charges = split(parent, scopes)
+    if charges is None:
+        return nearest(parent, graph, scopes, depth)
+    return Found(charges, "own" if len(charges) == 1 else "inferred")
+
+
+def _summed(charges: Iterable[Charge]) -> tuple[Charge, ...]:
+    fractions: dict[Place, float] = {}
+    for charge in charges:
+        fractions[charge.place] = fractions.get(charge.place, 0.0) + charge.fraction
+    return tuple(Charge(place, fraction) for place, fraction in fractions.items())
+
+
+def _first(node: Node, graph: Graph, scopes: ScopeTable, neighbours: Callable[[Node], tuple[str, ...]]) -> Place | None:
     """The first placed node in one direction, breadth first."""
     frontier, seen = [node], {node.id}
     for _ in range(_REACH):
@@ -76,10 +116,32 @@ def _found(node: Node, graph: Graph, scopes: ScopeTable, neighbours: Callable[[N
     return None
 
 
+def _layers_served(node: Node, graph: Graph, scopes: ScopeTable) -> set[str | None]:
+    """The layers of the first placed readers on every way that the node's result takes; None among them where a way
+    ends without one. What leaves a called computation is read by its callers."""
+    layers: set[str | None] = set()
+    pending, seen = [node], {node.id}
+    while pending and len(seen) < _CROWD:
+        at = pending.pop()
+        readers = [graph.nodes[key] for key in (graph.readers(at) or at.callers) if key in graph.nodes]
+        if not readers:
+            layers.add(None)
+        for reader in readers:
+            if reader.id in seen:
+                continue
+            seen.add(reader.id)
+            charges = split(reader, scopes)
+            if charges is None:
+                pending.append(reader)
+            else:
+                layers.update(charge.place.layer for charge in charges)
+    return layers | {None} if pending else layers
+
+
 def _as_gradient(node: Node, reader: Place, graph: Graph, scopes: ScopeTable) -> Place:
     """A heavy unnamed op that only a variable's update reads is the gradient of that variable."""
     if reader.phase != "optimizer" or reader.layer == OPTIMIZER or node.type not in _GRADIENT_OPCODES:
         return reader
-    readers = [split(graph.nodes[key], scopes) for key in graph.users.get(node.id, ())]
+    readers = [split(graph.nodes[key], scopes) for key in graph.readers(node) if key in graph.nodes]
     only_updates = all(charges is None or charges[0].place.phase == "optimizer" for charges in readers)
     return Place(reader.layer, "backward") if only_updates else reader

@@ -14,11 +14,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from tfopt.errors import InputError
+from tfopt.trace.dispatch import KERNEL_NAME, Mask, dispatch
 from tfopt.trace.xspace import EventKind, Ints, Line, Plane, Space, Stats
 
 __all__ = ["MARKER", "Op", "Recording", "marker_name", "record"]
@@ -57,6 +58,7 @@ class Op:
 class Recording:
     """All op events of a trace. `op`, `thread`, `start` and `end` (ps) have one entry per event.
 
+    `counted` is false for what continues an event: asynchronous work of a thunk, the executor's work for an op.
     `steps` has one row (start, end) per step, in order; `events` counts every event that the file holds.
     """
 
@@ -65,6 +67,7 @@ class Recording:
     thread: Ints
     start: Ints
     end: Ints
+    counted: Mask
     steps: Ints
     events: int
 
@@ -96,7 +99,7 @@ class _Builder:
     step_name: str
     events: int = 0
     index: dict[Op, int] = field(default_factory=dict)
-    columns: list[tuple[Ints, Ints, Ints, Ints]] = field(default_factory=list)
+    columns: list[tuple[Ints, Ints, Ints, Ints, Ints]] = field(default_factory=list)
     steps: list[tuple[int, int, int]] = field(default_factory=list)
     ends: dict[tuple[int, str], int] = field(default_factory=dict)
     launched: list[tuple[tuple[int, str], int, int]] = field(default_factory=list)
@@ -104,6 +107,7 @@ class _Builder:
     def __post_init__(self) -> None:
         self.static = {key: op for key, kind in self.plane.kinds.items() if (op := _static_op(kind.name))}
         self.graph_ops = {key: self.number(op) for key, op in self.static.items() if op.kind == "tf"}
+        self.by_name = {op.name: number for op, number in self.index.items()}
 
     def number(self, op: Op) -> int:
         return self.index.setdefault(op, len(self.index))
@@ -128,7 +132,30 @@ class _Builder:
         if any((op := self.static.get(int(key))) is not None and op.kind != "tf" for key in kinds):
             self.add_eager(line, ops)
         keep = (ops >= 0) & (line.end > line.start)
-        self.columns.append((ops[keep], np.full(int(keep.sum()), thread), line.start[keep], line.end[keep]))
+        self.append(ops[keep], thread, line.start[keep], line.end[keep], np.ones(int(keep.sum()), dtype=np.int64))
+        self.add_dispatch(thread, line, ops)
+
+    def append(self, ops: Ints, thread: int, start: Ints, end: Ints, counted: Ints) -> None:
+        self.columns.append((ops, np.full(len(ops), thread, dtype=np.int64), start, end, counted))
+
+    def add_dispatch(self, thread: int, line: Line, ops: Ints) -> None:
+        """What the executor did for an op is the op's; what never shows as an op has no other event."""
+        found = dispatch(line, self.plane.kinds, (ops >= 0) & (line.end > line.start))
+        owners = ops[found.owner]
+        unnamed = np.unique(found.owner[owners < 0])
+        names = {int(at): self.named(line.stat(int(at), KERNEL_NAME)) for at in unnamed}
+        only = owners < 0
+        owners[only] = [names[int(at)] for at in found.owner[only]]
+        keep = owners >= 0
+        self.append(owners[keep], thread, found.start[keep], found.end[keep], only[keep].astype(np.int64))
+
+    def named(self, kernel: Any) -> int:
+        """The number of the op called `kernel`, as it is shown elsewhere or with no type; -1 for plumbing."""
+        name = str(kernel or "")
+        if not name or _FUNCTION.match(name):
+            return -1
+        known = self.by_name.get(name)
+        return known if known is not None else self.number(Op("tf", name, ""))
 
     def thunk(self, stats: Stats, end: int) -> int:
         name = str(stats["hlo_op"])
@@ -166,15 +193,15 @@ class _Builder:
         ]
         if tails:
             table = np.array(tails, dtype=np.int64)
-            self.columns.append((table[:, 0], table[:, 1], table[:, 2], table[:, 3]))
+            self.columns.append((table[:, 0], table[:, 1], table[:, 2], table[:, 3], np.zeros(len(table), dtype=int)))
         if not self.steps:
             raise InputError(
                 "the trace has no steps",
                 "record each step inside tf.profiler.experimental.Trace(..., step_num=i)",
             )
-        op, thread, start, end = (_join(column) for column in zip(*self.columns, strict=True))
+        op, thread, start, end, counted = (_join(column) for column in zip(*self.columns, strict=True))
         steps = np.array([(start, end) for _, start, end in sorted(self.steps)], dtype=np.int64)
-        return Recording(tuple(self.index), op, thread, start, end, steps, self.events)
+        return Recording(tuple(self.index), op, thread, start, end, counted > 0, steps, self.events)
 
 
 def _join(columns: Iterable[Ints]) -> Ints:

@@ -9,11 +9,13 @@ an op's plain time on its threads, which may exceed the step where ops overlap.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from tfopt.trace.intervals import coverage
 from tfopt.trace.recording import Recording
 from tfopt.trace.xspace import Ints
 
@@ -33,6 +35,11 @@ class Timeline:
     idle: float
     total: float
 
+    def only(self, ops: Sequence[int]) -> Timeline:
+        """The timeline of these ops; what the others had becomes idle."""
+        wall = self.wall[ops]
+        return Timeline(wall, self.busy[ops], self.count[ops], self.total - float(wall.sum()), self.total)
+
 
 def sweep(recording: Recording) -> Timeline:
     """Split the wall time of the recording's steps among its ops."""
@@ -41,9 +48,9 @@ def sweep(recording: Recording) -> Timeline:
     waits = np.array([kind.kind == "marker" for kind in recording.ops], dtype=bool)[op]
     edges = np.unique(np.concatenate([start, end, recording.steps.ravel()]))
     width = np.diff(edges).astype(np.float64)
-    inside = _coverage(edges, recording.steps[:, 0], recording.steps[:, 1]) > 0
-    waiting = _coverage(edges, start[waits], end[waits])
-    working = np.where(waiting > 0, 0, _coverage(edges, start[~waits], end[~waits]))
+    inside = coverage(edges, recording.steps[:, 0], recording.steps[:, 1]) > 0
+    waiting = coverage(edges, start[waits], end[waits])
+    working = np.where(waiting > 0, 0, coverage(edges, start[~waits], end[~waits]))
 
     first, last = np.searchsorted(edges, start), np.searchsorted(edges, end)
     size = len(recording.ops)
@@ -55,9 +62,7 @@ def sweep(recording: Recording) -> Timeline:
     busy = np.bincount(op, weights=inside_until[last] - inside_until[first], minlength=size).astype(np.float64)
     begin = np.searchsorted(edges, recording.start)
     in_step = inside_until[np.searchsorted(edges, recording.end)] > inside_until[begin]
-    # A tail of asynchronous work (negative thread) continues an event that was counted already.
-    counted = in_step & (recording.thread >= 0)
-    count = np.bincount(recording.op[counted], minlength=size)
+    count = np.bincount(recording.op[in_step & recording.counted], minlength=size)
     total = float(inside_until[-1])
     return Timeline(wall, busy, count, total - float(wall.sum()), total)
 
@@ -65,14 +70,6 @@ def sweep(recording: Recording) -> Timeline:
 def _until(gaps: Floats) -> Floats:
     """The sum of the gaps before each edge."""
     return np.concatenate([[0.0], np.cumsum(gaps)])
-
-
-def _coverage(edges: Ints, start: Ints, end: Ints) -> Ints:
-    """How many of the intervals cover each gap between neighbouring edges."""
-    change = np.zeros(len(edges), dtype=np.int64)
-    np.add.at(change, np.searchsorted(edges, start), 1)
-    np.add.at(change, np.searchsorted(edges, end), -1)
-    return np.cumsum(change)[:-1]
 
 
 def exclusive(start: Ints, end: Ints, thread: Ints) -> tuple[Ints, Ints, Ints]:

@@ -37,7 +37,7 @@ class Line:
     """The events of one thread (or device stream), in file order.
 
     `kind` indexes `Plane.kinds`; `start` and `end` are picoseconds since the epoch of the trace. `stats` holds the
-    stats of the events that were asked for, by position.
+    stats of the events that were asked for, by position; `stat` looks a single one up.
     """
 
     id: int
@@ -46,6 +46,17 @@ class Line:
     start: Ints
     end: Ints
     stats: dict[int, Stats]
+    _events: Any = ()
+    _stat_names: dict[int, str] = field(default_factory=dict)
+
+    def stat(self, position: int, name: str) -> Any:
+        """The stat `name` of the event at `position`, None where it has none."""
+        decode = message("XStat").FromString
+        for encoded in self._events[position].stats:
+            stat = decode(encoded)
+            if self._stat_names.get(stat.metadata_id) == name:
+                return _value(stat, self._stat_names)
+        return None
 
 
 @dataclass(frozen=True)
@@ -125,7 +136,16 @@ def _decode_line(encoded: bytes, wanted: set[int], stat_names: dict[int, str]) -
         raise InputError("the trace is damaged: a line of events cannot be decoded", "record it again") from error
     table = np.array(rows, dtype=np.int64).reshape(-1, 3)
     start = table[:, 1] + line.timestamp_ns * 1000
-    return Line(line.id, line.name or line.display_name, table[:, 0].copy(), start, start + table[:, 2], stats)
+    return Line(
+        line.id,
+        line.name or line.display_name,
+        table[:, 0].copy(),
+        start,
+        start + table[:, 2],
+        stats,
+        line.events,
+        stat_names,
+    )
 
 
 _STAT_FIELDS = ("str_value", "uint64_value", "int64_value", "double_value", "bytes_value")
