@@ -43,7 +43,7 @@ _COSTLY = dict.fromkeys(
 )
 _WORK_PER_ELEMENT = {**_FREE, **_COSTLY, "divide": 4.0, "remainder": 4.0}
 # These touch each element of what they read, not just of what they write.
-_READERS = frozenset({"reduce", "reduce-window", "select-and-scatter", "scatter", "dot", "convolution"})
+_READERS = frozenset({"reduce", "scatter"})
 
 
 def programs(space: Space) -> dict[int, Graph]:
@@ -113,19 +113,40 @@ def _members(fusion: Any, computations: dict[int, Any], depth: int = 0) -> tuple
 
 
 def _work(instruction: Any, shapes: dict[int, Any]) -> float:
-    """Estimated work of one instruction.
+    """Estimated work of one instruction: its multiply-adds twice, or its elements times the work for each."""
+    written = _elements(instruction.shape)
+    operands = [shapes[operand] for operand in instruction.operand_ids if operand in shapes]
+    if instruction.opcode in _PER_ELEMENT:
+        return _PER_ELEMENT[instruction.opcode](instruction, operands) * written
+    if instruction.opcode in _READERS:
+        return max([written, *(_elements(shape) for shape in operands)])
+    return _WORK_PER_ELEMENT.get(instruction.opcode, 1.0) * written
 
-    A dot of M×K with K×N does M·K·N multiply-adds: the square root of the product of the three sizes. The same formula
-    stands in for a convolution; both are far above the elementwise members beside them.
-    """
-    per_element = _WORK_PER_ELEMENT.get(instruction.opcode, 1.0)
-    if instruction.opcode not in _READERS:
-        return per_element * _elements(instruction.shape)
-    reads = [_elements(shapes[operand]) for operand in instruction.operand_ids if operand in shapes]
-    if instruction.opcode in ("dot", "convolution"):
-        written = _elements(instruction.shape)
-        return 2.0 * math.sqrt(max(math.prod(reads) * written, 1.0))
-    return max([_elements(instruction.shape), *reads])
+
+def _of_dot(instruction: Any, operands: list[Any]) -> float:
+    """Every output element sums over the contracted dimensions."""
+    sizes = operands[0].dimensions if operands else ()
+    contracted = instruction.dot_dimension_numbers.lhs_contracting_dimensions
+    return float(2 * math.prod(sizes[at] for at in contracted if 0 <= at < len(sizes)))
+
+
+def _of_convolution(instruction: Any, operands: list[Any]) -> float:
+    """Every output element sums over the kernel of its output feature."""
+    kernel = operands[1].dimensions if len(operands) > 1 else ()
+    feature = instruction.convolution_dimension_numbers.kernel_output_feature_dimension
+    return float(2 * math.prod(size for at, size in enumerate(kernel) if at != feature))
+
+
+def _of_window(instruction: Any, operands: list[Any]) -> float:
+    return float(math.prod(dimension.size for dimension in instruction.window.dimensions))
+
+
+_PER_ELEMENT = {
+    "dot": _of_dot,
+    "convolution": _of_convolution,
+    "reduce-window": _of_window,
+    "select-and-scatter": _of_window,
+}
 
 
 def _elements(shape: Any) -> float:
