@@ -91,9 +91,7 @@ RUN = in_section(
         ["--trace-steps"],
         type=_POSITIVE,
         metavar="N",
-        default=5,
-        show_default=True,
-        help="Steps recorded by the profiler, for the shares.",
+        help="Steps recorded by the profiler, for the shares. Default: 5, more of short ones.",
     ),
     Option(
         ["--run-dir"],

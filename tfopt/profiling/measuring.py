@@ -60,7 +60,7 @@ class Measurement:
 
 
 def measure_step(
-    workload: Workload, steps: int | None, trace_steps: int, folder: Path, progress: ProgressCallback
+    workload: Workload, steps: int | None, trace_steps: int | None, folder: Path, progress: ProgressCallback
 ) -> Measurement:
     """Time the step untraced, then trace it into `folder`. Raises RunFailed where the step fails."""
     run = workload.runner()
@@ -78,7 +78,7 @@ def measure_step(
         examples = (run.examples - before_samples) / len(samples.wall_ms)
         progress("tracing", 0.0)
         trace = capture(run, trace_steps, folder)
-    executed = 1 + warm_steps + len(samples.wall_ms) + trace_steps
+    executed = 1 + warm_steps + len(samples.wall_ms) + trace.executed
     return Measurement(compile_s, warm_steps, samples, examples, trace, _skipped(workload, executed, before))
 
 

@@ -46,7 +46,7 @@ def profile(
     seed: int = 0,
     threads: int | None = None,
     steps: int | None = None,
-    trace_steps: int = 5,
+    trace_steps: int | None = None,
     imports: Sequence[str] = (),
     unsafe: bool = False,
     run_dir: str | os.PathLike[str] | None = None,
@@ -71,7 +71,7 @@ def profile(
         seed: for synthetic data and for random weights.
         threads: threads for ops; None leaves TensorFlow's choice.
         steps: untraced steps to time; None measures at least 20 and for two seconds.
-        trace_steps: steps to record under the profiler.
+        trace_steps: steps to record under the profiler; None records at least 5 and for half a second.
         imports: modules with the model's custom classes.
         unsafe: allow Lambda layers to run code from the file.
         run_dir: parent folder for a run folder with the record and the TensorBoard trace; None keeps nothing.
@@ -105,7 +105,7 @@ def profile(
         progress("reading the trace", None)
         step = measured.step_info(workload)
         analysis = analyse(measured.trace, workload, step.median_ms, precision)
-        run = _run_info(options, workload, placement, step.samples, trace_steps, command, started_at)
+        run = _run_info(options, workload, placement, step.samples, len(measured.trace.wall_ms), command, started_at)
         record = analysis.record(_model_info(loaded, workload), run, step, (*loaded.notes, *workload.notes))
         return record if run_dir is None else _kept(record, measured.trace.file, folder)
 

@@ -26,24 +26,29 @@ __all__ = ["STEP_NAME", "Capture", "capture"]
 
 STEP_NAME = "train"
 
-
+_MIN_STEPS, _MAX_STEPS, _MIN_MS = 5, 50, 500.0
 _VERBOSE = 3
 _LEVEL_SYMBOL = "_ZN3tsl8profiler8internal13g_trace_levelE"
 
 
 @dataclass(frozen=True)
 class Capture:
-    """A recorded trace: the file, the wall time of each traced step in ms, and whether cheap ops were recorded too."""
+    """A recorded trace: the file, the wall time of each traced step in ms, and whether cheap ops were recorded too.
+
+    `executed` counts the steps that ran, with the one before the first that is marked."""
 
     file: Path
     wall_ms: tuple[float, ...]
     every_op: bool
+    executed: int
 
 
-def capture(run: Callable[[], Any], steps: int, folder: Path) -> Capture:
+def capture(run: Callable[[], Any], steps: int | None, folder: Path) -> Capture:
     """Trace `steps` steps into `folder`/plugins/profile/TIME/HOST.xplane.pb, with a step marker around each.
 
-    The profiler is stopped whatever happens inside. Raises RunFailed where it cannot start or wrote nothing.
+    By default at least 5, and half a second of them, at most 50. One step runs before them without a marker: the
+    recorder's memory is new in it, which makes it slower than all others. The profiler is stopped whatever happens
+    inside. Raises RunFailed where it cannot start or wrote nothing.
     """
     options = tf.profiler.experimental.ProfilerOptions(host_tracer_level=_VERBOSE)
     try:
@@ -52,12 +57,13 @@ def capture(run: Callable[[], Any], steps: int, folder: Path) -> Capture:
         raise RunFailed(
             f"the profiler cannot start: {error.message}", "stop the other profiling session of this process first"
         ) from error
-    wall = []
+    wall: list[float] = []
     try:
         every_op = _record_cheap_ops()
-        for number in range(steps):
+        finished(run())
+        while not _enough(wall, steps):
             started = time.perf_counter_ns()
-            with tf.profiler.experimental.Trace(STEP_NAME, step_num=number, _r=1):
+            with tf.profiler.experimental.Trace(STEP_NAME, step_num=len(wall), _r=1):
                 finished(run())
             wall.append((time.perf_counter_ns() - started) / 1e6)
     except BaseException:
@@ -69,7 +75,13 @@ def capture(run: Callable[[], Any], steps: int, folder: Path) -> Capture:
     files = sorted(folder.glob("plugins/profile/*/*.xplane.pb"))
     if not files:
         raise RunFailed("the profiler wrote no trace", "check that the run folder is writable and not full")
-    return Capture(files[-1], tuple(wall), every_op)
+    return Capture(files[-1], tuple(wall), every_op, 1 + len(wall))
+
+
+def _enough(wall_ms: list[float], steps: int | None) -> bool:
+    if steps is not None:
+        return len(wall_ms) >= steps
+    return len(wall_ms) >= _MAX_STEPS or (len(wall_ms) >= _MIN_STEPS and sum(wall_ms) >= _MIN_MS)
 
 
 def _record_cheap_ops() -> bool:
