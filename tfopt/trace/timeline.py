@@ -22,6 +22,8 @@ from tfopt.trace.xspace import Ints
 __all__ = ["Timeline", "exclusive", "sweep"]
 
 Floats = npt.NDArray[np.float64]
+# An op's own part of its recorded time is not known to be less than this leaves.
+_MOST = 0.8
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,19 @@ class Timeline:
         """The timeline of these ops; what the others had becomes idle."""
         wall = self.wall[ops]
         return Timeline(wall, self.busy[ops], self.count[ops], self.total - float(wall.sum()), self.total)
+
+    def untraced(self, slowdown: float) -> Timeline:
+        """The timeline as it would be without the recorder, which makes a step `slowdown` times as long (1: no change).
+
+        Recording an event costs about the same whatever the event is, so the excess is taken off the ops by their
+        number of events; but no op loses more than `_MOST` of its time.
+        """
+        excess = self.total * (1.0 - 1.0 / slowdown) if slowdown > 1.0 else 0.0
+        events = self.count * np.divide(self.wall, self.busy, out=np.ones_like(self.wall), where=self.busy > 0)
+        taken = _levelled(events, _MOST * self.wall, excess)
+        left = self.wall - taken
+        kept = np.divide(left, self.wall, out=np.ones_like(left), where=self.wall > 0)
+        return Timeline(left, self.busy * kept, self.count, self.idle, self.total - float(taken.sum()))
 
 
 def sweep(recording: Recording) -> Timeline:
@@ -65,6 +80,21 @@ def sweep(recording: Recording) -> Timeline:
     count = np.bincount(recording.op[in_step & recording.counted], minlength=size)
     total = float(inside_until[-1])
     return Timeline(wall, busy, count, total - float(wall.sum()), total)
+
+
+def _levelled(weight: Floats, most: Floats, amount: float) -> Floats:
+    """`amount` split in proportion to `weight`, but nobody gives more than `most`."""
+    taken = np.zeros_like(most)
+    open_ = weight > 0
+    while amount > 0 and open_.any():
+        share = np.where(open_, amount * weight / weight[open_].sum(), 0.0)
+        full = open_ & (taken + share >= most)
+        if not full.any():
+            return taken + share
+        amount -= float((most - taken)[full].sum())
+        taken[full] = most[full]
+        open_ &= ~full
+    return taken
 
 
 def _until(gaps: Floats) -> Floats:
