@@ -15,11 +15,16 @@ from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-__all__ = ["message"]
+__all__ = ["message", "text"]
 
 # message → field → (number, type); a leading "*" marks a repeated field.
 _XPLANE: dict[str, dict[str, tuple[int, str]]] = {
-    "XSpace": {"planes": (1, "*XPlane"), "errors": (2, "*string"), "hostnames": (4, "*string")},
+    "XSpace": {
+        "planes": (1, "*XPlane"),
+        "errors": (2, "*string"),
+        "warnings": (3, "*string"),
+        "hostnames": (4, "*string"),
+    },
     "XPlane": {
         "id": (1, "int64"),
         "name": (2, "string"),
@@ -143,3 +148,8 @@ def message(name: str) -> Any:
     """The message class `name` (such as `XSpace`, `XLine` or `HloProto`)."""
     package = "tfopt.xplane" if name in _XPLANE else "tfopt.hlo"
     return message_factory.GetMessageClass(_pool().FindMessageTypeByName(f"{package}.{name}"))
+
+
+def text(value: str | bytes) -> str:
+    """The value of a string field: protobuf hands over as bytes what is not UTF-8, here it is written out (`\\xff`)."""
+    return value if isinstance(value, str) else value.decode("utf-8", "backslashreplace")

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from google.protobuf.message import DecodeError
 
 from tfopt.errors import InputError
-from tfopt.trace.protos import message
+from tfopt.trace.protos import message, text
 
 __all__ = ["EventKind", "Line", "Plane", "Space", "Stats", "read_space"]
 
@@ -47,16 +47,11 @@ class Line:
     end: Ints
     stats: dict[int, Stats]
     _events: Any = ()
-    _stat_names: dict[int, str] = field(default_factory=dict)
+    _reader: Callable[[bytes], tuple[str, Any]] = lambda encoded: ("", None)
 
     def stat(self, position: int, name: str) -> Any:
         """The stat `name` of the event at `position`, None where it has none."""
-        decode = message("XStat").FromString
-        for encoded in self._events[position].stats:
-            stat = decode(encoded)
-            if self._stat_names.get(stat.metadata_id) == name:
-                return _value(stat, self._stat_names)
-        return None
+        return next((value for key, value in map(self._reader, self._events[position].stats) if key == name), None)
 
 
 @dataclass(frozen=True)
@@ -72,16 +67,18 @@ class Plane:
     def lines(self, wants_stats: Callable[[EventKind], bool] = lambda kind: False) -> Iterator[Line]:
         """Decode the lines one after another; `wants_stats` chooses the kinds whose events keep their stats."""
         wanted = {key for key, kind in self.kinds.items() if wants_stats(kind)}
+        reader = _StatReader(self._stat_names)
         for encoded in self._lines:
-            yield _decode_line(encoded, wanted, self._stat_names)
+            yield _decode_line(encoded, wanted, reader)
 
 
 @dataclass(frozen=True)
 class Space:
-    """A whole trace file: its planes and the number of bytes it took."""
+    """A whole trace file: its planes, the number of bytes it took, and the profiler's own errors and warnings."""
 
     planes: tuple[Plane, ...]
     bytes: int
+    complaints: tuple[str, ...] = ()
 
     def plane(self, name: str) -> Plane | None:
         """The plane called `name`, or None."""
@@ -103,55 +100,61 @@ def read_space(path: Path) -> Space:
         ) from error
     if not any(plane.kinds or plane._lines for plane in planes):
         raise InputError(f"{path} holds no events", "record the trace again, around at least one step")
-    return Space(planes, len(data))
+    return Space(planes, len(data), tuple(map(text, (*space.errors, *space.warnings))))
 
 
 def _plane(encoded: Any) -> Plane:
-    stat_names = {entry.key: entry.value.name for entry in encoded.stat_metadata}
+    stat_names = {entry.key: text(entry.value.name) for entry in encoded.stat_metadata}
     kinds = {
         entry.key: EventKind(
-            entry.value.name or entry.value.display_name,
+            text(entry.value.name or entry.value.display_name),
             {stat_names.get(stat.metadata_id, ""): _value(stat, stat_names) for stat in entry.value.stats},
         )
         for entry in encoded.event_metadata
     }
     stats = {stat_names.get(stat.metadata_id, ""): _value(stat, stat_names) for stat in encoded.stats}
-    return Plane(encoded.name, kinds, stats, tuple(encoded.lines), stat_names)
+    return Plane(text(encoded.name), kinds, stats, tuple(encoded.lines), stat_names)
 
 
-def _decode_line(encoded: bytes, wanted: set[int], stat_names: dict[int, str]) -> Line:
+def _decode_line(encoded: bytes, wanted: set[int], reader: _StatReader) -> Line:
     try:
         line = message("XLine").FromString(encoded)
         rows = [(event.metadata_id, event.offset_ps, event.duration_ps) for event in line.events]
         stats: dict[int, Stats] = {}
         if wanted:
-            decode = message("XStat").FromString
             for position, event in enumerate(line.events):
                 if event.metadata_id in wanted:
-                    decoded = [decode(stat) for stat in event.stats]
-                    stats[position] = {
-                        stat_names.get(stat.metadata_id, ""): _value(stat, stat_names) for stat in decoded
-                    }
-    except (DecodeError, ValueError) as error:
+                    stats[position] = dict(map(reader, event.stats))
+        table = np.array(rows, dtype=np.int64).reshape(-1, 3)
+        start = table[:, 1] + line.timestamp_ns * 1000
+    except (DecodeError, ValueError, OverflowError) as error:
         raise InputError("the trace is damaged: a line of events cannot be decoded", "record it again") from error
-    table = np.array(rows, dtype=np.int64).reshape(-1, 3)
-    start = table[:, 1] + line.timestamp_ns * 1000
-    return Line(
-        line.id,
-        line.name or line.display_name,
-        table[:, 0].copy(),
-        start,
-        start + table[:, 2],
-        stats,
-        line.events,
-        stat_names,
-    )
+    name = text(line.name or line.display_name)
+    return Line(line.id, name, table[:, 0].copy(), start, start + table[:, 2], stats, line.events, reader)
 
 
-_STAT_FIELDS = ("str_value", "uint64_value", "int64_value", "double_value", "bytes_value")
+class _StatReader:
+    """From an encoded stat to its name and value; each encoding is decoded once, since events repeat the same few."""
+
+    def __init__(self, stat_names: dict[int, str]) -> None:
+        self._stat_names = stat_names
+        self._decode = message("XStat").FromString
+        self._known: dict[bytes, tuple[str, Any]] = {}
+
+    def __call__(self, encoded: bytes) -> tuple[str, Any]:
+        pair = self._known.get(encoded)
+        if pair is None:
+            stat = self._decode(encoded)
+            pair = self._known[encoded] = (self._stat_names.get(stat.metadata_id, ""), _value(stat, self._stat_names))
+        return pair
+
+
+_STAT_FIELDS = ("uint64_value", "int64_value", "double_value", "bytes_value")
 
 
 def _value(stat: Any, stat_names: dict[int, str]) -> Any:
     if stat.HasField("ref_value"):
         return stat_names.get(stat.ref_value, "")
+    if stat.HasField("str_value"):
+        return text(stat.str_value)
     return next((getattr(stat, field) for field in _STAT_FIELDS if stat.HasField(field)), None)
