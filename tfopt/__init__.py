@@ -12,23 +12,37 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tfopt.errors import TfoptError as TfoptError
     from tfopt.profiling.profile import profile as profile
+    from tfopt.records.difference import DifferenceRecord as DifferenceRecord
     from tfopt.records.profile import ProfileRecord as ProfileRecord
     from tfopt.report import render as render
+    from tfopt.report.difference import diff as diff
     from tfopt.report.runs import read_run as read_run
     from tfopt.report.view import View as View
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "DifferenceRecord": "tfopt.records.difference",
     "ProfileRecord": "tfopt.records.profile",
     "TfoptError": "tfopt.errors",
     "View": "tfopt.report.view",
+    "diff": "tfopt.report.difference",
     "profile": "tfopt.profiling.profile",
     "read_run": "tfopt.report.runs",
     "render": "tfopt.report",
 }
 
-__all__ = ["ProfileRecord", "TfoptError", "View", "__version__", "profile", "read_run", "render"]
+__all__ = [
+    "DifferenceRecord",
+    "ProfileRecord",
+    "TfoptError",
+    "View",
+    "__version__",
+    "diff",
+    "profile",
+    "read_run",
+    "render",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -9,11 +9,15 @@ from typing import Any
 import msgspec
 
 from tfopt.records.base import Record
+from tfopt.records.difference import DifferenceRecord
 from tfopt.records.profile import ProfileRecord
 
 __all__ = ["PUBLISHED", "schema_text"]
 
-PUBLISHED: dict[str, type[Record]] = {"profile.schema.json": ProfileRecord}
+PUBLISHED: dict[str, type[Record]] = {
+    "profile.schema.json": ProfileRecord,
+    "difference.schema.json": DifferenceRecord,
+}
 
 
 def schema_text(record: type[Record]) -> str:
