@@ -13,22 +13,36 @@ if TYPE_CHECKING:
     from tfopt.errors import TfoptError as TfoptError
     from tfopt.profiling.profile import profile as profile
     from tfopt.records.profile import ProfileRecord as ProfileRecord
+    from tfopt.records.trace import TraceRecord as TraceRecord
     from tfopt.report import render as render
     from tfopt.report.runs import read_run as read_run
     from tfopt.report.view import View as View
+    from tfopt.trace.summary import read_trace as read_trace
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "ProfileRecord": "tfopt.records.profile",
     "TfoptError": "tfopt.errors",
+    "TraceRecord": "tfopt.records.trace",
     "View": "tfopt.report.view",
     "profile": "tfopt.profiling.profile",
     "read_run": "tfopt.report.runs",
+    "read_trace": "tfopt.trace.summary",
     "render": "tfopt.report",
 }
 
-__all__ = ["ProfileRecord", "TfoptError", "View", "__version__", "profile", "read_run", "render"]
+__all__ = [
+    "ProfileRecord",
+    "TfoptError",
+    "TraceRecord",
+    "View",
+    "__version__",
+    "profile",
+    "read_run",
+    "read_trace",
+    "render",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -10,10 +10,14 @@ import msgspec
 
 from tfopt.records.base import Record
 from tfopt.records.profile import ProfileRecord
+from tfopt.records.trace import TraceRecord
 
 __all__ = ["PUBLISHED", "schema_text"]
 
-PUBLISHED: dict[str, type[Record]] = {"profile.schema.json": ProfileRecord}
+PUBLISHED: dict[str, type[Record]] = {
+    "profile.schema.json": ProfileRecord,
+    "trace.schema.json": TraceRecord,
+}
 
 
 def schema_text(record: type[Record]) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tfopt.errors import InputError
 
-__all__ = ["Session", "find_session", "looks_like_trace"]
+__all__ = ["Session", "find_session", "holds_trace", "looks_like_trace"]
 
 _SUFFIX = ".xplane.pb"
 _FIRST_BYTES = b"\x0a\x12\x1a\x22"  # the tags of XSpace: planes, errors, warnings, hostnames
@@ -39,6 +39,11 @@ def looks_like_trace(path: Path) -> bool:
     if start.lstrip()[:1] in (b"{", b"["):  # JSON may begin with a line end, which is the tag of XSpace's planes
         return False
     return path.name.endswith(_SUFFIX) or (start[:1] != b"" and start[0] in _FIRST_BYTES)
+
+
+def holds_trace(folder: Path) -> bool:
+    """Whether `folder` is that of a session, or a log folder with at least one."""
+    return bool(_sessions(folder))
 
 
 def find_session(path: Path) -> Session:

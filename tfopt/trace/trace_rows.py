@@ -43,9 +43,7 @@ def device_entries(device: Device, programs: Mapping[int, Graph]) -> list[Entry]
 def host_entries(recording: Recording, timeline: Timeline, programs: Mapping[int, Graph]) -> list[Entry]:
     """One entry per op of a host that ran inside its steps."""
     rows = zip(recording.ops, _times(timeline, timeline.count), strict=True)
-    return [
-        Entry(op.name, _joined(op, programs), "waiting for data", *row) for op, row in rows if any(row)
-    ]
+    return [Entry(op.name, _joined(op, programs), "waiting for data", *row) for op, row in rows if any(row)]
 
 
 def _times(timeline: Timeline, occurrences: Iterable[Any]) -> Iterable[tuple[int, float, float]]:
