@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from tfopt.profiling.profile import profile as profile
     from tfopt.records.difference import DifferenceRecord as DifferenceRecord
     from tfopt.records.profile import ProfileRecord as ProfileRecord
+    from tfopt.records.trace import TraceRecord as TraceRecord
     from tfopt.report import render as render
     from tfopt.report.difference import diff as diff
     from tfopt.report.runs import read_run as read_run
     from tfopt.report.view import View as View
+    from tfopt.trace.summary import read_trace as read_trace
 
 __version__ = "0.1.0"
 
@@ -25,10 +27,12 @@ _HOMES = {
     "DifferenceRecord": "tfopt.records.difference",
     "ProfileRecord": "tfopt.records.profile",
     "TfoptError": "tfopt.errors",
+    "TraceRecord": "tfopt.records.trace",
     "View": "tfopt.report.view",
     "diff": "tfopt.report.difference",
     "profile": "tfopt.profiling.profile",
     "read_run": "tfopt.report.runs",
+    "read_trace": "tfopt.trace.summary",
     "render": "tfopt.report",
 }
 
@@ -36,11 +40,13 @@ __all__ = [
     "DifferenceRecord",
     "ProfileRecord",
     "TfoptError",
+    "TraceRecord",
     "View",
     "__version__",
     "diff",
     "profile",
     "read_run",
+    "read_trace",
     "render",
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -9,9 +10,9 @@ import click
 from tfopt.cli.config import load_config
 from tfopt.cli.settings import GENERAL, Option, in_section
 from tfopt.report import FORMATS
-from tfopt.report.view import BY
+from tfopt.report.view import BY, TRACE_BY
 
-__all__ = ["MANNERS", "REPORT"]
+__all__ = ["MANNERS", "REPORT", "TRACE_REPORT"]
 
 
 def _configure(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
@@ -19,16 +20,12 @@ def _configure(ctx: click.Context, param: click.Parameter, value: str | None) ->
         load_config(ctx, value)
 
 
-# The fields of `tfopt.cli.output.Delivery`, with --quiet.
-REPORT = in_section(
-    "Report",
-    Option(
-        ["--by"],
-        type=click.Choice(BY),
-        default="layer",
-        show_default=True,
-        help="What the rows are: the layer tree with the largest ops, all ops, op types, or phases.",
-    ),
+def _by(choices: Sequence[str], what: str) -> Option:
+    return Option(["--by"], type=click.Choice(choices), default="layer", show_default=True, help=what)
+
+
+_ROWS = "What the rows are: the layer tree with the largest ops, all ops, op types, or phases."
+_SHOWN = (
     Option(
         ["--depth"],
         type=click.IntRange(min=0),
@@ -59,6 +56,10 @@ REPORT = in_section(
     ),
     Option(["--force"], is_flag=True, help="Overwrite files that exist."),
 )
+
+# The fields of `tfopt.cli.output.Delivery`, with --quiet.
+REPORT = in_section("Report", _by(BY, _ROWS), *_SHOWN)
+TRACE_REPORT = in_section("Report", _by(TRACE_BY, f"{_ROWS} Of a trace also its kernels or devices."), *_SHOWN)
 
 MANNERS = in_section(
     GENERAL,

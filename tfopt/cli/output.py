@@ -16,7 +16,7 @@ from tfopt.cli.terminal import wants_color, width_of
 from tfopt.errors import RunFailed, UsageError
 
 if TYPE_CHECKING:
-    from tfopt.records.profile import ProfileRecord
+    from tfopt.records.base import Record
     from tfopt.report import Format
     from tfopt.report.view import By
 
@@ -49,7 +49,7 @@ class Delivery:
                 raise UsageError(f"{path} is named twice", "give every -o its own file")
         return delivery
 
-    def deliver(self, record: ProfileRecord, run_dir: str | Path | None) -> None:
+    def deliver(self, record: Record, run_dir: str | Path | None) -> None:
         """Write the files first: a reader that hangs up on standard output must not cost them, nor they the answer."""
         folder = None if run_dir is None else str(run_dir)
         try:
@@ -59,7 +59,7 @@ class Delivery:
             if not (self.quiet and self.outputs):
                 self._show(record, None if self.quiet else folder)
 
-    def _write(self, path: Path, record: ProfileRecord, folder: str | None) -> None:
+    def _write(self, path: Path, record: Record, folder: str | None) -> None:
         from tfopt.report import format_of
         from tfopt.report.files import write_file
 
@@ -67,16 +67,16 @@ class Delivery:
         write_file(path, content.encode("utf-8", "replace"), force=self.force)
         self._remark(f"wrote {path}")
 
-    def _show(self, record: ProfileRecord, folder: str | None) -> None:
+    def _show(self, record: Record, folder: str | None) -> None:
         from tfopt.report import FORMATS
 
         format = FORMATS[self.format_name]
         _write_stdout(self._text(format, record, folder, screen=True), utf8=format.name != "table")
         if not format.carries_notes:
-            for note in record.notes:
+            for note in getattr(record, "notes", ()):
                 self._remark(f"note: {note.message}" + (f" ({note.hint})" if note.hint else ""))
 
-    def _text(self, format: Format, record: ProfileRecord, run_dir: str | None, *, screen: bool) -> str:
+    def _text(self, format: Format, record: Record, run_dir: str | None, *, screen: bool) -> str:
         from tfopt.report.view import View
 
         width, color = (width_of(sys.stdout), wants_color(sys.stdout)) if screen else (None, False)

@@ -1,4 +1,4 @@
-"""`tfopt report RUN`: show a recorded run again."""
+"""`tfopt report PATH`: show a recorded run again, or a trace that somebody else recorded."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from tfopt.cli.options import MANNERS, REPORT
+from tfopt.cli.options import MANNERS, TRACE_REPORT
 from tfopt.cli.settings import Command
 
 __all__ = ["command"]
@@ -16,23 +16,27 @@ Examples:
   tfopt report                                the latest run
   tfopt report runs/model-20261120-093107 --by op --top 50
   tfopt report runs/model-20261120-093107 --quiet -o report.md -o ops.csv
+  tfopt report logs/plugins/profile/2026_11_20_09_31_07 --by kernel
 """
 
 
-_RUN = click.Argument(["run"], default="runs", type=click.Path())
+_PATH = click.Argument(["path"], default="runs", type=click.Path())
 
 
-@click.command("report", cls=Command, epilog=_EPILOG, params=[_RUN, *REPORT, *MANNERS])
-def command(run: str, verbose: bool, **options: Any) -> None:
-    """Show a recorded run again, in any format, without TensorFlow.
+@click.command("report", cls=Command, epilog=_EPILOG, params=[_PATH, *TRACE_REPORT, *MANNERS])
+def command(path: str, verbose: bool, **options: Any) -> None:
+    """Show a recorded run or anybody's trace, in any format, without TensorFlow.
 
-    RUN is a run folder, its record.json, or a folder of runs, of which the latest is shown (default: runs).
+    PATH is a run folder, its record.json, or a folder of runs, of which the latest is shown (default: runs).
+
+    PATH may also be a profiler trace of TensorFlow or JAX, of CPU, GPU or TPU: an .xplane.pb file, a log folder of
+    TensorBoard, of which the latest session is shown, or the folder of one session. Nothing is written there.
     """
     from tfopt.cli.output import Delivery
-    from tfopt.report.runs import read_run
+    from tfopt.report.opening import open_target
 
     delivery = Delivery.checked(**options)
-    found = read_run(run)
+    opened = open_target(path)
     if verbose:
-        click.echo(f"showing {found.file}", err=True)
-    delivery.deliver(found.record, found.folder)
+        click.echo(f"showing {opened.origin}", err=True)
+    delivery.deliver(opened.record, opened.folder)

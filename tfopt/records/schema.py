@@ -11,12 +11,14 @@ import msgspec
 from tfopt.records.base import Record
 from tfopt.records.difference import DifferenceRecord
 from tfopt.records.profile import ProfileRecord
+from tfopt.records.trace import TraceRecord
 
 __all__ = ["PUBLISHED", "schema_text"]
 
 PUBLISHED: dict[str, type[Record]] = {
     "profile.schema.json": ProfileRecord,
     "difference.schema.json": DifferenceRecord,
+    "trace.schema.json": TraceRecord,
 }
 
 

@@ -1,7 +1,7 @@
 """Records as people and programs read them: one renderer per format, found by name or by file extension.
 
 A renderer is a function `render(record, view) -> str` in the module named here; it is imported when it is used, so
-that knowing the formats costs nothing.
+that knowing the formats costs nothing. Records that have a page (`tfopt.report.pages`) are rendered from that.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 from tfopt.errors import UsageError
 
 if TYPE_CHECKING:
-    from tfopt.records.profile import ProfileRecord
+    from tfopt.records.base import Record
     from tfopt.report.view import View
 
 __all__ = ["FORMATS", "Format", "format_of", "render"]
@@ -22,25 +22,33 @@ __all__ = ["FORMATS", "Format", "format_of", "render"]
 
 @dataclass(frozen=True)
 class Format:
-    """One format: its file extensions, the module that renders it, and whether it carries a record's notes."""
+    """One format: its file extensions, the modules that render a profiled run and any page (None: the first renders
+    any record), whether it carries a record's notes, and whether it always holds every row."""
 
     name: str
     suffixes: tuple[str, ...]
     module: str
+    page_module: str | None = None
     carries_notes: bool = True
+    every_row: bool = False
 
-    def render(self, record: ProfileRecord, view: View) -> str:
-        """`record` in this format, ending with a line end."""
-        return cast(str, import_module(self.module).render(record, view))
+    def render(self, record: Record, view: View) -> str:
+        """`record` in this format, ending with a line end; UsageError where it has no rows as `view` wants them."""
+        from tfopt.report.pages import page_of
+
+        page = None if self.page_module is None else page_of(record, view, every_row=self.every_row)
+        if page is None:
+            return cast(str, import_module(self.module).render(record, view))
+        return cast(str, import_module(cast(str, self.page_module)).render(page, view))
 
 
 FORMATS: dict[str, Format] = {
     format.name: format
     for format in (
-        Format("table", (".txt",), "tfopt.report.table"),
+        Format("table", (".txt",), "tfopt.report.table", "tfopt.report.page_table"),
         Format("json", (".json",), "tfopt.report.json"),
-        Format("csv", (".csv",), "tfopt.report.csv", carries_notes=False),
-        Format("md", (".md", ".markdown"), "tfopt.report.markdown"),
+        Format("csv", (".csv",), "tfopt.report.csv", "tfopt.report.page_csv", carries_notes=False, every_row=True),
+        Format("md", (".md", ".markdown"), "tfopt.report.markdown", "tfopt.report.page_markdown"),
     )
 }
 
@@ -55,7 +63,7 @@ def format_of(path: str) -> Format:
     raise UsageError(f"{path}: no report format has this extension", f"use one of {known}")
 
 
-def render(record: ProfileRecord, view: View | None = None, format: str = "table") -> str:
+def render(record: Record, view: View | None = None, format: str = "table") -> str:
     """`record` as text in the format of this name (`FORMATS`)."""
     from tfopt.report.view import View
 

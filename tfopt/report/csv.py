@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -18,7 +18,7 @@ from tfopt.report.escape import csv_cell
 from tfopt.report.rows import idle, rank_ops, rank_types
 from tfopt.report.view import By, View
 
-__all__ = ["render"]
+__all__ = ["render", "text"]
 
 _Row = tuple[Any, ...]
 
@@ -26,10 +26,15 @@ _Row = tuple[Any, ...]
 def render(record: ProfileRecord, view: View) -> str:
     """The table of `record` that `view.by` names."""
     header, rows = _TABLES[view.by]
+    return text(header, rows(record))
+
+
+def text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A CSV file of `rows` under `header`."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(header)
-    writer.writerows([_cell(value) for value in row] for row in rows(record))
+    writer.writerows([_cell(value) for value in row] for row in rows)
     return file.getvalue()
 
 

@@ -15,7 +15,7 @@ from tfopt.report.rows import Ops, Rest, idle, phase_groups, phase_rows, rank_op
 from tfopt.report.tree import Line, record_lines
 from tfopt.report.view import BOTTLENECKS, By, View, listed
 
-__all__ = ["render"]
+__all__ = ["joined", "note", "render", "table"]
 
 _OP_HEADER = ("type", "name", "layer", "phase", "placed", "×/step", "self ms", "share", "cumulative")
 _TYPE_HEADER = ("type", "ops", "×/step", "self ms", "share", "cumulative")
@@ -27,10 +27,10 @@ def render(record: ProfileRecord, view: View) -> str:
     title = summary.subject(record)[0]
     blocks = [
         f"# {markdown_prose(title)}: {markdown_prose(summary.timing(record)[0])}",
-        "\n".join(f"- {_joined(facts)}" for facts in _facts(record) if facts),
+        "\n".join(f"- {joined(facts)}" for facts in _facts(record) if facts),
         _phases(record),
         *_BODIES[view.by](record, view),
-        *(_note(note) for note in record.notes),
+        *(note(remark) for remark in record.notes),
         _footer(record, view),
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
@@ -46,14 +46,20 @@ def _facts(record: ProfileRecord) -> Iterable[list[str]]:
     yield [run.cpu, f"Python {run.python}", f"tfopt {run.tfopt}", f"seed {run.seed}", run.started_at]
 
 
-def _joined(facts: Iterable[str]) -> str:
+def joined(facts: Iterable[str]) -> str:
+    """Phrases on one line."""
     return " · ".join(markdown_prose(fact) for fact in facts)
 
 
-def _table(header: Sequence[str], numbers: int, rows: Iterable[Sequence[str]]) -> str:
-    """A table whose last `numbers` columns are flush right; cells must be escaped already."""
-    rule = [":--"] * (len(header) - numbers) + ["--:"] * numbers
+def table(header: Sequence[str], right: Sequence[bool], rows: Iterable[Sequence[str]]) -> str:
+    """A table whose columns are flush `right` or left; cells must be escaped already."""
+    rule = ["--:" if number else ":--" for number in right]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in (header, rule, *rows))
+
+
+def _table(header: Sequence[str], numbers: int, rows: Iterable[Sequence[str]]) -> str:
+    """A table whose last `numbers` columns are flush right."""
+    return table(header, [False] * (len(header) - numbers) + [True] * numbers, rows)
 
 
 def _phases(record: ProfileRecord) -> str:
@@ -130,9 +136,10 @@ def _rest(row: Rest, columns: int) -> tuple[str, ...]:
     return (row.label, *[""] * (columns - 4), units.ms(row.self_ms), units.percent(row.share), "")
 
 
-def _note(note: Note) -> str:
-    hint = f" — {markdown_prose(note.hint)}" if note.hint else ""
-    return f"> **Note** {markdown_prose(note.message)}{hint}"
+def note(remark: Note) -> str:
+    """A remark and what to do about it."""
+    hint = f" — {markdown_prose(remark.hint)}" if remark.hint else ""
+    return f"> **Note** {markdown_prose(remark.message)}{hint}"
 
 
 def _footer(record: ProfileRecord, view: View) -> str:

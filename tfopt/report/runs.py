@@ -14,10 +14,23 @@ import msgspec
 
 from tfopt.errors import InputError, UsageError
 from tfopt.records.profile import SCHEMA, ProfileRecord
+from tfopt.records.trace import TRACE_SCHEMA, TraceRecord
 from tfopt.report.files import write_file
 from tfopt.report.json import encode
 
-__all__ = ["RECORD_NAME", "Run", "check_trace", "create_run", "read_record", "read_run", "write_record"]
+__all__ = [
+    "RECORD_NAME",
+    "Run",
+    "check_trace",
+    "create_run",
+    "holds_run",
+    "is_run",
+    "missing",
+    "read_any_record",
+    "read_record",
+    "read_run",
+    "write_record",
+]
 
 RECORD_NAME = "record.json"
 _PROFILE_AGAIN = "tfopt profile MODEL writes a new one"
@@ -34,6 +47,9 @@ class Run:
 
 class _Header(msgspec.Struct):
     schema: str | None = None
+
+
+_KINDS: dict[str | None, type[ProfileRecord] | type[TraceRecord]] = {SCHEMA: ProfileRecord, TRACE_SCHEMA: TraceRecord}
 
 
 def create_run(root: str | Path, model: str, now: datetime | None = None) -> Path:
@@ -78,9 +94,9 @@ def read_run(target: str | Path = "runs") -> Run:
     """
     path = Path(target)
     if not path.exists():
-        raise _missing(path)
+        raise missing(path)
     file = path if path.is_file() else _record_in(path)
-    inside = file != path or _is_run(file)
+    inside = file != path or is_run(file)
     return Run(read_record(file), file, str(file.parent) if inside else None)
 
 
@@ -88,14 +104,20 @@ def check_trace(folder: str | Path) -> None:
     """InputError where TensorBoard would find no profile in `folder` or below it."""
     path = Path(folder)
     if not path.exists():
-        raise _missing(path)
+        raise missing(path)
     if not path.is_dir():
         raise InputError(f"{path} is not a folder", "name a run folder or a folder of runs")
     if next(path.rglob("plugins/profile/*/*.xplane.pb"), None) is None:
         raise InputError(f"no profile in {path}", "tfopt profile MODEL records one")
 
 
-def _is_run(file: Path) -> bool:
+def holds_run(folder: Path) -> bool:
+    """Whether `folder` is a run folder or a folder of runs."""
+    return (folder / RECORD_NAME).is_file() or next(_runs_in(folder), None) is not None
+
+
+def is_run(file: Path) -> bool:
+    """Whether `file` is the record in a run folder."""
     return file.name == RECORD_NAME and (file.parent / "plugins" / "profile").is_dir()
 
 
@@ -120,19 +142,28 @@ def _runs_in(folder: Path) -> Iterator[Path]:
 
 def read_record(file: Path) -> ProfileRecord:
     """The profile record in `file`; InputError says what is wrong with it."""
+    record = read_any_record(file)
+    if not isinstance(record, ProfileRecord):
+        raise _foreign(file, record.schema)
+    return record
+
+
+def read_any_record(file: Path) -> ProfileRecord | TraceRecord:
+    """The record in `file`, of a profiled run or of a trace; InputError says what is wrong with it."""
     try:
         raw = file.read_bytes()
     except OSError as error:
         raise _unreadable(file, error) from error
     if raw.startswith((b"PK\x03\x04", b"\x89HDF\r\n")):
         raise InputError(f"{file} is a model, not the record of a run", f"profile it: tfopt profile {file}")
+    schema = None
     try:
         schema = msgspec.json.decode(raw, type=_Header).schema
-        if schema != SCHEMA:
+        if schema not in _KINDS:
             raise _foreign(file, schema)
-        return msgspec.json.decode(raw, type=ProfileRecord)
+        return msgspec.json.decode(raw, type=_KINDS[schema])
     except msgspec.ValidationError as error:
-        raise InputError(f"{file} does not fit the schema {SCHEMA}: {error}", _PROFILE_AGAIN) from error
+        raise InputError(f"{file} does not fit the schema {schema or SCHEMA}: {error}", _PROFILE_AGAIN) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         what = "is cut off" if "truncated" in str(error) else "is not JSON"
         raise InputError(f"{file} {what} ({error})", _PROFILE_AGAIN) from error
@@ -151,7 +182,8 @@ def _unreadable(path: Path, error: OSError) -> InputError:
     return InputError(f"cannot read {path}: {error.strerror or error}", "check the path and its permissions")
 
 
-def _missing(path: Path) -> InputError:
+def missing(path: Path) -> InputError:
+    """What to say of a path that does not exist."""
     beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
     close = get_close_matches(path.name, beside, n=1)
     hint = f"did you mean {path.parent / close[0]}?" if close else "tfopt profile MODEL records a run under runs/"

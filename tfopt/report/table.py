@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import shlex
-import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 
-from rich.cells import cell_len
-from rich.console import Console
 from rich.text import Text
 
 from tfopt.records.profile import Phase, ProfileRecord
 from tfopt.report import summary, units
 from tfopt.report.bars import bar
-from tfopt.report.escape import one_line, visible
+from tfopt.report.escape import visible
 from tfopt.report.layers_table import layer_section
 from tfopt.report.ops_table import op_section, phase_section, type_section
 from tfopt.report.rows import phase_rows
+from tfopt.report.screen import encode, flow, notes
 from tfopt.report.view import By, View
 
 __all__ = ["render"]
@@ -46,31 +43,15 @@ def render(record: ProfileRecord, view: View) -> str:
     """`record` as lines of text for `view`, with terminal colours only where `view.color` asks for them."""
     sections = [_header(record, view), _answer(record, view)]
     sections += [body(record, view) for body in _BODIES[view.by]]
-    sections += [_notes(record, view), _footer(record, view)]
-    lines = [line for section in sections if section for line in (*section, Text())]
-    return _encode(lines[:-1], view.color)
-
-
-def _encode(lines: Sequence[Text], color: bool) -> str:
-    for line in lines:
-        line.rstrip()
-    if not color:
-        return "".join(f"{line.plain}\n" for line in lines)
-    # The 16 colours follow the terminal's own theme; a wide console, because the lines fit already.
-    file = io.StringIO()
-    console = Console(
-        file=file, force_terminal=True, color_system="standard", no_color=False, legacy_windows=False, width=100_000
-    )
-    for line in lines:
-        console.print(line, soft_wrap=True, highlight=False)
-    return file.getvalue()
+    sections += [notes(record.notes, view.width), _footer(record, view)]
+    return encode(sections, view.color)
 
 
 def _header(record: ProfileRecord, view: View) -> list[Text]:
     title, *facts = (visible(fact) for fact in summary.subject(record))
-    lines = _flow([(title, "bold"), *((fact, "") for fact in facts)], " · ", view.width)
-    lines += _flow([(visible(fact), "dim") for fact in summary.circumstances(record)], " · ", view.width)
-    lines += _flow([(visible(fact), "dim") for fact in summary.inputs(record)], " · ", view.width)
+    lines = flow([(title, "bold"), *((fact, "") for fact in facts)], " · ", view.width)
+    lines += flow([(visible(fact), "dim") for fact in summary.circumstances(record)], " · ", view.width)
+    lines += flow([(visible(fact), "dim") for fact in summary.inputs(record)], " · ", view.width)
     computing = visible(summary.computing(record))
     return [*lines, Text(computing, "dim")] if computing else lines
 
@@ -83,7 +64,7 @@ def _answer(record: ProfileRecord, view: View) -> list[Text]:
         *((fact, "") for fact in facts),
         (retraces, "red" if record.step.retraces else ""),
     ]
-    return [*_flow(phrases, "   ", view.width, indent="  "), Text(), *_phases(record, view)]
+    return [*flow(phrases, "   ", view.width, indent="  "), Text(), *_phases(record, view)]
 
 
 def _phases(record: ProfileRecord, view: View) -> list[Text]:
@@ -101,21 +82,6 @@ def _phases(record: ProfileRecord, view: View) -> list[Text]:
     return lines
 
 
-def _notes(record: ProfileRecord, view: View) -> list[Text]:
-    lines = []
-    for note in record.notes:
-        lines += _wrapped(one_line(note.message), "  ! ", "", view.width)
-        lines += _wrapped(one_line(note.hint), "    ", "dim", view.width) if note.hint else []
-    return lines
-
-
-def _wrapped(text: str, lead: str, style: str, width: int | None) -> list[Text]:
-    room = max(20, (width or 10**6) - len(lead))
-    parts = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
-    starts = [lead, *[" " * len(lead)] * (len(parts) - 1)]
-    return [Text.assemble((start, "yellow"), (part, style)) for start, part in zip(starts, parts, strict=True)]
-
-
 def _footer(record: ProfileRecord, view: View) -> list[Text]:
     """Where the record lies, and the commands that show it again; nothing where nothing was saved."""
     if view.run_dir is None:
@@ -126,16 +92,3 @@ def _footer(record: ProfileRecord, view: View) -> list[Text]:
         rows.append(("trace", f"tfopt tensorboard {folder}"))
         rows.append(("", f"tensorboard --logdir {folder}"))
     return [Text.assemble((f"{name:<7}", "dim"), visible(text)) for name, text in rows]
-
-
-def _flow(phrases: Iterable[tuple[str, str]], between: str, width: int | None, *, indent: str = "") -> list[Text]:
-    """Phrases one after the other, on a new line where the next one would not fit."""
-    lines: list[Text] = []
-    for text, style in phrases:
-        joined = lines and (width is None or lines[-1].cell_len + cell_len(between + text) <= width)
-        if not joined:
-            lines.append(Text(indent))
-        else:
-            lines[-1].append(between, "dim")
-        lines[-1].append(text, style)
-    return lines

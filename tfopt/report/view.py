@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-__all__ = ["BOTTLENECKS", "BY", "By", "View", "listed"]
+__all__ = ["BOTTLENECKS", "BY", "TRACE_BY", "By", "View", "listed"]
 
-By = Literal["layer", "op", "type", "phase"]
-BY: tuple[By, ...] = get_args(By)
+By = Literal["layer", "op", "type", "phase", "kernel", "device"]
+TRACE_BY: tuple[By, ...] = get_args(By)
+BY = TRACE_BY[:4]  # what a profiled run has
 
 BOTTLENECKS = 10  # ops listed beside the layer tree, whose length is what `top` says there
-_LISTED: dict[By, int] = {"layer": 12, "op": 30, "type": 20, "phase": 5}
+_LISTED: dict[By, int] = {"layer": 12, "op": 30, "type": 20, "phase": 5, "kernel": 30, "device": 16}
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,8 @@ class Op:
 class Recording:
     """All op events of a trace. `op`, `thread`, `start` and `end` (ps) have one entry per event.
 
-    `steps` has one row (start, end) per step, in order; `events` counts every event that the file holds.
+    `steps` has one row (start, end) per step, in order; `events` counts every event on the host. `step_name` is None
+    where nothing marks a step and the whole recorded span stands for one.
     """
 
     ops: tuple[Op, ...]
@@ -67,6 +68,7 @@ class Recording:
     end: Ints
     steps: Ints
     events: int
+    step_name: str | None = None
 
 
 def marker_name(kind: str, value: object) -> str:
@@ -74,15 +76,18 @@ def marker_name(kind: str, value: object) -> str:
     return f"{MARKER}{kind}:{value}"
 
 
-def record(space: Space, step_name: str = "train") -> Recording:
-    """The ops and steps on the host plane. Raises InputError where the trace has no steps called `step_name`."""
+def record(space: Space, step_name: str | None = "train") -> Recording:
+    """The ops and steps on the host plane. Raises InputError where the trace has no steps called `step_name`.
+
+    With None any name will do, the most frequent one counts; where there are no steps, all that was recorded is one.
+    """
     host = space.plane("/host:CPU")
     if host is None:
         raise InputError("the trace has no host plane", "record it again with host tracing on")
-    builder = _Builder(host, step_name)
+    builder = _Builder(host)
     for number, line in enumerate(host.lines(_wants_stats)):
         builder.add(number, line)
-    return builder.finish()
+    return builder.finish(step_name)
 
 
 def _wants_stats(kind: EventKind) -> bool:
@@ -93,11 +98,10 @@ def _wants_stats(kind: EventKind) -> bool:
 @dataclass
 class _Builder:
     plane: Plane
-    step_name: str
     events: int = 0
     index: dict[Op, int] = field(default_factory=dict)
     columns: list[tuple[Ints, Ints, Ints, Ints]] = field(default_factory=list)
-    steps: list[tuple[int, int, int]] = field(default_factory=list)
+    steps: dict[str, list[tuple[int, int, int]]] = field(default_factory=dict)
     ends: dict[tuple[int, str], int] = field(default_factory=dict)
     launched: list[tuple[tuple[int, str], int, int]] = field(default_factory=list)
 
@@ -123,8 +127,8 @@ class _Builder:
                 self.ends[(stats.get("_c", 0), name[len(_ASYNC_END) :])] = start
             elif "hlo_op" in stats:
                 ops[position] = self.thunk(stats, end)
-            elif "step_num" in stats and name == self.step_name:
-                self.steps.append((int(stats["step_num"]), start, end))
+            elif isinstance(stats.get("step_num"), int):
+                self.steps.setdefault(name, []).append((stats["step_num"], start, end))
         if any((op := self.static.get(int(key))) is not None and op.kind != "tf" for key in kinds):
             self.add_eager(line, ops)
         keep = (ops >= 0) & (line.end > line.start)
@@ -158,23 +162,28 @@ class _Builder:
                     continue
                 ops[position] = self.number(Op("eager", op.name, op.type, markers=context))
 
-    def finish(self) -> Recording:
+    def finish(self, step_name: str | None) -> Recording:
         tails = [
             (number, -1 - position, end, self.ends[key])
             for position, (key, number, end) in enumerate(self.launched)
             if self.ends.get(key, 0) > end
         ]
-        if tails:
-            table = np.array(tails, dtype=np.int64)
-            self.columns.append((table[:, 0], table[:, 1], table[:, 2], table[:, 3]))
-        if not self.steps:
+        table = np.array(tails, dtype=np.int64).reshape(-1, 4)
+        self.columns.append((table[:, 0], table[:, 1], table[:, 2], table[:, 3]))
+        op, thread, start, end = (_join(column) for column in zip(*self.columns, strict=True))
+        if step_name is None:
+            step_name = max(self.steps, key=lambda name: len(self.steps[name]), default=None)
+        elif step_name not in self.steps:
             raise InputError(
                 "the trace has no steps",
                 "record each step inside tf.profiler.experimental.Trace(..., step_num=i)",
             )
-        op, thread, start, end = (_join(column) for column in zip(*self.columns, strict=True))
-        steps = np.array([(start, end) for _, start, end in sorted(self.steps)], dtype=np.int64)
-        return Recording(tuple(self.index), op, thread, start, end, steps, self.events)
+        if step_name is not None:
+            spans = [(start, end) for _, start, end in sorted(self.steps[step_name])]
+        else:
+            spans = [(int(start.min()), int(end.max()))] if len(start) else []
+        steps = np.array(spans, dtype=np.int64).reshape(-1, 2)
+        return Recording(tuple(self.index), op, thread, start, end, steps, self.events, step_name)
 
 
 def _join(columns: Iterable[Ints]) -> Ints:

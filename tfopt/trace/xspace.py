@@ -61,8 +61,9 @@ class Plane:
     def lines(self, wants_stats: Callable[[EventKind], bool] = lambda kind: False) -> Iterator[Line]:
         """Decode the lines one after another; `wants_stats` chooses the kinds whose events keep their stats."""
         wanted = {key for key, kind in self.kinds.items() if wants_stats(kind)}
+        reader = _StatReader(self._stat_names)
         for encoded in self._lines:
-            yield _decode_line(encoded, wanted, self._stat_names)
+            yield _decode_line(encoded, wanted, reader)
 
 
 @dataclass(frozen=True)
@@ -108,24 +109,36 @@ def _plane(encoded: Any) -> Plane:
     return Plane(encoded.name, kinds, stats, tuple(encoded.lines), stat_names)
 
 
-def _decode_line(encoded: bytes, wanted: set[int], stat_names: dict[int, str]) -> Line:
+def _decode_line(encoded: bytes, wanted: set[int], reader: _StatReader) -> Line:
     try:
         line = message("XLine").FromString(encoded)
         rows = [(event.metadata_id, event.offset_ps, event.duration_ps) for event in line.events]
         stats: dict[int, Stats] = {}
         if wanted:
-            decode = message("XStat").FromString
             for position, event in enumerate(line.events):
                 if event.metadata_id in wanted:
-                    decoded = [decode(stat) for stat in event.stats]
-                    stats[position] = {
-                        stat_names.get(stat.metadata_id, ""): _value(stat, stat_names) for stat in decoded
-                    }
+                    stats[position] = dict(map(reader, event.stats))
     except (DecodeError, ValueError) as error:
         raise InputError("the trace is damaged: a line of events cannot be decoded", "record it again") from error
     table = np.array(rows, dtype=np.int64).reshape(-1, 3)
     start = table[:, 1] + line.timestamp_ns * 1000
     return Line(line.id, line.name or line.display_name, table[:, 0].copy(), start, start + table[:, 2], stats)
+
+
+class _StatReader:
+    """From an encoded stat to its name and value; each encoding is decoded once, since events repeat the same few."""
+
+    def __init__(self, stat_names: dict[int, str]) -> None:
+        self._stat_names = stat_names
+        self._decode = message("XStat").FromString
+        self._known: dict[bytes, tuple[str, Any]] = {}
+
+    def __call__(self, encoded: bytes) -> tuple[str, Any]:
+        pair = self._known.get(encoded)
+        if pair is None:
+            stat = self._decode(encoded)
+            pair = self._known[encoded] = (self._stat_names.get(stat.metadata_id, ""), _value(stat, self._stat_names))
+        return pair
 
 
 _STAT_FIELDS = ("str_value", "uint64_value", "int64_value", "double_value", "bytes_value")

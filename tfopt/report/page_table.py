@@ -1,0 +1,83 @@
+"""Any page for the terminal: the answer under its subject, how it came about, tables with bars, what to know."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from tfopt.report import grid, units
+from tfopt.report.bars import bar
+from tfopt.report.escape import visible
+from tfopt.report.page import Page, Table, Value, labels
+from tfopt.report.screen import encode, flow, notes
+from tfopt.report.values import NUMBERS, shown
+from tfopt.report.view import View
+
+__all__ = ["render"]
+
+_LEAST = 32  # cells that the first name of a row keeps
+_LEAST_BESIDE = 16  # and the names beside it
+_DROP_BARS = 4  # columns that go more readily than bars have a lower number
+_MOST = 72  # no name is longer where no width is set: kernels may be called by 4 kB of C++ template
+
+
+def render(page: Page, view: View) -> str:
+    """`page` as lines of text for `view`."""
+    sections = [_header(page, view), *(_table(table, view) for table in page.tables)]
+    return encode([*sections, notes(page.notes, view.width), _footer(page)], view.color)
+
+
+def _header(page: Page, view: View) -> list[Text]:
+    first, *others = page.answer or ("",)
+    lines = flow([(visible(page.title), "bold")], "", view.width)
+    lines += [Text(), *flow([(first, "bold green"), *((text, "") for text in others)], "   ", view.width, indent="  ")]
+    lines.append(Text())
+    for facts in page.facts:
+        lines += flow([(visible(fact), "dim") for fact in facts], " · ", view.width)
+    return lines
+
+
+def _table(table: Table, view: View) -> list[Text]:
+    columns = [_column(table, at, view) for at, column in enumerate(table.columns) if not column.quiet]
+    columns = [columns[0], *(column for column in columns[1:] if any(cell.text.strip(" –") for cell in column.cells))]
+    if table.bar is not None:
+        columns.append(_bars(table, view))
+    return grid.titled(grid.lines(grid.fit(columns, view.width)[0]), table.title)
+
+
+def _column(table: Table, at: int, view: View) -> grid.Column:
+    column = table.columns[at]
+    texts = labels(table) if at == 0 else [shown(row[at], column.kind) for row in table.rows]
+    texts += [shown(row[at], column.kind) for row in table.rest]
+    if column.kind == "ms" or column.kind == "change_ms":
+        texts = units.align(texts)
+    indents = [*("  " * depth for depth in table.depths)] if at == 0 else []
+    indents += [""] * (len(texts) - len(indents))
+    rest = len(table.rows)
+    most = _MOST if view.width is None else view.width
+    cells = tuple(
+        grid.Cell(grid.shorten(visible(text), most), "dim" if row >= rest else "", indent)
+        for row, (text, indent) in enumerate(zip(texts, indents, strict=True))
+    )
+    number = column.kind in NUMBERS
+    least = None if number else _LEAST if at == 0 else _LEAST_BESIDE
+    header = table.title if at == 0 else column.title
+    style = "dim" if column.kind == "name" and at else ""
+    return grid.Column(header, cells, right=number, least=least, drop=column.drop, style=style)
+
+
+def _bars(table: Table, view: View) -> grid.Column:
+    at = next(at for at, column in enumerate(table.columns) if column.key == table.bar)
+    values = [_number(row[at]) for row in table.rows]
+    longest = max(values, default=0.0)
+    width = grid.bar_width(view.width)
+    cells = [grid.Cell(bar(value / longest, width) if longest else "", "blue") for value in values]
+    return grid.Column("", (*cells, *[grid.Cell("")] * len(table.rest)), drop=_DROP_BARS)
+
+
+def _number(value: Value) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _footer(page: Page) -> list[Text]:
+    width = max((len(name) for name, _ in page.footer), default=0)
+    return [Text.assemble((f"{name:<{width}}  ", "dim"), visible(text)) for name, text in page.footer]
