@@ -81,7 +81,7 @@ def test_a_change_is_the_run_less_the_baseline() -> None:
     found = diff(with_step(flat(), 150.0, 149.0, 151.0), with_step(flat(), 100.0, 99.0, 101.0), "new", "old")
     assert (found.after.run, found.before.run) == ("new", "old")
     assert (found.step.before_ms, found.step.after_ms, found.step.change_ms) == (100.0, 150.0, 50.0)
-    assert found.step.relative_change == 0.5
+    assert found.step.ratio == 1.5
     assert found.intervals == "apart"
 
 
@@ -142,7 +142,7 @@ def test_layers_of_a_changed_model_are_new_or_gone() -> None:
     assert presence["m/dense"] == ("gone", -2.0)
     assert presence["m/norm"] == ("new", 0.5)
     assert presence["m/conv"] == ("both", -1.0)
-    assert next(row for row in found.layers if row.path == "m/norm").own.relative_change is None
+    assert next(row for row in found.layers if row.path == "m/norm").own.ratio is None
     assert {(row.layer, row.presence) for row in found.ops if row.match == "none"} >= {
         ("m/dense", "gone"),
         ("m/norm", "new"),
@@ -190,7 +190,7 @@ def test_the_batch_is_told_once_and_the_time_per_example_with_it() -> None:
     images = InputInfo(name="pictures", shape=(32, 96, 96, 3), dtype="float32", values="")
     found = diff(changed(flat(), batch_size=32, inputs=(images,)), flat())
     assert [item.name for item in found.circumstances] == ["batch size"]
-    assert found.per_example.relative_change == pytest.approx(-0.5)
+    assert found.per_example.ratio == pytest.approx(0.5)
     assert found.step.change_ms == 0
 
 
@@ -210,8 +210,8 @@ def test_slow_traced_steps_make_rows_doubtful() -> None:
 
 def test_a_record_without_rows_is_no_obstacle() -> None:
     empty = msgspec.structs.replace(flat(), layers=(), ops=(), phases=())
-    assert {row.presence for row in diff(flat(), empty).layers} == {"new"}
-    assert {row.presence for row in diff(empty, flat()).layers} == {"gone"}
+    assert {row.presence for row in diff(flat(), empty).layers} == {"new", "both"}
+    assert {row.presence for row in diff(empty, flat()).layers} == {"gone", "both"}
 
 
 def test_ops_of_one_name_are_one_row() -> None:

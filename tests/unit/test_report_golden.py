@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from records_for_tests import FOLDER, RECORDS
+from records_for_tests import DIFFERENCES, FOLDER, RECORDS
 
 from tfopt.report import render
 from tfopt.report.view import View
@@ -34,18 +34,25 @@ DATA: dict[str, tuple[str, View]] = {
     "record.json": ("json", View()),
 }
 
+COMPARED: dict[str, tuple[str, View]] = {
+    "layer-80.txt": ("table", View(width=80)),
+    "layer-120.txt": ("table", View(width=120)),
+    "phase-80.txt": ("table", View(by="phase", width=80, top=2)),
+    "op.md": ("md", View(by="op", top=4)),
+    "type.csv": ("csv", View(by="type", top=1)),
+}
 
 CASES = {
     f"{name}-{case}": (name, *wish)
     for name in RECORDS
     for case, wish in (SCREENS if name == "flat" else SCREENS | DATA).items()
-}
+} | {f"{name}-{case}": (name, *wish) for name in DIFFERENCES for case, wish in COMPARED.items()}
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_golden(case: str) -> None:
     name, format, view = CASES[case]
-    text = render(RECORDS[name](), dataclasses.replace(view, run_dir=FOLDER), format)
+    text = render((RECORDS | DIFFERENCES)[name](), dataclasses.replace(view, run_dir=FOLDER), format)
     file = GOLDEN / case
     if os.environ.get("TFOPT_UPDATE_GOLDEN") == "1":
         file.write_text(text, encoding="utf-8", newline="")

@@ -34,20 +34,18 @@ Match = Literal["name", "type", "place", "none"]
 
 
 class Change(Record, frozen=True, kw_only=True):
-    """A time before and after; `change_ms` is after − before and `relative_change` that over before (null where the
-    time was nothing before)."""
+    """A time before and after: `change_ms` is after − before, `ratio` after over before (null where that is 0)."""
 
     before_ms: float
     after_ms: float
     change_ms: float
-    relative_change: float | None
+    ratio: float | None
 
     @classmethod
     def between(cls, before_ms: float, after_ms: float) -> Change:
         """The change from one time to another."""
-        change = after_ms - before_ms
-        relative = change / before_ms if before_ms else None
-        return cls(before_ms=before_ms, after_ms=after_ms, change_ms=change, relative_change=relative)
+        ratio = after_ms / before_ms if before_ms else None
+        return cls(before_ms=before_ms, after_ms=after_ms, change_ms=after_ms - before_ms, ratio=ratio)
 
 
 class Side(Record, frozen=True, kw_only=True):
@@ -84,7 +82,8 @@ class LayerChange(Record, frozen=True, kw_only=True):
     """One layer or bracketed row, matched by its path below the model.
 
     `path` is as in the run; a layer that is `gone` stands where it stood, under the run's name for the model. `own` is
-    the time without its children, `total` with them. A type is null where that run has no such layer.
+    the time without its children, `total` with them. A type is null where that run has no such layer. A bracketed row
+    is never new or gone: where a run does not list it, it took no time.
     """
 
     path: str

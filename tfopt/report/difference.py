@@ -104,7 +104,7 @@ def _layers(before: ProfileRecord, after: ProfileRecord) -> tuple[LayerChange, .
             path=path,
             before_type=first[0].type if first else None,
             after_type=second[0].type if second else None,
-            presence=_presence(first, second),
+            presence="both" if path.startswith("(") else _presence(first, second),
             own=_sums(first, second, "self_ms"),
             total=_sums(first, second, "total_ms"),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from math import fsum
+from pathlib import PurePath
 from typing import NamedTuple
 
 from tfopt.records.difference import Change, DifferenceRecord, Match, OpChange, Presence, Side
@@ -25,7 +26,7 @@ _TIMES = (
     Column("before_ms", "before", "ms"),
     Column("after_ms", "after", "ms"),
     Column("change_ms", "change", "change_ms"),
-    Column("relative_change", "relative", "change_share", drop=4),
+    Column("ratio", "ratio", "ratio", drop=4),
     Column("step_share_change", "of step", "change_share", drop=2),
 )
 
@@ -42,10 +43,10 @@ def page(record: DifferenceRecord, view: View) -> Page:
     """What to show of `record`: rows beyond the view's `top` are summed into a rest, so that tables add up."""
     before, after = record.before, record.after
     return Page(
-        title=f"{after.run} against {before.run}",
+        title=f"{_name(after)} against {_name(before)}",
         answer=_answer(record),
         facts=(
-            _side("before", before),
+            _side("before, the baseline", before),
             _side("after", after),
             _matched(record),
         ),
@@ -61,9 +62,8 @@ def _answer(record: DifferenceRecord) -> tuple[str, ...]:
     phrases = [_times(step) + " / step", f"{_verdict(step)} than the baseline"]
     if record.before.batch_size != record.after.batch_size:
         phrases.append(f"per example {_times(per_example)}, {_verdict(per_example)}")
-    if record.intervals == "apart":
-        return *phrases, "more than the runs' own intervals"
-    return *phrases, "within the runs' own intervals"
+    overlap = "overlap" if record.intervals == "overlap" else "do not overlap"
+    return *phrases, f"the two runs' own intervals {overlap}"
 
 
 def _times(change: Change) -> str:
@@ -73,8 +73,12 @@ def _times(change: Change) -> str:
 def _verdict(change: Change) -> str:
     """`0.44 ms (8.0 %) slower`: what the run is, beside the baseline."""
     word = "slower" if change.change_ms > 0 else "faster"
-    relative = "" if change.relative_change is None else f" ({units.percent(abs(change.relative_change))})"
+    relative = "" if change.ratio is None else f" ({units.percent(abs(change.ratio - 1))})"
     return f"{units.duration(abs(change.change_ms))}{relative} {word}"
+
+
+def _name(side: Side) -> str:
+    return PurePath(side.run).name or side.run
 
 
 def _side(word: str, side: Side) -> tuple[str, ...]:
@@ -106,7 +110,7 @@ def _table(
     label = (f"{len(hidden)} more", *[None] * (len(words) - 1))
     rest = Change.between(fsum(time.before_ms for time in hidden), fsum(time.after_ms for time in hidden))
     return Table(
-        title=f"{title}, ms / step",
+        title=f"{title}, ms",
         by=by,
         columns=(*words, *_TIMES, *beyond),
         rows=tuple((*line.words, *_cells(record, line.time), *line.beyond) for line in shown),
@@ -117,7 +121,7 @@ def _table(
 def _cells(record: DifferenceRecord, change: Change) -> tuple[Value, ...]:
     before, after = record.before.median_ms, record.after.median_ms
     of_step = change.after_ms / after - change.before_ms / before if before and after else None
-    return change.before_ms, change.after_ms, change.change_ms, change.relative_change, of_step
+    return change.before_ms, change.after_ms, change.change_ms, change.ratio, of_step
 
 
 def _circumstances(record: DifferenceRecord) -> Iterator[Table]:
@@ -146,8 +150,9 @@ def _layers(record: DifferenceRecord, view: View) -> Iterator[Table]:
         )
         for row in record.layers
     ]
-    total = Column("total_change_ms", "with inside", "change_ms", drop=1)
-    yield _table(record, "Layers without those inside", "layer", words, lines, listed(view), (total,))
+    nested = any(row.own != row.total for row in record.layers if row.path != record.after.model)
+    total = Column("total_change_ms", "with inside", "change_ms", drop=1, quiet=not nested)
+    yield _table(record, "Layers, own time", "layer", words, lines, listed(view), (total,))
 
 
 def _types(record: DifferenceRecord, view: View) -> Iterator[Table]:
@@ -180,9 +185,9 @@ def _op_table(record: DifferenceRecord, title: str, by: str, ops: Sequence[OpCha
     words = (
         Column("type", "type", "name"),
         Column("layer", "layer", "name"),
-        Column("phase", "phase", "text"),
-        Column("match", "match", "text", drop=3),
-        Column("name", "name", "name", drop=1),
+        Column("phase", "phase", "text", quiet=not by),
+        Column("match", "match", "text", drop=3, quiet={op.match for op in ops} <= {"name"}),
+        Column("name", "name", "name", drop=1, quiet=not any(op.name for op in ops if op.phase != "idle")),
     )
     lines = [
         _Line(

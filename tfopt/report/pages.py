@@ -21,9 +21,7 @@ PAGES: dict[type[Record], Callable[..., Page]] = {TraceRecord: trace_page.page, 
 def page_of(record: Record, view: View, *, every_row: bool = False) -> Page | None:
     """The page of `record`, None for a profiled run, which has renderers of its own. UsageError where it has no rows of
     the kind that `view.by` asks for."""
-    make = PAGES.get(type(record))
-    if make is not None:
-        return make(record, replace(view, top=0, depth=None) if every_row else view)
-    if view.by not in BY:
+    if view.by not in BY and not isinstance(record, TraceRecord):
         raise UsageError(f"a profiled run has no rows by {view.by}: they are for traces", f"--by takes {', '.join(BY)}")
-    return None
+    make = PAGES.get(type(record))
+    return None if make is None else make(record, replace(view, top=0, depth=None) if every_row else view)
