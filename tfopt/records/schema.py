@@ -12,6 +12,7 @@ from tfopt.records.base import Record
 from tfopt.records.difference import DifferenceRecord
 from tfopt.records.profile import ProfileRecord
 from tfopt.records.trace import TraceRecord
+from tfopt.records.trace_difference import TraceDifferenceRecord
 
 __all__ = ["PUBLISHED", "schema_text"]
 
@@ -19,6 +20,7 @@ PUBLISHED: dict[str, type[Record]] = {
     "profile.schema.json": ProfileRecord,
     "difference.schema.json": DifferenceRecord,
     "trace.schema.json": TraceRecord,
+    "trace-difference.schema.json": TraceDifferenceRecord,
 }
 
 

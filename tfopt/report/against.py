@@ -8,8 +8,11 @@ from contextlib import contextmanager
 from tfopt.errors import TfoptError, UsageError
 from tfopt.records.difference import DifferenceRecord
 from tfopt.records.profile import ProfileRecord
+from tfopt.records.trace import TraceRecord
+from tfopt.records.trace_difference import TraceDifferenceRecord
 from tfopt.report.difference import diff
 from tfopt.report.opening import Opened, open_target
+from tfopt.report.trace_difference import diff_traces
 
 __all__ = ["open_difference"]
 
@@ -26,14 +29,16 @@ def open_difference(target: str, against: str) -> Opened:
     return Opened(_difference(after, before), f"{after.origin} against {before.origin}", None)
 
 
-def _difference(after: Opened, before: Opened) -> DifferenceRecord:
-    if not isinstance(after.record, ProfileRecord) or not isinstance(before.record, ProfileRecord):
-        raise UsageError(
-            f"cannot compare {after.origin} with {before.origin}: only profiles have steps and layers to compare",
-            "profile both with tfopt profile MODEL",
-        )
-    names = (opened.folder or opened.origin for opened in (after, before))
-    return diff(after.record, before.record, *names)
+def _difference(after: Opened, before: Opened) -> DifferenceRecord | TraceDifferenceRecord:
+    match after.record, before.record:
+        case ProfileRecord() as run, ProfileRecord() as baseline:
+            return diff(run, baseline, after.folder or after.origin, before.folder or before.origin)
+        case TraceRecord() as trace, TraceRecord() as baseline:
+            return diff_traces(trace, baseline)
+    raise UsageError(
+        f"cannot compare {after.origin} with {before.origin}: one is a profile, the other a bare trace",
+        "name two runs of tfopt profile, or two traces",
+    )
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from tfopt.records.difference import Circumstance, LayerChange
 from tfopt.records.profile import InputInfo, ProfileRecord
 from tfopt.report import summary, units
 
-__all__ = ["circumstances", "remarks"]
+__all__ = ["NO_BENCHMARK", "SAME_RECORDING", "circumstances", "remarks"]
 
 _FACTS: dict[str, Callable[[ProfileRecord], object]] = {
     "model": lambda record: record.model.path,
@@ -61,11 +61,12 @@ _UNLIKE: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("parameters", "model type"), "the models differ in {name}: {before} against {after}", ""),
 )
 _NOTABLE = 0.1  # tracing below this is no news
-_NO_BENCHMARK = Note(
+NO_BENCHMARK = Note(
     message="this compares two recordings and is no benchmark: two runs of one program differ by more than the "
     "interval inside a run",
-    hint="profile both sides again, in turns, and look whether the change stays",
+    hint="record both sides again, in turns, and look whether the change stays",
 )
+SAME_RECORDING = Note(message="both sides are the same recording: nothing can differ", hint="name another run")
 
 
 def circumstances(before: ProfileRecord, after: ProfileRecord) -> tuple[Circumstance, ...]:
@@ -88,7 +89,7 @@ def remarks(
 ) -> Iterator[Note]:
     """What a reader of the difference must know: where it is not like with like, and that it is no benchmark."""
     if before == after:
-        yield Note(message="both sides are the same recording: nothing can differ", hint="name another run")
+        yield SAME_RECORDING
         return
     by_name = {item.name: item for item in differing}
     for names, message, hint in _UNLIKE:
@@ -104,7 +105,7 @@ def remarks(
             yield Note(
                 message=f"tracing made the {name}'s steps {slower} slower: rows are less sure than the step time"
             )
-    yield _NO_BENCHMARK
+    yield NO_BENCHMARK
 
 
 def _filled(message: str, item: Circumstance) -> str:

@@ -17,13 +17,12 @@ from tfopt.records.difference import (
     MatchedShare,
     OpChange,
     PhaseChange,
-    Presence,
     Side,
     TypeChange,
 )
 from tfopt.records.profile import OpRow, ProfileRecord
 from tfopt.report.circumstances import circumstances, remarks
-from tfopt.report.matching import OpPair, pair_ops, pairs
+from tfopt.report.matching import OpPair, pair_ops, pairs, presence
 from tfopt.report.rows import idle, root_of
 
 __all__ = ["diff"]
@@ -73,10 +72,6 @@ def _sums(before: Iterable[object], after: Iterable[object], field: str) -> Chan
     return Change.between(fsum(map(value, before)), fsum(map(value, after)))
 
 
-def _presence(before: Sequence[object], after: Sequence[object]) -> Presence:
-    return "both" if before and after else "gone" if before else "new"
-
-
 def _called(record: ProfileRecord, root: str) -> ProfileRecord:
     """`record` with its model called `root`: the two models are each other's, whatever they are called."""
     own = root_of(record.layers)
@@ -104,7 +99,7 @@ def _layers(before: ProfileRecord, after: ProfileRecord) -> tuple[LayerChange, .
             path=path,
             before_type=first[0].type if first else None,
             after_type=second[0].type if second else None,
-            presence="both" if path.startswith("(") else _presence(first, second),
+            presence="both" if path.startswith("(") else presence(first, second),
             own=_sums(first, second, "self_ms"),
             total=_sums(first, second, "total_ms"),
         )
@@ -134,7 +129,7 @@ def _types(before: ProfileRecord, after: ProfileRecord) -> tuple[TypeChange, ...
     rows = (
         TypeChange(
             type=name,
-            presence=_presence(first, second),
+            presence=presence(first, second),
             before_ops=len(first),
             after_ops=len(second),
             time=_sums(first, second, "self_ms"),
@@ -150,7 +145,7 @@ def _op(pair: OpPair) -> OpChange:
         layer=any_op.layer,
         phase=any_op.phase,
         match=pair.match,
-        presence=_presence(pair.before, pair.after),
+        presence=presence(pair.before, pair.after),
         name=any_op.name if pair.match in ("name", "none") else "",
         before_type=_main_type(pair.before),
         after_type=_main_type(pair.after),

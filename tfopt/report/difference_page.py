@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from math import fsum
-from pathlib import PurePath
-from typing import NamedTuple
 
-from tfopt.records.difference import Change, DifferenceRecord, Match, OpChange, Presence, Side
+from tfopt.records.difference import DifferenceRecord, Match, OpChange, Side
 from tfopt.report import units
-from tfopt.report.page import Column, Page, Table, Value
+from tfopt.report.changes import Line, arrow, changes_table, name_of, present, verdict
+from tfopt.report.page import Column, Page, Table
 from tfopt.report.rows import inside
 from tfopt.report.view import BOTTLENECKS, By, View, listed
 
@@ -21,29 +19,13 @@ _WORDS: dict[Match, str] = {
     "place": "by layer and phase",
     "none": "in one run only",
 }
-_PRESENCE: dict[Presence, str] = {"both": "", "new": "new", "gone": "gone"}
-_TIMES = (
-    Column("before_ms", "before", "ms"),
-    Column("after_ms", "after", "ms"),
-    Column("change_ms", "change", "change_ms"),
-    Column("ratio", "ratio", "ratio", drop=4),
-    Column("step_share_change", "of step", "change_share", drop=2),
-)
-
-
-class _Line(NamedTuple):
-    """A row: its words, its time, and what stands beyond the time."""
-
-    words: tuple[Value, ...]
-    time: Change
-    beyond: tuple[Value, ...] = ()
 
 
 def page(record: DifferenceRecord, view: View) -> Page:
     """What to show of `record`: rows beyond the view's `top` are summed into a rest, so that tables add up."""
     before, after = record.before, record.after
     return Page(
-        title=f"{_name(after)} against {_name(before)}",
+        title=f"{name_of(after.run)} against {name_of(before.run)}",
         answer=_answer(record),
         facts=(
             _side("before, the baseline", before),
@@ -59,26 +41,11 @@ def _answer(record: DifferenceRecord) -> tuple[str, ...]:
     step, per_example = record.step, record.per_example
     if record.same_recording:
         return f"{units.duration(step.after_ms)} / step", "the same recording on both sides"
-    phrases = [_times(step) + " / step", f"{_verdict(step)} than the baseline"]
+    phrases = [arrow(step) + " / step", f"{verdict(step)} than the baseline"]
     if record.before.batch_size != record.after.batch_size:
-        phrases.append(f"per example {_times(per_example)}, {_verdict(per_example)}")
+        phrases.append(f"per example {arrow(per_example)}, {verdict(per_example)}")
     overlap = "overlap" if record.intervals == "overlap" else "do not overlap"
     return *phrases, f"the two runs' own intervals {overlap}"
-
-
-def _times(change: Change) -> str:
-    return f"{units.duration(change.before_ms)} → {units.duration(change.after_ms)}"
-
-
-def _verdict(change: Change) -> str:
-    """`0.44 ms (8.0 %) slower`: what the run is, beside the baseline."""
-    word = "slower" if change.change_ms > 0 else "faster"
-    relative = "" if change.ratio is None else f" ({units.percent(abs(change.ratio - 1))})"
-    return f"{units.duration(abs(change.change_ms))}{relative} {word}"
-
-
-def _name(side: Side) -> str:
-    return PurePath(side.run).name or side.run
 
 
 def _side(word: str, side: Side) -> tuple[str, ...]:
@@ -96,34 +63,6 @@ def _matched(record: DifferenceRecord) -> tuple[str, ...]:
     return "op time before / after matched", *shares
 
 
-def _table(
-    record: DifferenceRecord,
-    title: str,
-    by: str,
-    words: Sequence[Column],
-    lines: Sequence[_Line],
-    top: int,
-    beyond: Sequence[Column] = (),
-) -> Table:
-    """`lines` under the columns `words`, those of the times and those `beyond`, the first `top` of them (0: all)."""
-    shown, hidden = lines[: top or None], [line.time for line in lines[top or len(lines) :]]
-    label = (f"{len(hidden)} more", *[None] * (len(words) - 1))
-    rest = Change.between(fsum(time.before_ms for time in hidden), fsum(time.after_ms for time in hidden))
-    return Table(
-        title=f"{title}, ms",
-        by=by,
-        columns=(*words, *_TIMES, *beyond),
-        rows=tuple((*line.words, *_cells(record, line.time), *line.beyond) for line in shown),
-        rest=((*label, *_cells(record, rest), *[None] * len(beyond)),) if hidden else (),
-    )
-
-
-def _cells(record: DifferenceRecord, change: Change) -> tuple[Value, ...]:
-    before, after = record.before.median_ms, record.after.median_ms
-    of_step = change.after_ms / after - change.before_ms / before if before and after else None
-    return change.before_ms, change.after_ms, change.change_ms, change.ratio, of_step
-
-
 def _circumstances(record: DifferenceRecord) -> Iterator[Table]:
     columns = (Column("name", "what", "text"), Column("before", "before", "name"), Column("after", "after", "name"))
     rows = tuple((item.name, item.before, item.after) for item in record.circumstances)
@@ -132,8 +71,8 @@ def _circumstances(record: DifferenceRecord) -> Iterator[Table]:
 
 
 def _phases(record: DifferenceRecord, view: View) -> Iterator[Table]:
-    lines = [_Line((row.phase,), row.time) for row in record.phases if row.time.before_ms or row.time.after_ms]
-    yield _table(record, "Phases", "phase", (Column("phase", "phase", "text"),), lines, 0)
+    lines = [Line((row.phase,), row.time) for row in record.phases if row.time.before_ms or row.time.after_ms]
+    yield changes_table(record.step, "Phases", "phase", (Column("phase", "phase", "text"),), lines, 0)
 
 
 def _layers(record: DifferenceRecord, view: View) -> Iterator[Table]:
@@ -143,8 +82,8 @@ def _layers(record: DifferenceRecord, view: View) -> Iterator[Table]:
         Column("presence", "", "text", drop=5),
     )
     lines = [
-        _Line(
-            (inside(row.path, record.after.model), _arrow(row.before_type, row.after_type), _PRESENCE[row.presence]),
+        Line(
+            (inside(row.path, record.after.model), _types_of(row.before_type, row.after_type), present(row.presence)),
             row.own,
             (row.total.change_ms,),
         )
@@ -152,7 +91,7 @@ def _layers(record: DifferenceRecord, view: View) -> Iterator[Table]:
     ]
     nested = any(row.own != row.total for row in record.layers if row.path != record.after.model)
     total = Column("total_change_ms", "with inside", "change_ms", drop=1, quiet=not nested)
-    yield _table(record, "Layers, own time", "layer", words, lines, listed(view), (total,))
+    yield changes_table(record.step, "Layers, own time", "layer", words, lines, listed(view), (total,))
 
 
 def _types(record: DifferenceRecord, view: View) -> Iterator[Table]:
@@ -162,10 +101,8 @@ def _types(record: DifferenceRecord, view: View) -> Iterator[Table]:
         Column("before_ops", "ops before", "count", drop=3),
         Column("after_ops", "ops after", "count", drop=3),
     )
-    lines = [
-        _Line((row.type, _PRESENCE[row.presence], row.before_ops, row.after_ops), row.time) for row in record.types
-    ]
-    yield _table(record, "Op types", "type", words, lines, listed(view))
+    lines = [Line((row.type, present(row.presence), row.before_ops, row.after_ops), row.time) for row in record.types]
+    yield changes_table(record.step, "Op types", "type", words, lines, listed(view))
 
 
 def _ops(record: DifferenceRecord, view: View) -> Iterator[Table]:
@@ -190,9 +127,9 @@ def _op_table(record: DifferenceRecord, title: str, by: str, ops: Sequence[OpCha
         Column("name", "name", "name", drop=1, quiet=not any(op.name for op in ops if op.phase != "idle")),
     )
     lines = [
-        _Line(
+        Line(
             (
-                _arrow(op.before_type, op.after_type),
+                _types_of(op.before_type, op.after_type),
                 inside(op.layer, record.after.model),
                 op.phase,
                 op.match if op.presence == "both" else op.presence,
@@ -202,10 +139,10 @@ def _op_table(record: DifferenceRecord, title: str, by: str, ops: Sequence[OpCha
         )
         for op in ops
     ]
-    return _table(record, title, by, words, lines, top)
+    return changes_table(record.step, title, by, words, lines, top)
 
 
-def _arrow(before: str | None, after: str | None) -> str:
+def _types_of(before: str | None, after: str | None) -> str:
     """One word for both sides, or what became of the first."""
     return " → ".join(dict.fromkeys(word for word in (before, after) if word is not None))
 

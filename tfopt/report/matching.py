@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import NamedTuple, TypeVar
 
-from tfopt.records.difference import Match
+from tfopt.records.difference import Match, Presence
 from tfopt.records.profile import OpRow
 
-__all__ = ["OpPair", "pair_ops", "pairs"]
+__all__ = ["OpPair", "pair_ops", "pairs", "presence"]
 
 Row = TypeVar("Row")
 Key = TypeVar("Key", bound=Hashable)
@@ -34,6 +34,11 @@ def pairs(
             found[key(row)][side].append(row)
     for shared, (first, second) in found.items():
         yield shared, first, second
+
+
+def presence(before: Sequence[object], after: Sequence[object]) -> Presence:
+    """Where the rows of a pair are: in both runs, or `new` in the second, or `gone` from the first."""
+    return "both" if before and after else "gone" if before else "new"
 
 
 # From the surest to the loosest, always within a layer and phase. Names hold between runs of one program; another
