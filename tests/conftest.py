@@ -23,3 +23,9 @@ def _outside(variable: str, default: str) -> Path:
 def real_models() -> Path:
     """The folder of models saved by strangers."""
     return _outside("TFOPT_REAL_MODELS", "../shared/models")
+
+
+@pytest.fixture(scope="session")
+def real_traces() -> Path:
+    """The folder of traces recorded by strangers."""
+    return _outside("TFOPT_REAL_TRACES", "../shared/traces")

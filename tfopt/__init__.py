@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from tfopt.records.difference import DifferenceRecord as DifferenceRecord
     from tfopt.records.profile import ProfileRecord as ProfileRecord
     from tfopt.records.trace import TraceRecord as TraceRecord
+    from tfopt.records.trace_difference import TraceDifferenceRecord as TraceDifferenceRecord
     from tfopt.report import render as render
-    from tfopt.report.difference import diff as diff
+    from tfopt.report.against import diff as diff
     from tfopt.report.runs import read_run as read_run
     from tfopt.report.view import View as View
     from tfopt.trace.summary import read_trace as read_trace
@@ -27,9 +28,10 @@ _HOMES = {
     "DifferenceRecord": "tfopt.records.difference",
     "ProfileRecord": "tfopt.records.profile",
     "TfoptError": "tfopt.errors",
+    "TraceDifferenceRecord": "tfopt.records.trace_difference",
     "TraceRecord": "tfopt.records.trace",
     "View": "tfopt.report.view",
-    "diff": "tfopt.report.difference",
+    "diff": "tfopt.report.against",
     "profile": "tfopt.profiling.profile",
     "read_run": "tfopt.report.runs",
     "read_trace": "tfopt.trace.summary",
@@ -40,6 +42,7 @@ __all__ = [
     "DifferenceRecord",
     "ProfileRecord",
     "TfoptError",
+    "TraceDifferenceRecord",
     "TraceRecord",
     "View",
     "__version__",

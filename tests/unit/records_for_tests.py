@@ -28,7 +28,7 @@ from tfopt.records.profile import (
     StepInfo,
     TraceInfo,
 )
-from tfopt.report.difference import diff
+from tfopt.report.against import diff
 
 HOSTILE = {
     "ansi": "\x1b]0;owned\x07\x1b[31mred",

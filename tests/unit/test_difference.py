@@ -14,6 +14,8 @@ from records_for_tests import RECORDS, flat, hostile, layer_rows, nested, op, re
 from tfopt import diff
 from tfopt.records.difference import DifferenceRecord, MatchedShare, OpChange
 from tfopt.records.profile import InputInfo, OpRow, Phase, ProfileRecord
+from tfopt.report.difference_page import page
+from tfopt.report.view import BY, By, View
 
 NAMES = st.sampled_from(["a", "b", "c", "block/a", "block/b", "(idle)"])
 OPS = st.tuples(
@@ -48,6 +50,18 @@ def test_every_table_adds_up_to_the_change_of_the_step(after: ProfileRecord, bef
     for times in (*tables, [row.own for row in found.layers]):
         for part in ("before_ms", "after_ms", "change_ms"):
             assert fsum(getattr(time, part) for time in times) == pytest.approx(getattr(found.step, part), abs=1e-9)
+
+
+@given(RUNS, RUNS, st.sampled_from(BY), st.integers(0, 3))
+def test_what_a_page_shows_adds_up_whatever_it_hides(
+    after: ProfileRecord, before: ProfileRecord, by: By, top: int
+) -> None:
+    found = diff(after, before)
+    table = next(table for table in page(found, View(by=by, top=top)).tables if table.by == by)
+    for part in ("before_ms", "after_ms", "change_ms"):
+        at = next(at for at, column in enumerate(table.columns) if column.key == part)
+        total = fsum(float(row[at] or 0) for row in (*table.rows, *table.rest))
+        assert total == pytest.approx(getattr(found.step, part), abs=1e-9)
 
 
 @given(RUNS, RUNS)

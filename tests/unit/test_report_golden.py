@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 from records_for_tests import DIFFERENCES, FOLDER, RECORDS
+from traces_for_tests import gpu, hostile, record_of
 
 from tfopt.report import render
-from tfopt.report.view import View
+from tfopt.report.against import diff
+from tfopt.report.view import TRACE_BY, View
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -41,18 +43,32 @@ COMPARED: dict[str, tuple[str, View]] = {
     "op.md": ("md", View(by="op", top=4)),
     "type.csv": ("csv", View(by="type", top=1)),
 }
+MADE = {**RECORDS, **DIFFERENCES, "trace-difference": lambda: diff(record_of(hostile, "new"), record_of(gpu, "old"))}
 
 CASES = {
     f"{name}-{case}": (name, *wish)
     for name in RECORDS
     for case, wish in (SCREENS if name == "flat" else SCREENS | DATA).items()
-} | {f"{name}-{case}": (name, *wish) for name in DIFFERENCES for case, wish in COMPARED.items()}
+} | {f"{name}-{case}": (name, *wish) for name in (*DIFFERENCES, "trace-difference") for case, wish in COMPARED.items()}
 
 
-@pytest.mark.parametrize("case", CASES)
+TRACES: dict[str, tuple[str, View]] = {
+    **{f"trace-layer-{width}.txt": ("table", View(width=width)) for width in (80, 120)},
+    "trace-layer-pipe.txt": ("table", View()),
+    **{f"trace-{by}-80.txt": ("table", View(by=by, width=80)) for by in TRACE_BY[1:]},
+    "trace-layer.md": ("md", View()),
+    **{f"trace-{by}.csv": ("csv", View(by=by)) for by in TRACE_BY},
+    "trace-record.json": ("json", View()),
+}
+
+
+@pytest.mark.parametrize("case", [*CASES, *TRACES])
 def test_golden(case: str) -> None:
-    name, format, view = CASES[case]
-    text = render((RECORDS | DIFFERENCES)[name](), dataclasses.replace(view, run_dir=FOLDER), format)
+    if case in TRACES:
+        text = render(record_of(gpu), TRACES[case][1], TRACES[case][0])
+    else:
+        name, format, view = CASES[case]
+        text = render(MADE[name](), dataclasses.replace(view, run_dir=FOLDER), format)
     file = GOLDEN / case
     if os.environ.get("TFOPT_UPDATE_GOLDEN") == "1":
         file.write_text(text, encoding="utf-8", newline="")
@@ -60,4 +76,4 @@ def test_golden(case: str) -> None:
 
 
 def test_no_golden_file_is_left_over() -> None:
-    assert {file.name for file in GOLDEN.iterdir()} == set(CASES)
+    assert {file.name for file in GOLDEN.iterdir()} == {*CASES, *TRACES}

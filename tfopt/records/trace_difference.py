@@ -1,8 +1,8 @@
 """The record of a difference between two traces that tfopt did not make: by kernel, op, type, phase and name scope.
 
 `before` is the baseline, `after` the trace; a change is always after − before, of time on devices' streams (or on
-hosts' threads). The times of each table add up to `op_time`. Within schema version 1 fields may be added, never
-changed.
+hosts' threads). The times of each table add up to `op_time`; only devices have `kernels`. Within schema version 1
+fields may be added, never changed.
 """
 
 from __future__ import annotations

@@ -62,8 +62,7 @@ _UNLIKE: tuple[tuple[tuple[str, ...], str, str], ...] = (
 )
 _NOTABLE = 0.1  # tracing below this is no news
 NO_BENCHMARK = Note(
-    message="this compares two recordings and is no benchmark: two runs of one program differ by more than the "
-    "interval inside a run",
+    message="this compares two recordings and is no benchmark: runs of one program differ by more than one run tells",
     hint="record both sides again, in turns, and look whether the change stays",
 )
 SAME_RECORDING = Note(message="both sides are the same recording: nothing can differ", hint="name another run")

@@ -25,10 +25,10 @@ from tfopt.report.circumstances import circumstances, remarks
 from tfopt.report.matching import OpPair, pair_ops, pairs, presence
 from tfopt.report.rows import idle, root_of
 
-__all__ = ["diff"]
+__all__ = ["diff_runs"]
 
 
-def diff(record: ProfileRecord, against: ProfileRecord, run: str = "", baseline: str = "") -> DifferenceRecord:
+def diff_runs(record: ProfileRecord, against: ProfileRecord, run: str = "", baseline: str = "") -> DifferenceRecord:
     """How `record` differs from the baseline `against`: changes are record − against, in ms per step.
 
     `run` and `baseline` are what the two are called (default: the run folders that they were recorded in).

@@ -8,7 +8,6 @@ from pathlib import Path
 from tfopt.records.base import Record
 from tfopt.report.runs import holds_run, is_run, missing, read_any_record, read_run
 from tfopt.trace.sessions import holds_trace, looks_like_trace
-from tfopt.trace.summary import read_trace
 
 __all__ = ["Opened", "open_target"]
 
@@ -29,6 +28,8 @@ def open_target(target: str | Path, besides: str | None = None) -> Opened:
     if not path.exists():
         raise missing(path)
     if looks_like_trace(path) if path.is_file() else holds_trace(path) and not holds_run(path):
+        from tfopt.trace.summary import read_trace  # numpy and protobuf, which a run's record does not need
+
         trace = read_trace(path)
         return Opened(trace, ", ".join(trace.source.files), None)
     if path.is_file():

@@ -28,12 +28,10 @@ def render(page: Page, view: View) -> str:
 
 def _header(page: Page, view: View) -> list[Text]:
     first, *others = page.answer or ("",)
-    lines = flow([(visible(page.title), "bold")], "", view.width)
-    lines += [Text(), *flow([(first, "bold green"), *((text, "") for text in others)], "   ", view.width, indent="  ")]
-    lines.append(Text())
-    for facts in page.facts:
-        lines += flow([(visible(fact), "dim") for fact in facts], " · ", view.width)
-    return lines
+    title = flow([(visible(page.title), "bold")], "", view.width)
+    answer = flow([(first, "bold green"), *((text, "") for text in others)], "   ", view.width, indent="  ")
+    facts = [flow([(visible(fact), "dim") for fact in line], " · ", view.width) for line in page.facts]
+    return [*title, Text(), *answer, *([Text()] if any(facts) else []), *(text for lines in facts for text in lines)]
 
 
 def _table(table: Table, view: View) -> list[Text]:

@@ -24,6 +24,8 @@ def page(record: TraceDifferenceRecord, view: View) -> Page:
     """What to show of `record`; UsageError where it has no rows of the kind that `view.by` asks for."""
     if view.by not in _TABLES:
         raise UsageError(f"a difference has no rows by {view.by}", f"--by takes {', '.join(_TABLES)}")
+    if not getattr(record, _TABLES[view.by][1]):
+        raise UsageError(f"neither trace has rows by {view.by}", "see their ops with --by op")
     tables = [_table(record, view.by, listed(view))]
     if view.by == "layer":  # beside the scopes a fixed few, because `top` belongs to the scopes there
         tables.append(_table(record, "op", BOTTLENECKS))

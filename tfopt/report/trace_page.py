@@ -47,6 +47,8 @@ def _answer(record: TraceRecord) -> tuple[str, ...]:
 
 
 def _joined(record: TraceRecord) -> tuple[str, ...]:
+    if record.where == "host":
+        return ()
     bare = sum(op.share for op in record.ops if op.joined == "hlo")
     parts = [(row.share, row.what) for row in record.unnamed] + [(bare, "XLA instructions without an op")]
     named = f"{units.percent(record.joined_share)} of {record.where} time joins to the name of an op"

@@ -28,7 +28,10 @@ def _notes(record: TraceRecord, programs: int) -> Iterator[Note]:
             hint=_MARK_STEPS,
         )
     if record.scopes:
-        yield Note(message="rows are name scopes, not registered layers: a layer that opens no scope has no row")
+        yield Note(
+            message="rows are name scopes, not registered layers: a layer that opens no scope has no row, and a fused "
+            "kernel counts whole for the op that it is named after"
+        )
     else:
         yield Note(message="the names of ops carry no scopes: there are no layer rows")
     if record.where == "host":

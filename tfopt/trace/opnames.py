@@ -17,6 +17,8 @@ __all__ = ["OpName", "forward_roots", "read_name"]
 
 _TRANSFORM = re.compile(r"^(transpose|jvp)\((.*)\)$", re.DOTALL)
 _GRADIENT_PARTS = frozenset({"gradient_tape", "gradients"})
+# Calls of functions that were inlined around an op: no scope of the model.
+_CALL = re.compile(r"^(Stateful)?PartitionedCall(_\d+)?$")
 _NUMBERED = re.compile(r"_\d+$")
 
 
@@ -43,7 +45,7 @@ def read_name(name: str) -> OpName:
             inner = match[2]
         parts += _split(inner) if inner is not part else [part]
     taped = not _GRADIENT_PARTS.isdisjoint(parts)
-    scope = tuple(part for part in parts[:-1] if part not in _GRADIENT_PARTS)
+    scope = tuple(part for part in parts[:-1] if part not in _GRADIENT_PARTS and not _CALL.match(part))
     phase: OpPhase = "backward" if taped or "transpose" in transforms else "forward" if transforms else "other"
     return OpName(scope, _NUMBERED.sub("", parts[-1]) if parts else "", phase, taped)
 
