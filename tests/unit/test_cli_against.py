@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 from cli_for_tests import ROOT, Here, clean_environment
 from records_for_tests import DIFFERENCES, flat, hostile, nested
+from traces_for_tests import gpu
 
 from tfopt import diff
 from tfopt.records.profile import ProfileRecord
@@ -47,6 +48,28 @@ def test_a_difference_is_shown_in_every_format_and_by_every_row(here: Here, form
 def test_json_follows_the_published_schema(name: str) -> None:
     schema = json.loads((ROOT / "docs" / "schema" / "difference.schema.json").read_text())
     jsonschema.validate(json.loads(render(DIFFERENCES[name](), format="json")), schema)
+
+
+@pytest.mark.parametrize("format", ["table", "json"])
+def test_a_kept_difference_can_be_shown_again(here: Here, format: str) -> None:
+    old, new = runs(flat(), nested())
+    said = here("report", new, "--against", old, "-o", "difference.json", "--format", format)
+    assert here("report", "difference.json", "--format", format).out == said.out
+
+
+def test_a_difference_is_no_baseline(here: Here) -> None:
+    old, new = runs(flat(), nested())
+    here("report", new, "--against", old, "-q", "-o", "difference.json")
+    said = here("report", new, "--against", "difference.json")
+    assert said.code == 2
+    assert said.err.startswith(f"error: cannot compare {new} with difference.json: they are not two profiles")
+
+
+def test_a_trace_has_no_profile_for_a_baseline(here: Here) -> None:
+    (only,) = runs(flat())
+    Path("t.xplane.pb").write_bytes(gpu())
+    assert here("report", "t.xplane.pb", "--against", "runs").code == 2
+    assert here("report", only, "--against", "t.xplane.pb").err.startswith("error: cannot compare")
 
 
 def test_of_a_folder_of_runs_the_baseline_is_the_latest_other_one(here: Here) -> None:

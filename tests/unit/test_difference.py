@@ -184,7 +184,7 @@ def changed(of: ProfileRecord, **run: Any) -> ProfileRecord:
     [
         ({"mode": "infer"}, "mode", ("train", "infer"), "not like with like: train against infer steps"),
         ({"batch_size": 32}, "batch size", ("16", "32"), "compare the time per example"),
-        ({"xla": True}, "program", ("graph", "XLA"), "the same layers run different ops"),
+        ({"xla": True}, "program", ("graph", "XLA"), ""),
         ({"cpu": "Other CPU"}, "CPU", ("Example CPU @ 2.00GHz", "Other CPU"), "may be the machine's"),
         ({"threads": 8}, "threads", ("2", "8"), "may be the machine's"),
         ({"tensorflow": "2.22.0"}, "TensorFlow", ("2.21.0", "2.22.0"), ""),

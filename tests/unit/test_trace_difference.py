@@ -16,7 +16,6 @@ from tfopt import diff
 from tfopt.errors import UsageError
 from tfopt.records.trace_difference import TraceDifferenceRecord
 from tfopt.report import render
-from tfopt.report.runs import write_record
 from tfopt.report.view import View
 
 TRACES = {"gpu": gpu, "tpu": tpu, "host": host, "marked host": lambda: host(steps=True), "hostile": hostile}
@@ -67,15 +66,10 @@ def test_devices_against_a_host_is_not_like_with_like() -> None:
     assert "not like with like: host time against device time" in messages
 
 
-def test_a_profile_against_a_bare_trace_is_wrong_usage(tmp_path: Path) -> None:
-    (tmp_path / "t.xplane.pb").write_bytes(gpu())
-    write_record(tmp_path, flat())
-    for sides in (("record.json", "t.xplane.pb"), ("t.xplane.pb", "record.json")):
-        said = tfopt("report", sides[0], "--against", sides[1], cwd=tmp_path)
-        assert (said.returncode, said.stdout) == (2, "")
-        first, second = said.stderr.splitlines()
-        assert first.endswith(": one is a profile, the other a bare trace")
-        assert second.startswith("help:")
+def test_a_profile_against_a_bare_trace_is_wrong_usage() -> None:
+    for sides in ((flat(), record_of(gpu)), (record_of(gpu), flat())):
+        with pytest.raises(UsageError, match="not two profiles or two traces"):
+            diff(*sides)
 
 
 @pytest.mark.parametrize(("by", "message"), [("device", "no rows by device"), ("kernel", "neither trace has rows")])

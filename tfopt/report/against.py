@@ -43,8 +43,8 @@ def diff(record: Record, against: Record, run: str = "", baseline: str = "") -> 
         case TraceRecord(), TraceRecord():
             return diff_traces(record, against)
     raise UsageError(
-        f"cannot compare {run or 'one'} with {baseline or 'the other'}: one is a profile, the other a bare trace",
-        "name two runs of tfopt profile, or two traces",
+        f"cannot compare {run or 'one'} with {baseline or 'the other'}: they are not two profiles or two traces",
+        "name two runs of tfopt profile, or two bare traces",
     )
 
 

@@ -53,11 +53,6 @@ _UNLIKE: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "different {name} ({before} → {after}): the change may be the machine's and not the model's",
         "compare shares of the step, or profile both in one place",
     ),
-    (
-        ("program", "precision"),
-        "under {before} and {after} the same layers run different ops: those match by layer and phase only",
-        "",
-    ),
     (("parameters", "model type"), "the models differ in {name}: {before} against {after}", ""),
 )
 _NOTABLE = 0.1  # tracing below this is no news
