@@ -99,6 +99,16 @@ def test_a_change_is_the_run_less_the_baseline() -> None:
     assert found.intervals == "apart"
 
 
+def test_the_answer_says_which_is_slower() -> None:
+    slow, fast = with_step(flat(), 150.0, 149.0, 151.0), with_step(flat(), 100.0, 99.0, 101.0)
+    times, verdict, intervals = page(diff(slow, fast), View()).answer
+    assert times == "100 ms → 150 ms / step"
+    assert verdict == "50.0 ms (50.0 %) slower than the baseline"
+    assert intervals == "the two runs' own intervals do not overlap"
+    assert page(diff(fast, slow), View()).answer[1] == "50.0 ms (33.3 %) faster than the baseline"
+    assert page(diff(changed(flat(), seed=1), flat()), View()).answer[1] == "neither slower nor faster than the baseline"
+
+
 def with_step(of: ProfileRecord, median: float, low: float, high: float) -> ProfileRecord:
     return msgspec.structs.replace(
         of, step=msgspec.structs.replace(of.step, median_ms=median, low_ms=low, high_ms=high)

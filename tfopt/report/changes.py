@@ -66,6 +66,8 @@ def arrow(change: Change) -> str:
 
 def verdict(change: Change, more: str = "slower", less: str = "faster") -> str:
     """`0.44 ms (8.0 %) slower`: what the run is, beside the baseline."""
+    if not change.change_ms:
+        return f"neither {more} nor {less}"
     relative = "" if change.ratio is None else f" ({units.percent(abs(change.ratio - 1))})"
     return f"{units.duration(abs(change.change_ms))}{relative} {more if change.change_ms > 0 else less}"
 

@@ -89,7 +89,7 @@ def remarks(
     for names, message, hint in _UNLIKE:
         item = next((by_name[name] for name in names if name in by_name), None)
         if item is not None:
-            yield Note(message=_filled(message, item), hint=hint)
+            yield Note(message=message.format(name=item.name, before=item.before, after=item.after), hint=hint)
     alone = sum(row.own.before_ms + row.own.after_ms for row in layers if row.presence != "both")
     if alone > (before.step.median_ms + after.step.median_ms) / 2:
         yield Note(message="most of the time is in layers that only one of the runs has: are these the same model?")
@@ -100,7 +100,3 @@ def remarks(
                 message=f"tracing made the {name}'s steps {slower} slower: rows are less sure than the step time"
             )
     yield NO_BENCHMARK
-
-
-def _filled(message: str, item: Circumstance) -> str:
-    return message.format(name=item.name, before=item.before, after=item.after)

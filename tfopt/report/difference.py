@@ -43,7 +43,7 @@ def diff_runs(record: ProfileRecord, against: ProfileRecord, run: str = "", base
         after=_side(record, run),
         same_recording=record == against,
         step=Change.between(first.median_ms, second.median_ms),
-        per_example=Change.between(first.median_ms / before.run.batch_size, second.median_ms / after.run.batch_size),
+        per_example=Change.between(_per_example(before), _per_example(after)),
         intervals="overlap" if first.low_ms <= second.high_ms and second.low_ms <= first.high_ms else "apart",
         circumstances=differing,
         phases=_phases(before, after),
@@ -65,6 +65,10 @@ def _side(record: ProfileRecord, name: str) -> Side:
         low_ms=record.step.low_ms,
         high_ms=record.step.high_ms,
     )
+
+
+def _per_example(record: ProfileRecord) -> float:
+    return record.step.median_ms / max(1, record.run.batch_size)
 
 
 def _sums(before: Iterable[object], after: Iterable[object], field: str) -> Change:
