@@ -69,6 +69,7 @@ def synthetic(events: int) -> bytes:
     for layer in range(LAYERS):
         host.event_metadata.add(key=layer).value.name = f"model_1/dense_{layer}/MatMul:MatMul"
     host.event_metadata.add(key=LAYERS).value.name = "train"
+    host.event_metadata.add(key=LAYERS + 1).value.name = "model_1/while:While"
     half, steps = events // 2, 100
     per_thread = half // THREADS
     marks = message("XLine")(name="python")
@@ -80,6 +81,8 @@ def synthetic(events: int) -> bytes:
     for thread in range(THREADS):
         line = message("XLine")(id=thread, name=f"tf_Compute/{thread}")
         for at in range(per_thread):
+            if at % 100 == 0:  # a loop around the next hundred: nested events are the slow path
+                line.events.add(metadata_id=LAYERS + 1, offset_ps=at * PERIOD_PS, duration_ps=100 * PERIOD_PS)
             line.events.add(metadata_id=at % LAYERS, offset_ps=at * PERIOD_PS, duration_ps=PERIOD_PS * 9 // 10)
         host.lines.append(line.SerializeToString())
     for device in range(DEVICES):

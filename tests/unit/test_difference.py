@@ -106,7 +106,9 @@ def test_the_answer_says_which_is_slower() -> None:
     assert verdict == "50.0 ms (50.0 %) slower than the baseline"
     assert intervals == "the two runs' own intervals do not overlap"
     assert page(diff(fast, slow), View()).answer[1] == "50.0 ms (33.3 %) faster than the baseline"
-    assert page(diff(changed(flat(), seed=1), flat()), View()).answer[1] == "neither slower nor faster than the baseline"
+    assert (
+        page(diff(changed(flat(), seed=1), flat()), View()).answer[1] == "neither slower nor faster than the baseline"
+    )
 
 
 def with_step(of: ProfileRecord, median: float, low: float, high: float) -> ProfileRecord:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tfopt.trace.opnames import forward_roots, read_name
+from tfopt.trace.opnames import forward_roots, read_name, without_calls
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from tfopt.trace.opnames import forward_roots, read_name
         ("jit(f)/jvp(bsd,de->bse)/dot_general", "jit(f)/bsd,de->bse", "dot_general", "forward"),
         ("model_1/dense_1/MatMul", "model_1/dense_1", "MatMul", "other"),
         ("gradient_tape/model_1/dense_1/MatMul/MatMul_1", "model_1/dense_1/MatMul", "MatMul", "backward"),
-        ("StatefulPartitionedCall/adam/Cast_12", "adam", "Cast", "other"),
+        ("adam/Cast_12", "adam", "Cast", "other"),
         ("x", "", "x", "other"),
         ("", "", "", "other"),
         ("a//b/", "a", "b", "other"),
@@ -27,6 +27,11 @@ from tfopt.trace.opnames import forward_roots, read_name
 def test_a_name_taken_apart(name: str, scope: str, type_: str, phase: str) -> None:
     found = read_name(name)
     assert ("/".join(found.scope), found.type, found.phase) == (scope, type_, phase)
+
+
+def test_calls_around_an_op_are_no_part_of_its_name() -> None:
+    assert without_calls("StatefulPartitionedCall/PartitionedCall_2/adam/Sub") == "adam/Sub"
+    assert without_calls("net/PartitionedCall/Sub") == "net/PartitionedCall/Sub"
 
 
 def test_what_the_tape_went_through_has_a_forward_pass() -> None:

@@ -171,7 +171,7 @@ def test_every_kind_of_value_reads_well() -> None:
     rows = (("a|b", 3, -1.25, 0.1, 1.5), ("c", None, 0.0, None, None))
     page = Page("x vs y", ("faster",), (), (Table("Ops", "op", columns, rows),))
     assert screen(page, View()).splitlines()[4:] == [
-        "Ops  n  Δ ms         Δ   ratio",
+        "Ops  n   Δ ms        Δ   ratio",
         "a|b  3  −1.25  +10.0 %  1.50 ×",
         "c        –",
     ]

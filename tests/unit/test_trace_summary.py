@@ -9,6 +9,7 @@ from traces_for_tests import CONV, Lines, gpu, host, hostile, launched, tpu, xsp
 
 from tfopt.errors import InputError
 from tfopt.records.trace import TraceRecord
+from tfopt.trace.protos import message
 from tfopt.trace.summary import read_trace
 
 
@@ -161,3 +162,19 @@ def test_a_trace_in_which_nothing_ran_is_an_error(tmp_path: Path, lines: Lines) 
 def test_a_folder_without_traces_says_what_to_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no trace in"):
         read_trace(tmp_path)
+
+
+def test_names_that_are_not_utf_8_are_written_out(tmp_path: Path) -> None:
+    content = gpu().replace(b"conv.kd", b"c\xffnv.kd").replace(b"jvp(Net)/conv", b"jvp(Net)/c\xfenv")
+    record = read(tmp_path, content)
+    assert record.kernels[0].name == r"c\xffnv.kd"
+    assert record.ops[0].name == r"jit(step)/jvp(Net)/c\xfenv/conv_general_dilated"
+
+
+def test_times_beyond_all_measure_are_damage(tmp_path: Path) -> None:
+    line = message("XLine")(name="Stream #1", timestamp_ns=2**62)
+    line.events.add(metadata_id=0, offset_ps=0, duration_ps=1)
+    space = message("XSpace")()
+    space.planes.add(name="/device:GPU:0", lines=[line.SerializeToString()])
+    with pytest.raises(InputError, match="damaged"):
+        read(tmp_path, space.SerializeToString())

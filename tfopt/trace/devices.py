@@ -89,7 +89,7 @@ def _device(plane: Plane) -> Device | None:
     thread = np.repeat(np.arange(len(streams)), [len(line.kind) for line in streams])
     start, end = (np.concatenate([getattr(line, edge) for line in streams]) for edge in ("start", "end"))
     lasting = end > start
-    span = np.array([[start.min(), end.max()]], dtype=np.int64)
+    span = np.array([[start.min(), max(start.min(), end.max())]], dtype=np.int64)
     ops = tuple(Op("hlo", kernel.name, "", kernel.program) for kernel in index)
     recording = Recording(ops, op[lasting], thread[lasting], start[lasting], end[lasting], span, len(op))
     return Device(

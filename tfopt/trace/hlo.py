@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 
 from tfopt.errors import InputError
 from tfopt.trace.graph import Graph, Member, Node
-from tfopt.trace.protos import message
+from tfopt.trace.protos import message, text
 from tfopt.trace.xspace import Space
 
 __all__ = ["programs"]
@@ -75,19 +75,19 @@ def _graph(module: Any) -> Graph:
     for computation in module.computations:
         for instruction in computation.instructions:
             for called in instruction.called_computation_ids:
-                callers[called].append(instruction.name)
+                callers[called].append(text(instruction.name))
     nodes = []
     for computation in module.computations:
         if computation.id in fused:
             continue
-        names = {instruction.id: instruction.name for instruction in computation.instructions}
+        names = {instruction.id: text(instruction.name) for instruction in computation.instructions}
         for instruction in computation.instructions:
             members = _members(instruction, computations) if instruction.opcode == "fusion" else ()
             nodes.append(
                 Node(
-                    instruction.name,
-                    instruction.opcode,
-                    instruction.metadata.op_name,
+                    text(instruction.name),
+                    text(instruction.opcode),
+                    text(instruction.metadata.op_name),
                     tuple(names[operand] for operand in instruction.operand_ids if operand in names),
                     members,
                     tuple(callers[computation.id]),
@@ -107,8 +107,8 @@ def _members(fusion: Any, computations: dict[int, Any], depth: int = 0) -> tuple
             if instruction.opcode == "fusion":
                 found.extend(_members(instruction, computations, depth + 1))
             else:
-                name = instruction.metadata.op_name
-                found.append(Member(name, instruction.opcode, _work(instruction, shapes)))
+                name = text(instruction.metadata.op_name)
+                found.append(Member(name, text(instruction.opcode), _work(instruction, shapes)))
     return tuple(found)
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 from tfopt.trace.devices import Kernel
 from tfopt.trace.graph import Graph, Node
+from tfopt.trace.opnames import without_calls
 
 __all__ = ["Joined", "join", "what"]
 
@@ -34,7 +35,7 @@ def join(kernel: Kernel, programs: Mapping[int, Graph]) -> Joined | None:
         return Joined(name, "", "program")
     name, _, type_ = kernel.tf_op.rpartition(":")
     if name and name != "XlaModule":  # what XLA's runtime calls every kernel
-        return Joined(name, type_, "stat")
+        return Joined(without_calls(name), type_, "stat")
     if kernel.label:
         return Joined(kernel.label, "", "stat")
     return Joined(kernel.hlo_op, "", "hlo") if kernel.hlo_op else None

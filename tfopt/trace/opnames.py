@@ -13,12 +13,12 @@ from functools import lru_cache
 
 from tfopt.records.trace import OpPhase
 
-__all__ = ["OpName", "forward_roots", "read_name"]
+__all__ = ["OpName", "forward_roots", "read_name", "without_calls"]
 
 _TRANSFORM = re.compile(r"^(transpose|jvp)\((.*)\)$", re.DOTALL)
 _GRADIENT_PARTS = frozenset({"gradient_tape", "gradients"})
 # Calls of functions that were inlined around an op: no scope of the model.
-_CALL = re.compile(r"^(Stateful)?PartitionedCall(_\d+)?$")
+_CALLS = re.compile(r"^((Stateful)?PartitionedCall(_\d+)?/)+")
 _NUMBERED = re.compile(r"_\d+$")
 
 
@@ -45,9 +45,14 @@ def read_name(name: str) -> OpName:
             inner = match[2]
         parts += _split(inner) if inner is not part else [part]
     taped = not _GRADIENT_PARTS.isdisjoint(parts)
-    scope = tuple(part for part in parts[:-1] if part not in _GRADIENT_PARTS and not _CALL.match(part))
+    scope = tuple(part for part in parts[:-1] if part not in _GRADIENT_PARTS)
     phase: OpPhase = "backward" if taped or "transpose" in transforms else "forward" if transforms else "other"
     return OpName(scope, _NUMBERED.sub("", parts[-1]) if parts else "", phase, taped)
+
+
+def without_calls(name: str) -> str:
+    """`name` without the calls of the functions that its op was inlined from (`StatefulPartitionedCall/…`)."""
+    return _CALLS.sub("", name)
 
 
 def forward_roots(names: Iterable[OpName]) -> frozenset[str]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-__all__ = ["message"]
+__all__ = ["message", "text"]
 
 # message → field → (number, type); a leading "*" marks a repeated field.
 _XPLANE: dict[str, dict[str, tuple[int, str]]] = {
@@ -136,3 +136,8 @@ def message(name: str) -> Any:
     """The message class `name` (such as `XSpace`, `XLine` or `HloProto`)."""
     package = "tfopt.xplane" if name in _XPLANE else "tfopt.hlo"
     return message_factory.GetMessageClass(_pool().FindMessageTypeByName(f"{package}.{name}"))
+
+
+def text(value: str | bytes) -> str:
+    """The value of a string field: protobuf hands over as bytes what is not UTF-8, here it is written out (`\\xff`)."""
+    return value if isinstance(value, str) else value.decode("utf-8", "backslashreplace")

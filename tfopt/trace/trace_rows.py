@@ -10,7 +10,7 @@ from tfopt.records.trace import KernelRow, TraceOpRow, UnnamedRow
 from tfopt.trace.devices import Device, Kernel
 from tfopt.trace.graph import Graph
 from tfopt.trace.joining import Joined, join, what
-from tfopt.trace.opnames import OpName, forward_roots, read_name
+from tfopt.trace.opnames import OpName, forward_roots, read_name, without_calls
 from tfopt.trace.recording import Op, Recording
 from tfopt.trace.timeline import Timeline
 
@@ -56,7 +56,7 @@ def _joined(op: Op, programs: Mapping[int, Graph]) -> Joined | None:
         return None
     if op.kind == "hlo":
         return join(Kernel(op.name, op.name, op.program or 0), programs)
-    return Joined(op.name, op.type, "event")
+    return Joined(without_calls(op.name), op.type, "event")
 
 
 def _grouped(entries: Iterable[Entry], key: Callable[[Entry], str]) -> dict[str, Entry]:

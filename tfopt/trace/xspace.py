@@ -16,7 +16,7 @@ import numpy.typing as npt
 from google.protobuf.message import DecodeError
 
 from tfopt.errors import InputError
-from tfopt.trace.protos import message
+from tfopt.trace.protos import message, text
 
 __all__ = ["EventKind", "Line", "Plane", "Space", "Stats", "read_space"]
 
@@ -97,16 +97,16 @@ def read_space(path: Path) -> Space:
 
 
 def _plane(encoded: Any) -> Plane:
-    stat_names = {entry.key: entry.value.name for entry in encoded.stat_metadata}
+    stat_names = {entry.key: text(entry.value.name) for entry in encoded.stat_metadata}
     kinds = {
         entry.key: EventKind(
-            entry.value.name or entry.value.display_name,
+            text(entry.value.name or entry.value.display_name),
             {stat_names.get(stat.metadata_id, ""): _value(stat, stat_names) for stat in entry.value.stats},
         )
         for entry in encoded.event_metadata
     }
     stats = {stat_names.get(stat.metadata_id, ""): _value(stat, stat_names) for stat in encoded.stats}
-    return Plane(encoded.name, kinds, stats, tuple(encoded.lines), stat_names)
+    return Plane(text(encoded.name), kinds, stats, tuple(encoded.lines), stat_names)
 
 
 def _decode_line(encoded: bytes, wanted: set[int], reader: _StatReader) -> Line:
@@ -118,11 +118,12 @@ def _decode_line(encoded: bytes, wanted: set[int], reader: _StatReader) -> Line:
             for position, event in enumerate(line.events):
                 if event.metadata_id in wanted:
                     stats[position] = dict(map(reader, event.stats))
-    except (DecodeError, ValueError) as error:
+        table = np.array(rows, dtype=np.int64).reshape(-1, 3)
+        start = table[:, 1] + line.timestamp_ns * 1000
+    except (DecodeError, ValueError, OverflowError) as error:
         raise InputError("the trace is damaged: a line of events cannot be decoded", "record it again") from error
-    table = np.array(rows, dtype=np.int64).reshape(-1, 3)
-    start = table[:, 1] + line.timestamp_ns * 1000
-    return Line(line.id, line.name or line.display_name, table[:, 0].copy(), start, start + table[:, 2], stats)
+    name = text(line.name or line.display_name)
+    return Line(line.id, name, table[:, 0].copy(), start, start + table[:, 2], stats)
 
 
 class _StatReader:
@@ -141,10 +142,12 @@ class _StatReader:
         return pair
 
 
-_STAT_FIELDS = ("str_value", "uint64_value", "int64_value", "double_value", "bytes_value")
+_STAT_FIELDS = ("uint64_value", "int64_value", "double_value", "bytes_value")
 
 
 def _value(stat: Any, stat_names: dict[int, str]) -> Any:
     if stat.HasField("ref_value"):
         return stat_names.get(stat.ref_value, "")
+    if stat.HasField("str_value"):
+        return text(stat.str_value)
     return next((getattr(stat, field) for field in _STAT_FIELDS if stat.HasField(field)), None)
