@@ -160,6 +160,13 @@ def test_an_op_that_stayed_is_not_mixed_with_one_that_changed() -> None:
     assert (activation.before_type, activation.after_type, activation.time.change_ms) == ("Relu", "Gelu", 0.5)
 
 
+def test_an_op_of_another_phase_or_layer_is_another_op() -> None:
+    before = made("m", 1.0, FORWARD[:1])
+    for other in (("conv", "Conv2D", "m_1/conv/Conv2D", "backward", 3.0), ("dense", *FORWARD[0][1:])):
+        rows = diff(made("m", 1.0, [other]), before).ops  # type: ignore[list-item]
+        assert sorted(row.presence for row in rows if row.match == "none") == ["gone", "new"]
+
+
 def test_layers_of_a_changed_model_are_new_or_gone() -> None:
     before = made("m", 1.0, FORWARD)
     after = made("m", 1.0, [FORWARD[0], ("norm", "Rsqrt", "m_1/norm/Rsqrt", "forward", 0.5)])
