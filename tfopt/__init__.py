@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tfopt.errors import TfoptError as TfoptError
     from tfopt.profiling.profile import profile as profile
+    from tfopt.records.difference import DifferenceRecord as DifferenceRecord
     from tfopt.records.profile import ProfileRecord as ProfileRecord
     from tfopt.records.trace import TraceRecord as TraceRecord
+    from tfopt.records.trace_difference import TraceDifferenceRecord as TraceDifferenceRecord
     from tfopt.report import render as render
+    from tfopt.report.against import diff as diff
     from tfopt.report.runs import read_run as read_run
     from tfopt.report.view import View as View
     from tfopt.trace.summary import read_trace as read_trace
@@ -22,10 +25,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "DifferenceRecord": "tfopt.records.difference",
     "ProfileRecord": "tfopt.records.profile",
     "TfoptError": "tfopt.errors",
+    "TraceDifferenceRecord": "tfopt.records.trace_difference",
     "TraceRecord": "tfopt.records.trace",
     "View": "tfopt.report.view",
+    "diff": "tfopt.report.against",
     "profile": "tfopt.profiling.profile",
     "read_run": "tfopt.report.runs",
     "read_trace": "tfopt.trace.summary",
@@ -33,11 +39,14 @@ _HOMES = {
 }
 
 __all__ = [
+    "DifferenceRecord",
     "ProfileRecord",
     "TfoptError",
+    "TraceDifferenceRecord",
     "TraceRecord",
     "View",
     "__version__",
+    "diff",
     "profile",
     "read_run",
     "read_trace",

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from tfopt.records.base import Note
+from tfopt.records.difference import DifferenceRecord
 from tfopt.records.profile import (
     Coverage,
     InputInfo,
@@ -27,6 +28,7 @@ from tfopt.records.profile import (
     StepInfo,
     TraceInfo,
 )
+from tfopt.report.against import diff
 
 HOSTILE = {
     "ansi": "\x1b]0;owned\x07\x1b[31mred",
@@ -220,9 +222,9 @@ STEP = StepInfo(
 )
 
 
-def flat() -> ProfileRecord:
-    """A MobileNet-like chain of 61 layers, trained in float32 on the CPU."""
-    root, step = "mobilenetv2_1.00_96", 142.6
+def flat(blocks: int = 20, time: float = 3.2, step: float = 142.6) -> ProfileRecord:
+    """A MobileNet-like chain of 61 layers, trained in float32 on the CPU; `time` is what its first block takes."""
+    root = "mobilenetv2_1.00_96"
     leaves: list[Leaf] = [(f"{root}/Conv_1", "Conv2D", 3.1, 5.27, 0.413, 0.0)]
     ops: list[OpRow] = [
         op(kind, f"gradient_tape/{root}/Conv_1_1/convolution/{kind}", f"{root}/Conv_1", "backward", ms, step)
@@ -230,8 +232,8 @@ def flat() -> ProfileRecord:
     ]
     ops.append(op("Conv2D", f"{root}/Conv_1_1/convolution", f"{root}/Conv_1", "forward", 3.1, step))
     ops.append(op("ResourceApplyAdam", "adam/update", f"{root}/Conv_1", "optimizer", 0.413, step))
-    for block in range(1, 21):
-        size = 3.2 / block**0.5
+    for block in range(1, blocks + 1):
+        size = time / block**0.5
         for name, kind, forward, backward in (
             (f"block_{block}_expand", "Conv2D", size * 0.6, size),
             (f"block_{block}_expand_BN", "BatchNormalization", size * 0.2, size * 1.1),
@@ -381,4 +383,18 @@ def hostile() -> ProfileRecord:
     return record(model, step, rows, ops, {"loss": 0.1}, notes=(note,), run={"data": "-module:make"})
 
 
+def changed() -> DifferenceRecord:
+    """The flat network after somebody took a block away, made the others faster and the batch larger."""
+    after = flat(blocks=19, time=2.9, step=131.2)
+    run = msgspec.structs.replace(after.run, batch_size=32, tensorflow="2.22.0")
+    step = msgspec.structs.replace(after.step, low_ms=130.0, high_ms=133.0)
+    return diff(msgspec.structs.replace(after, run=run, step=step), flat(), "runs/new", "runs/old")
+
+
+def strangers() -> DifferenceRecord:
+    """Two runs with nothing in common but that names in them mean harm."""
+    return diff(hostile(), nested(), "runs/[bold]\x1b[2Jevil", "runs/=old")
+
+
 RECORDS = {"flat": flat, "nested": nested, "hostile": hostile}
+DIFFERENCES = {"changed": changed, "strangers": strangers}

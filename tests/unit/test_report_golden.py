@@ -7,10 +7,11 @@ import os
 from pathlib import Path
 
 import pytest
-from records_for_tests import FOLDER, RECORDS
-from traces_for_tests import gpu, record_of
+from records_for_tests import DIFFERENCES, FOLDER, RECORDS
+from traces_for_tests import gpu, hostile, record_of
 
 from tfopt.report import render
+from tfopt.report.against import diff
 from tfopt.report.view import TRACE_BY, View
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -35,12 +36,20 @@ DATA: dict[str, tuple[str, View]] = {
     "record.json": ("json", View()),
 }
 
+COMPARED: dict[str, tuple[str, View]] = {
+    "layer-80.txt": ("table", View(width=80)),
+    "layer-120.txt": ("table", View(width=120)),
+    "phase-80.txt": ("table", View(by="phase", width=80, top=2)),
+    "op.md": ("md", View(by="op", top=4)),
+    "type.csv": ("csv", View(by="type", top=1)),
+}
+MADE = {**RECORDS, **DIFFERENCES, "trace-difference": lambda: diff(record_of(hostile, "new"), record_of(gpu, "old"))}
 
 CASES = {
     f"{name}-{case}": (name, *wish)
     for name in RECORDS
     for case, wish in (SCREENS if name == "flat" else SCREENS | DATA).items()
-}
+} | {f"{name}-{case}": (name, *wish) for name in (*DIFFERENCES, "trace-difference") for case, wish in COMPARED.items()}
 
 
 TRACES: dict[str, tuple[str, View]] = {
@@ -59,7 +68,7 @@ def test_golden(case: str) -> None:
         text = render(record_of(gpu), TRACES[case][1], TRACES[case][0])
     else:
         name, format, view = CASES[case]
-        text = render(RECORDS[name](), dataclasses.replace(view, run_dir=FOLDER), format)
+        text = render(MADE[name](), dataclasses.replace(view, run_dir=FOLDER), format)
     file = GOLDEN / case
     if os.environ.get("TFOPT_UPDATE_GOLDEN") == "1":
         file.write_text(text, encoding="utf-8", newline="")

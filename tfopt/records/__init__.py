@@ -2,5 +2,6 @@
 
 from tfopt.records.base import Note as Note
 from tfopt.records.base import Record as Record
+from tfopt.records.difference import DifferenceRecord as DifferenceRecord
 from tfopt.records.profile import ProfileRecord as ProfileRecord
 from tfopt.records.trace import TraceRecord as TraceRecord

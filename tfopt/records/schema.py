@@ -9,14 +9,18 @@ from typing import Any
 import msgspec
 
 from tfopt.records.base import Record
+from tfopt.records.difference import DifferenceRecord
 from tfopt.records.profile import ProfileRecord
 from tfopt.records.trace import TraceRecord
+from tfopt.records.trace_difference import TraceDifferenceRecord
 
 __all__ = ["PUBLISHED", "schema_text"]
 
 PUBLISHED: dict[str, type[Record]] = {
     "profile.schema.json": ProfileRecord,
+    "difference.schema.json": DifferenceRecord,
     "trace.schema.json": TraceRecord,
+    "trace-difference.schema.json": TraceDifferenceRecord,
 }
 
 

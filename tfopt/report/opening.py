@@ -21,9 +21,9 @@ class Opened:
     folder: str | None
 
 
-def open_target(target: str | Path) -> Opened:
-    """The record at `target`, judged by content: a run folder, a folder of runs (the latest), a record's file, a
-    trace's file, or a log folder. InputError where it is none of these."""
+def open_target(target: str | Path, besides: str | None = None) -> Opened:
+    """The record at `target`, judged by content: a run folder, a folder of runs (the latest whose record is not
+    `besides`), a record's file, a trace's file, or a log folder. InputError where it is none of these."""
     path = Path(target)
     if not path.exists():
         raise missing(path)
@@ -34,5 +34,5 @@ def open_target(target: str | Path) -> Opened:
         return Opened(trace, ", ".join(trace.source.files), None)
     if path.is_file():
         return Opened(read_any_record(path), str(path), str(path.parent) if is_run(path) else None)
-    run = read_run(path)
+    run = read_run(path, Path(besides) if besides else None)
     return Opened(run.record, str(run.file), run.folder)

@@ -7,22 +7,26 @@ from dataclasses import replace
 
 from tfopt.errors import UsageError
 from tfopt.records.base import Record
+from tfopt.records.difference import DifferenceRecord
 from tfopt.records.trace import TraceRecord
-from tfopt.report import trace_page
+from tfopt.records.trace_difference import TraceDifferenceRecord
+from tfopt.report import difference_page, trace_difference_page, trace_page
 from tfopt.report.page import Page
 from tfopt.report.view import BY, View
 
 __all__ = ["PAGES", "page_of"]
 
-PAGES: dict[type[Record], Callable[..., Page]] = {TraceRecord: trace_page.page}
+PAGES: dict[type[Record], Callable[..., Page]] = {
+    TraceRecord: trace_page.page,
+    DifferenceRecord: difference_page.page,
+    TraceDifferenceRecord: trace_difference_page.page,
+}
 
 
 def page_of(record: Record, view: View, *, every_row: bool = False) -> Page | None:
     """The page of `record`, None for a profiled run, which has renderers of its own. UsageError where it has no rows of
     the kind that `view.by` asks for."""
-    make = PAGES.get(type(record))
-    if make is not None:
-        return make(record, replace(view, top=0, depth=None) if every_row else view)
-    if view.by not in BY:
+    if view.by not in BY and not isinstance(record, TraceRecord | TraceDifferenceRecord):
         raise UsageError(f"a profiled run has no rows by {view.by}: they are for traces", f"--by takes {', '.join(BY)}")
-    return None
+    make = PAGES.get(type(record))
+    return None if make is None else make(record, replace(view, top=0, depth=None) if every_row else view)

@@ -9,7 +9,20 @@ from itertools import accumulate
 
 from tfopt.records.profile import LayerRow, OpRow, Phase, PhaseRow, ProfileRecord
 
-__all__ = ["OpLine", "Ops", "Rest", "TypeLine", "Types", "idle", "phase_groups", "phase_rows", "rank_ops", "rank_types"]
+__all__ = [
+    "OpLine",
+    "Ops",
+    "Rest",
+    "TypeLine",
+    "Types",
+    "idle",
+    "inside",
+    "phase_groups",
+    "phase_rows",
+    "rank_ops",
+    "rank_types",
+    "root_of",
+]
 
 
 @dataclass(frozen=True)
@@ -62,9 +75,9 @@ def rank_ops(ops: Sequence[OpRow], layers: Sequence[LayerRow], top: int) -> Ops:
     """`ops` by self time, the largest `top` of them (0: all)."""
     ranked = sorted(ops, key=lambda op: (-op.self_ms, op.name))
     listed = ranked[: top or None]
-    root = next((row.path for row in layers if row.depth == 0 and not row.path.startswith("(")), "")
+    root = root_of(layers)
     sums = accumulate(op.share for op in listed)
-    lines = (OpLine(op, _inside(op.layer, root), total) for op, total in zip(listed, sums, strict=True))
+    lines = (OpLine(op, inside(op.layer, root), total) for op, total in zip(listed, sums, strict=True))
     cut = ranked[len(listed) :]
     return Ops(tuple(lines), _rest(cut, "ops"))
 
@@ -75,7 +88,13 @@ def _rest(cut: Sequence[OpRow] | Sequence[TypeLine], noun: str) -> tuple[Rest, .
     return (Rest(f"{len(cut)} more {noun}", sum(row.self_ms for row in cut), sum(row.share for row in cut)),)
 
 
-def _inside(layer: str, root: str) -> str:
+def root_of(layers: Sequence[LayerRow]) -> str:
+    """The path of the model itself, '' where no row is its."""
+    return next((row.path for row in layers if row.depth == 0 and not row.path.startswith("(")), "")
+
+
+def inside(layer: str, root: str) -> str:
+    """The path of `layer` as people know it: without the name of the model itself."""
     return layer.removeprefix(f"{root}/") if root else layer
 
 

@@ -13,8 +13,10 @@ from pathlib import Path, PurePath
 import msgspec
 
 from tfopt.errors import InputError, UsageError
+from tfopt.records.difference import DIFFERENCE_SCHEMA, DifferenceRecord
 from tfopt.records.profile import SCHEMA, ProfileRecord
 from tfopt.records.trace import TRACE_SCHEMA, TraceRecord
+from tfopt.records.trace_difference import TRACE_DIFFERENCE_SCHEMA, TraceDifferenceRecord
 from tfopt.report.files import write_file
 from tfopt.report.json import encode
 
@@ -49,7 +51,13 @@ class _Header(msgspec.Struct):
     schema: str | None = None
 
 
-_KINDS: dict[str | None, type[ProfileRecord] | type[TraceRecord]] = {SCHEMA: ProfileRecord, TRACE_SCHEMA: TraceRecord}
+_Shown = ProfileRecord | TraceRecord | DifferenceRecord | TraceDifferenceRecord
+_KINDS: dict[str | None, type[_Shown]] = {
+    SCHEMA: ProfileRecord,
+    TRACE_SCHEMA: TraceRecord,
+    DIFFERENCE_SCHEMA: DifferenceRecord,
+    TRACE_DIFFERENCE_SCHEMA: TraceDifferenceRecord,
+}
 
 
 def create_run(root: str | Path, model: str, now: datetime | None = None) -> Path:
@@ -87,15 +95,16 @@ def write_record(folder: str | Path, record: ProfileRecord) -> Path:
     return path
 
 
-def read_run(target: str | Path = "runs") -> Run:
-    """The record of `target`: a run folder, a record's file, or a folder of runs, of which the latest is taken.
+def read_run(target: str | Path = "runs", besides: Path | None = None) -> Run:
+    """The record of `target`: a run folder, a record's file, or a folder of runs, of which the latest is taken that is
+    not `besides`.
 
     InputError where there is none, or one that this version cannot read.
     """
     path = Path(target)
     if not path.exists():
         raise missing(path)
-    file = path if path.is_file() else _record_in(path)
+    file = path if path.is_file() else _record_in(path, besides)
     inside = file != path or is_run(file)
     return Run(read_record(file), file, str(file.parent) if inside else None)
 
@@ -121,15 +130,15 @@ def is_run(file: Path) -> bool:
     return file.name == RECORD_NAME and (file.parent / "plugins" / "profile").is_dir()
 
 
-def _record_in(folder: Path) -> Path:
+def _record_in(folder: Path, besides: Path | None) -> Path:
     own = folder / RECORD_NAME
     if own.is_file():
         return own
     if (folder / "plugins").is_dir():
         raise InputError(f"{folder} holds a trace but no {RECORD_NAME}: its run did not finish", _PROFILE_AGAIN)
-    runs = list(_runs_in(folder))
+    runs = [file for file in _runs_in(folder) if besides is None or file.resolve() != besides.resolve()]
     if not runs:
-        raise InputError(f"no run in {folder}", "tfopt profile MODEL records one")
+        raise InputError(f"no {'other ' if besides else ''}run in {folder}", "tfopt profile MODEL records one")
     return max(runs, key=lambda file: (file.stat().st_mtime_ns, file.parent.name))
 
 
@@ -148,8 +157,8 @@ def read_record(file: Path) -> ProfileRecord:
     return record
 
 
-def read_any_record(file: Path) -> ProfileRecord | TraceRecord:
-    """The record in `file`, of a profiled run or of a trace; InputError says what is wrong with it."""
+def read_any_record(file: Path) -> _Shown:
+    """The record in `file`, of a run, a trace or a difference; InputError says what is wrong with it."""
     try:
         raw = file.read_bytes()
     except OSError as error:

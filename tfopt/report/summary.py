@@ -7,7 +7,7 @@ from pathlib import PurePath
 from tfopt.records.profile import InputInfo, ProfileRecord
 from tfopt.report import units
 
-__all__ = ["circumstances", "computing", "inputs", "placement", "subject", "timing"]
+__all__ = ["circumstances", "computing", "inputs", "placement", "program", "subject", "timing"]
 
 _NOTABLE = 0.1  # below this, tracing's cost is no news
 
@@ -24,20 +24,24 @@ def subject(record: ProfileRecord) -> list[str]:
 def circumstances(record: ProfileRecord) -> list[str]:
     """How it ran: mode, place, precision, program, batch, data, versions."""
     run = record.run
-    program = "eager" if run.eager else "XLA" if run.xla else "graph"
     cpu = run.device.upper().startswith("CPU")
     threads = f", {run.threads} thread{'s' if run.threads != 1 else ''}" if cpu and run.threads else ""
     return [
         f"{run.mode} step",
         f"{run.device}{threads}",
         run.precision,
-        program,
+        program(record),
         f"batch {run.batch_size}",
         f"{run.data} data" if run.data == "synthetic" else run.data,
         *([f"loss {run.loss}"] if run.loss else []),
         *([f"optimizer {run.optimizer}"] if run.optimizer else []),
         f"TensorFlow {run.tensorflow}, Keras {run.keras}",
     ]
+
+
+def program(record: ProfileRecord) -> str:
+    """What the step was made into."""
+    return "eager" if record.run.eager else "XLA" if record.run.xla else "graph"
 
 
 def inputs(record: ProfileRecord) -> list[str]:

@@ -49,7 +49,9 @@ class Timeline:
         number of events; but no op loses more than `_MOST` of its time.
         """
         excess = self.total * (1.0 - 1.0 / slowdown) if slowdown > 1.0 else 0.0
-        events: Floats = self.count * np.divide(self.wall, self.busy, out=np.ones_like(self.wall), where=self.busy > 0)
+        events = self.count.astype(np.float64) * np.divide(
+            self.wall, self.busy, out=np.ones_like(self.wall), where=self.busy > 0
+        )
         taken = _levelled(events, _MOST * self.wall, excess)
         left = self.wall - taken
         kept = np.divide(left, self.wall, out=np.ones_like(left), where=self.wall > 0)
