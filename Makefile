@@ -37,6 +37,7 @@ bench: setup
 	$(BIN)/python -m bench.step
 	$(BIN)/python -m bench.overhead
 	$(BIN)/python -m bench.reading
+	$(BIN)/python -m bench.input
 	$(BIN)/python -m bench.attribution
 	$(BIN)/python -m bench.ablation
 

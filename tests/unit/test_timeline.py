@@ -19,9 +19,9 @@ def recording(events: list[Event], steps: list[tuple[int, int]]) -> Recording:
     size = max((event[0] for event in events), default=-1) + 1
     table = np.array(events, dtype=np.int64).reshape(-1, 4)
     ops = tuple(Op("tf", f"op{number}", "T") for number in range(size))
-    return Recording(
-        ops, table[:, 0], table[:, 1], table[:, 2], table[:, 3], np.array(steps, dtype=np.int64), len(events)
-    )
+    threads = tuple(f"thread {number}" for number in range(max(table[:, 1], default=-1) + 1))
+    marks = np.array(steps, dtype=np.int64)
+    return Recording(ops, table[:, 0], table[:, 1], table[:, 2], table[:, 3], marks, len(events), threads)
 
 
 def brute_force(events: list[Event], steps: list[tuple[int, int]]) -> tuple[dict[int, float], float]:

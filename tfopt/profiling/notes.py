@@ -72,6 +72,16 @@ def _nonfinite(record: ProfileRecord) -> Iterator[Note]:
         )
 
 
+def _bursts(record: ProfileRecord) -> Iterator[Note]:
+    step = record.step
+    if step.input_mean_ms - step.input_ms > _NOTABLE * step.median_ms:
+        yield Note(
+            message=f"waiting for data varies: {step.input_ms:.1f} ms in the median step, which the tables show, "
+            f"{step.input_mean_ms:.1f} ms on average",
+            hint="some batches are slow to make: prefetch more of them, or make them in parallel",
+        )
+
+
 def _slow_under_xla(record: ProfileRecord) -> Iterator[Note]:
     if not (record.run.xla and record.run.device.startswith("CPU")):
         return
@@ -122,6 +132,7 @@ RULES: tuple[Rule, ...] = (
     _stayed_float32,
     _skipped,
     _nonfinite,
+    _bursts,
     _slow_under_xla,
     _not_on_cpu,
     _overhead,

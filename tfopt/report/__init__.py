@@ -22,12 +22,14 @@ __all__ = ["FORMATS", "Format", "format_of", "render"]
 
 @dataclass(frozen=True)
 class Format:
-    """One format: its file extensions, the module that renders it, and whether it carries a record's notes."""
+    """One format: its file extensions, the module that renders it, whether it carries a record's notes, and whether
+    it is made from the run's trace."""
 
     name: str
     suffixes: tuple[str, ...]
     module: str
     carries_notes: bool = True
+    needs_trace: bool = False
 
     def render(self, record: ProfileRecord, view: View) -> str:
         """`record` in this format, ending with a line end."""
@@ -41,18 +43,20 @@ FORMATS: dict[str, Format] = {
         Format("json", (".json",), "tfopt.report.json"),
         Format("csv", (".csv",), "tfopt.report.csv", carries_notes=False),
         Format("md", (".md", ".markdown"), "tfopt.report.markdown"),
+        Format("speedscope", (".speedscope.json",), "tfopt.report.speedscope", carries_notes=False),
+        Format("chrome", (".chrome.json",), "tfopt.report.chrome", carries_notes=False, needs_trace=True),
     )
 }
 
 
 def format_of(path: str) -> Format:
-    """The format that the extension of `path` names; UsageError where it names none."""
-    suffix = PurePath(path).suffix.lower()
-    for format in FORMATS.values():
-        if suffix in format.suffixes:
-            return format
-    known = ", ".join(suffix for format in FORMATS.values() for suffix in format.suffixes)
-    raise UsageError(f"{path}: no report format has this extension", f"use one of {known}")
+    """The format that the longest known extension of `path` names; UsageError where it names none."""
+    name = PurePath(path).name.lower()
+    by_suffix = {suffix: format for format in FORMATS.values() for suffix in format.suffixes}
+    found = max((suffix for suffix in by_suffix if name.endswith(suffix)), key=len, default=None)
+    if found is None:
+        raise UsageError(f"{path}: no report format has this extension", f"use one of {', '.join(by_suffix)}")
+    return by_suffix[found]
 
 
 def render(record: ProfileRecord, view: View | None = None, format: str = "table") -> str:

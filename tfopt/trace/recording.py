@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from tfopt.errors import InputError
 from tfopt.trace.xspace import EventKind, Ints, Line, Plane, Space, Stats
@@ -52,12 +53,18 @@ class Op:
     program: int | None = None
     markers: tuple[str, ...] = ()
 
+    @property
+    def instruction(self) -> str:
+        """`PROGRAM:INSTRUCTION` under XLA, where names of ops may repeat; '' elsewhere."""
+        return f"{self.program}:{self.name}" if self.kind == "hlo" else ""
+
 
 @dataclass(frozen=True)
 class Recording:
     """All op events of a trace. `op`, `thread`, `start` and `end` (ps) have one entry per event.
 
-    `steps` has one row (start, end) per step, in order; `events` counts every event that the file holds.
+    `steps` has one row (start, end) per step, in order; `events` counts every event that the file holds. `thread`
+    indexes `threads`, their names; where work goes on after its thunk has returned it is negative, each time another.
     """
 
     ops: tuple[Op, ...]
@@ -67,6 +74,12 @@ class Recording:
     end: Ints
     steps: Ints
     events: int
+    threads: tuple[str, ...]
+
+    @property
+    def waits(self) -> npt.NDArray[np.bool_]:
+        """Which of the ops are waiting for data."""
+        return np.array([op.kind == "marker" for op in self.ops], dtype=bool)
 
 
 def marker_name(kind: str, value: object) -> str:
@@ -80,8 +93,8 @@ def record(space: Space, step_name: str = "train") -> Recording:
     if host is None:
         raise InputError("the trace has no host plane", "record it again with host tracing on")
     builder = _Builder(host, step_name)
-    for number, line in enumerate(host.lines(_wants_stats)):
-        builder.add(number, line)
+    for line in host.lines(_wants_stats):
+        builder.add(line)
     return builder.finish()
 
 
@@ -95,6 +108,7 @@ class _Builder:
     plane: Plane
     step_name: str
     events: int = 0
+    threads: list[str] = field(default_factory=list)
     index: dict[Op, int] = field(default_factory=dict)
     columns: list[tuple[Ints, Ints, Ints, Ints]] = field(default_factory=list)
     steps: list[tuple[int, int, int]] = field(default_factory=list)
@@ -108,7 +122,9 @@ class _Builder:
     def number(self, op: Op) -> int:
         return self.index.setdefault(op, len(self.index))
 
-    def add(self, thread: int, line: Line) -> None:
+    def add(self, line: Line) -> None:
+        thread = len(self.threads)
+        self.threads.append(line.name)
         self.events += len(line.kind)
         if line.name.startswith(_PIPELINE):
             return
@@ -174,7 +190,7 @@ class _Builder:
             )
         op, thread, start, end = (_join(column) for column in zip(*self.columns, strict=True))
         steps = np.array([(start, end) for _, start, end in sorted(self.steps)], dtype=np.int64)
-        return Recording(tuple(self.index), op, thread, start, end, steps, self.events)
+        return Recording(tuple(self.index), op, thread, start, end, steps, self.events, tuple(self.threads))
 
 
 def _join(columns: Iterable[Ints]) -> Ints:

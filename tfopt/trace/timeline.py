@@ -9,7 +9,7 @@ an op's plain time on its threads, which may exceed the step where ops overlap.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from tfopt.trace.xspace import Ints
 __all__ = ["Timeline", "exclusive", "sweep"]
 
 Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,25 @@ class Timeline:
     idle: float
     total: float
 
+    def waiting(self, waits: Bools, share: float) -> Timeline:
+        """The same steps, of which the ops `waits` take `share`, and everything else the rest in proportion.
+
+        Tracing slows ops down, but not what a step waits for; and what is prepared beside a slower step is waited
+        for the less. So the share of waiting is measured without it.
+        """
+        waited = float(self.wall[waits].sum())
+        if not 0 < waited < self.total:
+            return self
+        rest = (1 - share) * self.total / (self.total - waited)
+        factor = np.where(waits, share * self.total / waited, rest)
+        return replace(self, wall=self.wall * factor, busy=self.busy * factor, idle=self.idle * rest)
+
 
 def sweep(recording: Recording) -> Timeline:
     """Split the wall time of the recording's steps among its ops."""
     start, end, event = exclusive(recording.start, recording.end, recording.thread)
     op = recording.op[event]
-    waits = np.array([kind.kind == "marker" for kind in recording.ops], dtype=bool)[op]
+    waits = recording.waits[op]
     edges = np.unique(np.concatenate([start, end, recording.steps.ravel()]))
     width = np.diff(edges).astype(np.float64)
     inside = _coverage(edges, recording.steps[:, 0], recording.steps[:, 1]) > 0
@@ -98,7 +112,7 @@ def exclusive(start: Ints, end: Ints, thread: Ints) -> tuple[Ints, Ints, Ints]:
     )
 
 
-def _nested_runs(start: Ints, end: Ints, thread: Ints) -> npt.NDArray[np.bool_]:
+def _nested_runs(start: Ints, end: Ints, thread: Ints) -> Bools:
     """Which events overlap another of their thread (given in order): only these need the slow path."""
     nested = np.zeros(len(start), dtype=bool)
     for number in np.unique(thread):
