@@ -106,3 +106,21 @@ def test_waiting_for_data_is_nobody_elses_time() -> None:
 def test_exclusive_leaves_disjoint_events_alone() -> None:
     start, end, event = exclusive(np.array([0, 5]), np.array([5, 9]), np.array([1, 1]))
     assert (start.tolist(), end.tolist(), event.tolist()) == ([0, 5], [5, 9], [0, 1])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_waiting_takes_the_share_that_was_measured_without_tracing(share: float) -> None:
+    """Of a step of 100 ps: 40 of waiting (op 1), 30 and 10 of work (ops 0 and 2), 20 idle."""
+    found = sweep(recording([(0, 0, 0, 30), (1, 1, 30, 70), (2, 0, 90, 100)], [(0, 100)]))
+    changed = found.waiting(np.array([False, True, False]), share)
+    assert changed.wall[1] == pytest.approx(100 * share)
+    assert changed.wall.sum() + changed.idle == pytest.approx(changed.total)
+    assert changed.wall[0] == pytest.approx(3 * changed.wall[2])
+    assert changed.idle == pytest.approx(2 * changed.wall[2])
+    assert changed.busy == pytest.approx(changed.wall)
+    assert changed.count.tolist() == found.count.tolist()
+
+
+def test_a_step_that_never_waits_is_left_as_it_is() -> None:
+    found = sweep(recording([(0, 0, 0, 30)], [(0, 100)]))
+    assert found.waiting(np.array([False]), 0.3) is found
