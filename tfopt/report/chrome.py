@@ -26,7 +26,7 @@ from tfopt.trace.recording import record as read_recording
 from tfopt.trace.scopes import UNATTRIBUTED, ScopeTable
 from tfopt.trace.xspace import Ints, read_space
 
-__all__ = ["render", "timeline"]
+__all__ = ["render"]
 
 _AGAIN = "profile the model again, without --no-save"
 
@@ -46,11 +46,6 @@ def render(record: ProfileRecord, view: View) -> str:
     recording = read_recording(space)
     if (space.bytes, recording.events) != (record.trace.bytes, record.trace.events):
         raise InputError(f"the trace {file} is not the one that the record was made from", _AGAIN)
-    return timeline(recording, record)
-
-
-def timeline(recording: Recording, record: ProfileRecord) -> str:
-    """The steps of `recording` as a JSON object, one event per line."""
     about = {"model": subject(record)[0], "command": record.run.command, "started_at": record.run.started_at}
     head = compact({"displayTimeUnit": "ms", "otherData": about}).decode("utf-8")
     return head[:-1] + ',"traceEvents":[\n' + ",\n".join(_events(recording, record)) + "\n]}\n"
