@@ -3,9 +3,9 @@
     python -m bench.input [--delays 10 30 90]
 
 A data set sleeps before each batch. Alone, the whole delay is waiting. With `prefetch` the step hides its own time,
-and what is left to wait for is the delay less that: there the step sleeps too, so that its time is known (in graph mode:
-XLA has no such op, and an eager step takes long beside it). Goal: within 10 %. What a busy machine adds to a sleep
-before it hands the batch over is waiting as well, but not known: run it on a quiet one.
+and what is left to wait for is the delay less that: there the step sleeps too, so that its time is known (in graph
+mode: XLA has no such op, and an eager step takes long beside it). Goal: within 10 %. What a busy machine adds to a
+sleep before it hands the batch over is waiting as well, but not known: run it on a quiet one.
 """
 
 from __future__ import annotations
