@@ -37,7 +37,7 @@ recording = record(space)
 timeline = sweep(recording)
 graph = Graph.of(())
 attributions = attribute(recording.ops, ScopeTable(), graph, programs(space))
-op_rows(timeline, attributions, len(recording.steps), 1.0)
+op_rows(recording.ops, timeline, attributions, len(recording.steps), 1.0)
 print(json.dumps({"cpu_s": time.process_time() - started, "memory": (peak() - before) / space.bytes,
                   "bytes": space.bytes, "events": recording.events}))
 """

@@ -28,7 +28,6 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A module of data sets in the working directory."""
     (tmp_path / "my_data.py").write_text(
         """
-import time
 import numpy as np
 import tensorflow as tf
 
@@ -41,14 +40,6 @@ def good():
 
 def ragged_end():
     return tf.data.Dataset.from_tensor_slices(_pairs(40)).batch(16)
-
-def slow():
-    def wait(x, y):
-        time.sleep(0.02)
-        return x, y
-    wrapped = lambda x, y: tf.numpy_function(wait, (x, y), (tf.float32, tf.int64))
-    shaped = lambda x, y: (tf.ensure_shape(x, (16, 8)), tf.ensure_shape(y, (16,)))
-    return good().repeat().map(wrapped).map(shaped)
 
 def unbatched():
     return tf.data.Dataset.from_tensor_slices(([1.0, 2.0], [0, 1]))
@@ -88,16 +79,6 @@ def test_sample_weights_and_inference(module: str) -> None:
     assert tfopt.profile(model(), data=f"{module}:weighted", steps=2, trace_steps=1).step.retraces == 0
     record = tfopt.profile(model(), data=f"{module}:without_targets", mode="infer", steps=2, trace_steps=1)
     assert record.run.mode == "infer"
-
-
-def test_waiting_for_data_is_a_phase(module: str) -> None:
-    """20 ms of waiting per step, against a step of about a millisecond."""
-    record = tfopt.profile(model(), data=f"{module}:slow", steps=10)
-    shares = {row.phase: row.share for row in record.phases}
-    assert shares["input"] * record.step.traced_ms == pytest.approx(20, rel=0.25)
-    assert sum(shares.values()) == pytest.approx(1, abs=1e-3)
-    assert record.step.median_ms > 20
-    assert next(row for row in record.layers if row.path == "(input)").share == pytest.approx(shares["input"])
 
 
 def test_last_partial_batch_is_a_retrace(module: str) -> None:

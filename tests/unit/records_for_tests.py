@@ -17,6 +17,7 @@ from tfopt.records.profile import (
     InputInfo,
     LayerRow,
     ModelInfo,
+    OpCharge,
     OpRow,
     Phase,
     PhaseRow,
@@ -97,7 +98,13 @@ def op(
     step: float,
     source: Source = "own",
     per: float = 1.0,
+    parts: Sequence[float] = (),
 ) -> OpRow:
+    """An op of one layer; `parts` splits its time between forward, backward and optimizer."""
+    phases: tuple[Phase, ...] = ("forward", "backward", "optimizer")
+    charges = (
+        OpCharge(layer=layer, phase=name, fraction=part / self_ms) for name, part in zip(phases, parts, strict=False)
+    )
     return OpRow(
         type=kind,
         name=name,
@@ -108,6 +115,7 @@ def op(
         busy_ms=self_ms * 1.7,
         share=self_ms / step,
         source=source,
+        charges=tuple(charges),
     )
 
 
@@ -365,9 +373,10 @@ def hostile() -> ProfileRecord:
     ]
     rows = layer_rows(root, {root: "@SUM"}, leaves, step)
     ops = [
-        op(f"Op{name}", f"{root}/{name}/op", f"{root}/{name}", "forward", sum(parts), step)
+        op(f"Op{name}", f"{root}/{name}/op", f"{root}/{name}", "forward", sum(parts), step, parts=parts)
         for name, (_, _, *parts, _) in zip(HOSTILE.values(), leaves, strict=True)
     ]
+    ops.append(op("Xent", "loss/xent", "(loss)", "loss", 0.1, step))
     model = ModelInfo(
         path="dir/[bold]\x1b[2Jevil.keras",
         name=root,

@@ -13,6 +13,7 @@ from cli_for_tests import Here
 from records_for_tests import flat
 
 from tfopt.errors import RunFailed
+from tfopt.report.units import size
 
 
 @pytest.fixture
@@ -88,7 +89,8 @@ def test_the_answer_goes_to_standard_output_and_names_the_run(here: Here) -> Non
 def test_files_are_written_beside_the_table(here: Here) -> None:
     said = here("profile", "m", "-o", "a.json", "-o", "b.csv", "-o", "c.md", "-o", "d.txt")
     assert "143 ms / step" in said.out
-    assert said.err.splitlines() == [f"wrote {name}" for name in ("a.json", "b.csv", "c.md", "d.txt")]
+    sizes = {name: size(Path(name).stat().st_size) for name in ("a.json", "b.csv", "c.md", "d.txt")}
+    assert said.err.splitlines() == [f"wrote {name} ({bytes})" for name, bytes in sizes.items()]
     assert json.loads(Path("a.json").read_text())["schema"] == "tfopt.profile/1"
     assert Path("b.csv").read_text().startswith("path,type,depth")
     assert Path("c.md").read_text().startswith("# mobilenet")

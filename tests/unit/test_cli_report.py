@@ -22,7 +22,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureF
     return Here(tmp_path, monkeypatch, capfd)
 
 
-@pytest.mark.parametrize("format", ["table", "json", "csv", "md"])
+@pytest.mark.parametrize("format", ["table", "json", "csv", "md", "speedscope"])
 def test_a_run_is_shown_in_every_format(here: Here, format: str) -> None:
     folder = create_run("runs", "m")
     write_record(folder, hostile())

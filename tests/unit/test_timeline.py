@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tfopt.trace.intervals import exclusive
 from tfopt.trace.recording import Op, Recording
-from tfopt.trace.timeline import exclusive, sweep
+from tfopt.trace.timeline import sweep
 
 Event = tuple[int, int, int, int]  # op, thread, start, end
 
@@ -19,8 +20,9 @@ def recording(events: list[Event], steps: list[tuple[int, int]]) -> Recording:
     size = max((event[0] for event in events), default=-1) + 1
     table = np.array(events, dtype=np.int64).reshape(-1, 4)
     ops = tuple(Op("tf", f"op{number}", "T") for number in range(size))
-    counted, rows = np.ones(len(table), dtype=bool), np.array(steps, dtype=np.int64)
-    return Recording(ops, table[:, 0], table[:, 1], table[:, 2], table[:, 3], counted, rows, len(events))
+    counted, none, marks = np.ones(len(table), dtype=bool), np.zeros(len(table), dtype=bool), np.array(steps, np.int64)
+    threads = tuple(f"thread {number}" for number in range(max(table[:, 1], default=-1) + 1))
+    return Recording(ops, *table.T, counted, none, marks, len(events), threads)
 
 
 def brute_force(events: list[Event], steps: list[tuple[int, int]]) -> tuple[dict[int, float], float]:

@@ -51,8 +51,8 @@ _SHOWN = (
         type=click.Path(path_type=Path),
         multiple=True,
         metavar="FILE",
-        help="Also write the report to FILE, in the format of its extension (.txt, .json, .csv, .md). "
-        "May be repeated. With --quiet only the files are written.",
+        help="Also write the report to FILE, in the format of its extension (.txt, .json, .csv, .md, "
+        ".speedscope.json, .chrome.json). May be repeated. With --quiet only the files are written.",
     ),
     Option(["--force"], is_flag=True, help="Overwrite files that exist."),
 )

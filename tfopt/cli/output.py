@@ -49,6 +49,14 @@ class Delivery:
                 raise UsageError(f"{path} is named twice", "give every -o its own file")
         return delivery
 
+    @property
+    def needs_trace(self) -> bool:
+        """Whether a format that was asked for is made from the run's trace."""
+        from tfopt.report import FORMATS, format_of
+
+        shown = [] if self.quiet and self.outputs else [FORMATS[self.format_name]]
+        return any(format.needs_trace for format in (*shown, *(format_of(str(path)) for path in self.outputs)))
+
     def deliver(self, record: Record, run_dir: str | Path | None) -> None:
         """Write the files first: a reader that hangs up on standard output must not cost them, nor they the answer."""
         folder = None if run_dir is None else str(run_dir)
@@ -57,21 +65,22 @@ class Delivery:
                 self._write(path, record, folder)
         finally:
             if not (self.quiet and self.outputs):
-                self._show(record, None if self.quiet else folder)
+                self._show(record, folder)
 
     def _write(self, path: Path, record: Record, folder: str | None) -> None:
-        from tfopt.report import format_of
+        from tfopt.report import format_of, units
         from tfopt.report.files import write_file
 
-        content = self._text(format_of(str(path)), record, folder, screen=False)
-        write_file(path, content.encode("utf-8", "replace"), force=self.force)
-        self._remark(f"wrote {path}")
+        content = self._text(format_of(str(path)), record, folder, screen=False).encode("utf-8", "replace")
+        write_file(path, content, force=self.force)
+        self._remark(f"wrote {path} ({units.size(len(content))})")
 
     def _show(self, record: Record, folder: str | None) -> None:
         from tfopt.report import FORMATS
 
         format = FORMATS[self.format_name]
-        _write_stdout(self._text(format, record, folder, screen=True), utf8=format.name != "table")
+        named = None if self.quiet and not format.needs_trace else folder
+        _write_stdout(self._text(format, record, named, screen=True), utf8=format.name != "table")
         if not format.carries_notes:
             for note in getattr(record, "notes", ()):
                 self._remark(f"note: {note.message}" + (f" ({note.hint})" if note.hint else ""))

@@ -11,6 +11,7 @@ import click
 from tfopt.cli.options import MANNERS, REPORT
 from tfopt.cli.profile_options import MODEL, RUN
 from tfopt.cli.settings import Argument, Command
+from tfopt.errors import UsageError
 
 __all__ = ["command"]
 
@@ -37,6 +38,8 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     verbose, no_save = options.pop("verbose"), options.pop("no_save")
     delivery = Delivery.checked(**{field: options.pop(field) for field in Delivery.__dataclass_fields__})
     if no_save:
+        if delivery.needs_trace:
+            raise UsageError("--no-save keeps no trace, which is what a Chrome trace shows", "leave --no-save out")
         options["run_dir"] = None
     line = shlex.join(["tfopt", *(ctx.find_object(list) or [])])
     with watched(quiet=delivery.quiet, verbose=verbose, color=wants_color(sys.stderr)) as progress:

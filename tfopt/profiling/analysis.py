@@ -25,6 +25,7 @@ from tfopt.trace.attribution import attribute
 from tfopt.trace.hlo import programs
 from tfopt.trace.recording import record
 from tfopt.trace.timeline import sweep
+from tfopt.trace.untraced import untraced
 from tfopt.trace.xspace import read_space
 from tfopt.workload.capture import STEP_NAME, Capture
 from tfopt.workload.graph import StepGraph
@@ -51,11 +52,12 @@ class Analysis:
         return msgspec.structs.replace(record, notes=(*notes, *remarks(record)))
 
 
-def analyse(trace: Capture, workload: Workload, step_ms: float, precision: str | None) -> Analysis:
-    """Place the time of a trace. `step_ms` is the untraced step time that shares are turned into ms with."""
+def analyse(trace: Capture, workload: Workload, step: StepInfo, precision: str | None) -> Analysis:
+    """Place the time of a trace. The untraced `step` turns shares into ms, and says how much of it is waiting."""
     space = read_space(trace.file)
     recording = record(space, STEP_NAME)
-    timeline = sweep(recording)
+    step_ms = step.median_ms
+    timeline = untraced(sweep(recording), recording.waits, step.traced_ms, step_ms, min(step.input_ms, step_ms))
     step_graph = StepGraph(workload.step.concrete(workload.batch.arguments))
     tree = workload.scopes.tree
     attributions = attribute(
@@ -66,16 +68,22 @@ def analyse(trace: Capture, workload: Workload, step_ms: float, precision: str |
         lambda index: tree[int(index)].path,
     )
     placed = [number for number, attribution in enumerate(attributions) if attribution.charges]
-    timeline, attributions = timeline.only(placed), tuple(attributions[number] for number in placed)
+    timeline = timeline.only(placed)
+    ops = tuple(recording.ops[number] for number in placed)
+    attributions = tuple(attributions[number] for number in placed)
     rows = [TreeRow(node.path, node.type, node.depth, workload.scopes.calls[node.path]) for node in tree]
-    steps = len(recording.steps)
     return Analysis(
         phase_rows(timeline, attributions, step_ms),
         layer_rows(rows, timeline, attributions, step_ms),
-        op_rows(timeline, attributions, steps, step_ms),
+        op_rows(ops, timeline, attributions, len(recording.steps), step_ms),
         coverage(timeline, attributions),
         census(step_graph.typed(), precision),
         TraceInfo(
-            run_dir=None, file=None, bytes=space.bytes, steps=steps, events=recording.events, every_op=trace.every_op
+            run_dir=None,
+            file=None,
+            bytes=space.bytes,
+            steps=len(recording.steps),
+            events=recording.events,
+            every_op=trace.every_op,
         ),
     )

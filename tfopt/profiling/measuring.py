@@ -23,13 +23,15 @@ __all__ = ["Measurement", "measure_step"]
 class Measurement:
     """What running a step gave: seconds of the first call, warm-up steps, untraced samples, and the trace.
 
-    `skipped_steps` is None where it cannot be told. `examples_per_step` is the mean over the untraced steps.
+    `skipped_steps` is None where it cannot be told. `examples_per_step` is the mean over the untraced steps, `waits_ms`
+    has the time that each of these waited for data.
     """
 
     compile_s: float
     warm_steps: int
     samples: Samples
     examples_per_step: float
+    waits_ms: tuple[float, ...]
     trace: Capture
     skipped_steps: int | None
 
@@ -51,6 +53,8 @@ class Measurement:
             retraces=len(retraces),
             retrace_causes=retraces,
             examples_per_s=self.examples_per_step / median * 1000.0,
+            input_ms=float(np.median(self.waits_ms)),
+            input_mean_ms=float(np.mean(self.waits_ms)),
             traced_ms=traced,
             overhead=traced / median - 1.0,
             skipped_steps=self.skipped_steps,
@@ -75,11 +79,12 @@ def measure_step(
         warm_steps = warm_up(run)
         before_samples = run.examples
         samples = measure(run, steps, lambda done: progress("measuring", done))
-        examples = (run.examples - before_samples) / len(samples.wall_ms)
+        count = len(samples.wall_ms)
+        examples, waits = (run.examples - before_samples) / count, tuple(run.waits_ms[-count:])
         progress("tracing", 0.0)
         trace = capture(run, trace_steps, folder)
-    executed = 1 + warm_steps + len(samples.wall_ms) + trace.executed
-    return Measurement(compile_s, warm_steps, samples, examples, trace, _skipped(workload, executed, before))
+    skipped = _skipped(workload, 1 + warm_steps + count + trace.executed, before)
+    return Measurement(compile_s, warm_steps, samples, examples, waits, trace, skipped)
 
 
 def _skipped(workload: Workload, executed: int, before: int | None) -> int | None:

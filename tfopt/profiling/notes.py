@@ -18,6 +18,7 @@ _SLOW_UNDER_XLA = {
     ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "GaussianNoise", "GaussianDropout"): "random layer",
 }
 _NOTABLE = 0.10
+_DISPATCHING = 0.25
 
 
 def remarks(record: ProfileRecord) -> tuple[Note, ...]:
@@ -72,6 +73,16 @@ def _nonfinite(record: ProfileRecord) -> Iterator[Note]:
         )
 
 
+def _bursts(record: ProfileRecord) -> Iterator[Note]:
+    step = record.step
+    if step.input_mean_ms - step.input_ms > _NOTABLE * step.median_ms:
+        yield Note(
+            message=f"waiting for data varies: {step.input_ms:.1f} ms in the median step, which the tables show, "
+            f"{step.input_mean_ms:.1f} ms on average",
+            hint="some batches are slow to make: prefetch more of them, or make them in parallel",
+        )
+
+
 def _slow_under_xla(record: ProfileRecord) -> Iterator[Note]:
     if not (record.run.xla and record.run.device.startswith("CPU")):
         return
@@ -97,8 +108,19 @@ def _overhead(record: ProfileRecord) -> Iterator[Note]:
     if overhead > _NOTABLE:
         yield Note(
             message=f"tracing made the step {overhead:.0%} slower: step times come from untraced steps, shares from "
-            "traced ones, where small ops weigh too much",
-            hint="a larger --batch-size makes ops longer and the shares truer",
+            "traced ones, with the cost of recording taken off by the number of events",
+            hint="a larger --batch-size makes ops longer and the shares surer",
+        )
+
+
+def _executor(record: ProfileRecord) -> Iterator[Note]:
+    share = record.coverage.executor
+    if share > _DISPATCHING:
+        ops = sum(row.per_step for row in record.ops)
+        yield Note(
+            message=f"{share:.0%} of the step is TensorFlow's executor starting and handing on {ops:,.0f} ops; each "
+            "layer's time includes its part",
+            hint="--xla makes one program of them; a larger --batch-size makes each op longer",
         )
 
 
@@ -122,9 +144,11 @@ RULES: tuple[Rule, ...] = (
     _stayed_float32,
     _skipped,
     _nonfinite,
+    _bursts,
     _slow_under_xla,
     _not_on_cpu,
     _overhead,
+    _executor,
     _cheap_ops_missing,
     _unplaced,
 )

@@ -104,7 +104,7 @@ def profile(
         measured = measure_step(workload, steps, trace_steps, folder, progress)
         progress("reading the trace", None)
         step = measured.step_info(workload)
-        analysis = analyse(measured.trace, workload, step.median_ms, precision)
+        analysis = analyse(measured.trace, workload, step, precision)
         run = _run_info(options, workload, placement, step.samples, len(measured.trace.wall_ms), command, started_at)
         record = analysis.record(_model_info(loaded, workload), run, step, (*loaded.notes, *workload.notes))
         return record if run_dir is None else _kept(record, measured.trace.file, folder)

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from tfopt.records.profile import Coverage, LayerRow, OpRow, Phase, PhaseRow, Source
+from tfopt.records.profile import Coverage, LayerRow, OpCharge, OpRow, Phase, PhaseRow, Source
 from tfopt.trace.attribution import Attribution
+from tfopt.trace.places import Charge
+from tfopt.trace.recording import Op
 from tfopt.trace.scopes import BACKWARD, INPUT, LOSS, OPTIMIZER, UNATTRIBUTED
 from tfopt.trace.timeline import Timeline
 
@@ -115,7 +117,9 @@ def _source(path: str, inferred: float) -> Source:
     return "inferred" if inferred > 0 else "own"
 
 
-def op_rows(timeline: Timeline, attributions: Sequence[Attribution], steps: int, step_ms: float) -> tuple[OpRow, ...]:
+def op_rows(
+    ops: Sequence[Op], timeline: Timeline, attributions: Sequence[Attribution], steps: int, step_ms: float
+) -> tuple[OpRow, ...]:
     """Every op that ran, by its share of the step. Shares and the idle share together add up to 1."""
     rows = []
     for index in (-timeline.wall).argsort(kind="stable"):
@@ -123,22 +127,28 @@ def op_rows(timeline: Timeline, attributions: Sequence[Attribution], steps: int,
         share = float(timeline.wall[index]) / timeline.total
         if share <= 0 and timeline.count[index] == 0:
             continue
-        place = attribution.charges[0].place
+        charges = tuple(_charge(charge) for charge in attribution.charges)
         rows.append(
             OpRow(
                 type=attribution.type,
                 name=attribution.name,
-                layer=place.layer or UNATTRIBUTED,
-                phase=place.phase,
+                layer=charges[0].layer,
+                phase=charges[0].phase,
                 per_step=float(timeline.count[index]) / steps,
                 self_ms=share * step_ms,
                 busy_ms=float(timeline.busy[index]) / timeline.total * step_ms,
                 share=share,
                 source=attribution.source,
                 members=attribution.members,
+                charges=charges if len(charges) > 1 else (),
+                instruction=ops[index].instruction,
             )
         )
     return tuple(rows)
+
+
+def _charge(charge: Charge) -> OpCharge:
+    return OpCharge(layer=charge.place.layer or UNATTRIBUTED, phase=charge.place.phase, fraction=charge.fraction)
 
 
 def coverage(timeline: Timeline, attributions: Sequence[Attribution]) -> Coverage:
@@ -159,6 +169,7 @@ def coverage(timeline: Timeline, attributions: Sequence[Attribution]) -> Coverag
         unattributed=shares["none"],
         idle=idle,
         attributed=(shares["own"] + shares["inferred"] - waited) / busy if busy > 0 else 0.0,
+        executor=float(timeline.executor.sum()) / timeline.total,
     )
 
 

@@ -16,6 +16,7 @@ __all__ = [
     "InputInfo",
     "LayerRow",
     "ModelInfo",
+    "OpCharge",
     "OpRow",
     "Phase",
     "PhaseRow",
@@ -98,6 +99,7 @@ class StepInfo(Record, frozen=True, kw_only=True):
 
     `cpu_ms` is the median process CPU time of a step, `compile_s` the time of the first step (tracing and compiling),
     `traced_ms` the median step under the profiler, `overhead` the share the profiler added (traced/untraced − 1).
+    `input_ms` is the median time that an untraced step waited for data, `input_mean_ms` the mean.
     `skipped_steps` counts updates that loss scaling skipped (null where a model's own `train_step` leaves it unknown);
     `nonfinite_losses` counts NaN or infinite losses; `last_loss` is null where the step does not give the loss.
     """
@@ -118,6 +120,8 @@ class StepInfo(Record, frozen=True, kw_only=True):
     skipped_steps: int | None
     last_loss: float | None
     nonfinite_losses: int
+    input_ms: float = 0.0
+    input_mean_ms: float = 0.0
 
 
 class PhaseRow(Record, frozen=True, kw_only=True):
@@ -154,11 +158,21 @@ class LayerRow(Record, frozen=True, kw_only=True):
     inferred_ms: float
 
 
+class OpCharge(Record, frozen=True, kw_only=True):
+    """The fraction of an op's time that belongs to a layer (or bracketed row) and phase."""
+
+    layer: str
+    phase: Phase
+    fraction: float
+
+
 class OpRow(Record, frozen=True, kw_only=True):
     """One op that ran: its type, name, layer (or bracketed row) and phase.
 
     `per_step` is how often it ran per step, `self_ms` its exclusive share of the step's wall time, `busy_ms` its time
-    on its thread (ops on several threads overlap). `members` lists the layers of an op that does work for several.
+    on its thread (ops on several threads overlap). `members` lists the layers of an op that does work for several;
+    where its time is split among them, `charges` says how, largest first, and `layer` and `phase` are the first's.
+    `instruction` is its XLA program and HLO instruction (`12:fusion.3`), the name it has in the trace.
     """
 
     type: str
@@ -171,12 +185,20 @@ class OpRow(Record, frozen=True, kw_only=True):
     share: float
     source: Source
     members: tuple[str, ...] = ()
+    charges: tuple[OpCharge, ...] = ()
+    instruction: str = ""
+
+    @property
+    def placed(self) -> tuple[OpCharge, ...]:
+        """Where all of the op's time belongs: `charges`, or its one layer and phase."""
+        return self.charges or (OpCharge(layer=self.layer, phase=self.phase, fraction=1.0),)
 
 
 class Coverage(Record, frozen=True, kw_only=True):
-    """How the step's time could be placed: four fractions that add up to 1.
+    """How the step's time could be placed: `own`, `inferred`, `unattributed` and `idle` are fractions that add up to 1.
 
-    `attributed` is own + inferred over all op time (without idle time and without waiting for data).
+    `attributed` is own + inferred over all op time (without idle time and without waiting for data). `executor` is the
+    fraction of the step that TensorFlow's executor works for ops before and after they run; it is in their times.
     """
 
     own: float
@@ -184,6 +206,7 @@ class Coverage(Record, frozen=True, kw_only=True):
     unattributed: float
     idle: float
     attributed: float
+    executor: float = 0.0
 
 
 class PrecisionInfo(Record, frozen=True, kw_only=True):

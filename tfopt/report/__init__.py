@@ -23,7 +23,7 @@ __all__ = ["FORMATS", "Format", "format_of", "render"]
 @dataclass(frozen=True)
 class Format:
     """One format: its file extensions, the modules that render a profiled run and any page (None: the first renders
-    any record), whether it carries a record's notes, and whether it always holds every row."""
+    any record), whether it carries a record's notes, always holds every row, and is made from the run's trace."""
 
     name: str
     suffixes: tuple[str, ...]
@@ -31,6 +31,7 @@ class Format:
     page_module: str | None = None
     carries_notes: bool = True
     every_row: bool = False
+    needs_trace: bool = False
 
     def render(self, record: Record, view: View) -> str:
         """`record` in this format, ending with a line end; UsageError where it has no rows as `view` wants them."""
@@ -49,18 +50,20 @@ FORMATS: dict[str, Format] = {
         Format("json", (".json",), "tfopt.report.json"),
         Format("csv", (".csv",), "tfopt.report.csv", "tfopt.report.page_csv", carries_notes=False, every_row=True),
         Format("md", (".md", ".markdown"), "tfopt.report.markdown", "tfopt.report.page_markdown"),
+        Format("speedscope", (".speedscope.json",), "tfopt.report.speedscope", carries_notes=False),
+        Format("chrome", (".chrome.json",), "tfopt.report.chrome", carries_notes=False, needs_trace=True),
     )
 }
 
 
 def format_of(path: str) -> Format:
-    """The format that the extension of `path` names; UsageError where it names none."""
-    suffix = PurePath(path).suffix.lower()
-    for format in FORMATS.values():
-        if suffix in format.suffixes:
-            return format
-    known = ", ".join(suffix for format in FORMATS.values() for suffix in format.suffixes)
-    raise UsageError(f"{path}: no report format has this extension", f"use one of {known}")
+    """The format that the longest known extension of `path` names; UsageError where it names none."""
+    name = PurePath(path).name.lower()
+    by_suffix = {suffix: format for format in FORMATS.values() for suffix in format.suffixes}
+    found = max((suffix for suffix in by_suffix if name.endswith(suffix)), key=len, default=None)
+    if found is None:
+        raise UsageError(f"{path}: no report format has this extension", f"use one of {', '.join(by_suffix)}")
+    return by_suffix[found]
 
 
 def render(record: Record, view: View | None = None, format: str = "table") -> str:

@@ -21,6 +21,8 @@ from tfopt.report.view import By, View
 __all__ = ["render", "text"]
 
 _Row = tuple[Any, ...]
+# How the time of an op is split among layers is a table of its own: it is in the JSON.
+_OP_FIELDS = tuple(name for name in OpRow.__struct_fields__ if name != "charges")
 
 
 def render(record: ProfileRecord, view: View) -> str:
@@ -55,9 +57,9 @@ def _phases(record: ProfileRecord) -> Iterable[_Row]:
 def _ops(record: ProfileRecord) -> Iterable[_Row]:
     """Ops by self time; the idle part of the step is the last row."""
     ranked = rank_ops(record.ops, record.layers, 0).lines
-    yield from ((*msgspec.structs.astuple(line.op), line.cumulative) for line in ranked)
+    yield from ((*(getattr(line.op, name) for name in _OP_FIELDS), line.cumulative) for line in ranked)
     rest = idle(record)
-    yield "(idle)", "(idle)", "(idle)", "idle", 0.0, rest.self_ms, rest.self_ms, rest.share, "none", (), 1.0
+    yield "(idle)", "(idle)", "(idle)", "idle", 0.0, rest.self_ms, rest.self_ms, rest.share, "none", (), "", 1.0
 
 
 def _types(record: ProfileRecord) -> Iterable[_Row]:
@@ -69,7 +71,7 @@ def _types(record: ProfileRecord) -> Iterable[_Row]:
 
 _TABLES: dict[By, tuple[tuple[str, ...], Callable[[ProfileRecord], Iterable[_Row]]]] = {
     "layer": (LayerRow.__struct_fields__, _layers),
-    "op": ((*OpRow.__struct_fields__, "cumulative"), _ops),
+    "op": ((*_OP_FIELDS, "cumulative"), _ops),
     "type": (("type", "ops", "per_step", "self_ms", "share", "cumulative"), _types),
     "phase": (PhaseRow.__struct_fields__, _phases),
 }

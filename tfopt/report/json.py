@@ -10,7 +10,7 @@ import msgspec
 from tfopt.records.base import Record
 from tfopt.report.view import View
 
-__all__ = ["encode", "render"]
+__all__ = ["compact", "encode", "render"]
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -22,11 +22,15 @@ def render(record: Record, view: View) -> str:
 
 def encode(record: Record) -> bytes:
     """`record` as the bytes of a JSON file."""
+    return msgspec.json.format(compact(record), indent=2) + b"\n"
+
+
+def compact(value: Any) -> bytes:
+    """`value`, a record or plain data, as JSON on one line."""
     try:
-        raw = msgspec.json.encode(record)
+        return msgspec.json.encode(value)
     except UnicodeEncodeError:  # half a surrogate pair in a name: JSON text cannot hold it
-        raw = msgspec.json.encode(_whole(msgspec.to_builtins(record)))
-    return msgspec.json.format(raw, indent=2) + b"\n"
+        return msgspec.json.encode(_whole(msgspec.to_builtins(value)))
 
 
 def _whole(value: Any) -> Any:

@@ -9,8 +9,6 @@ from tfopt.report import units
 
 __all__ = ["circumstances", "computing", "inputs", "placement", "program", "subject", "timing"]
 
-_NOTABLE = 0.1  # below this, tracing's cost is no news
-
 
 def subject(record: ProfileRecord) -> list[str]:
     """The model: its file (or name) first, then what it is."""
@@ -55,7 +53,7 @@ def _input(info: InputInfo) -> str:
 
 
 def timing(record: ProfileRecord) -> list[str]:
-    """The answer: step time and its interval, throughput, the price of the first step, retraces."""
+    """The answer: step time and its interval, throughput, the price of the first step and of tracing, retraces."""
     step = record.step
     return [
         f"{units.duration(step.median_ms)} / step",
@@ -64,6 +62,7 @@ def timing(record: ProfileRecord) -> list[str]:
         f"CPU {units.duration(step.cpu_ms)}",
         f"{units.count(step.examples_per_s)} examples/s",
         f"first step {units.seconds(step.compile_s)}",
+        f"tracing {step.overhead * 100:+.1f} %",
         f"{step.retraces or 'no'} retrace{'s' if step.retraces != 1 else ''}",
     ]
 
@@ -83,7 +82,4 @@ def placement(record: ProfileRecord) -> str:
     coverage = record.coverage
     parts = ((coverage.inferred, "inferred"), (coverage.unattributed, "not placed"), (coverage.idle, "idle"))
     named = f"{units.percent(coverage.own)} of the step placed by name"
-    phrases = [named, *(f"{units.percent(share)} {what}" for share, what in parts if share)]
-    if record.step.overhead >= _NOTABLE:
-        phrases.append(f"traced steps {units.percent(record.step.overhead)} slower")
-    return ", ".join(phrases)
+    return ", ".join([named, *(f"{units.percent(share)} {what}" for share, what in parts if share)])

@@ -91,8 +91,9 @@ def _device(plane: Plane) -> Device | None:
     lasting = end > start
     span = np.array([[start.min(), max(start.min(), end.max())]], dtype=np.int64)
     ops = tuple(Op("hlo", kernel.name, "", kernel.program) for kernel in index)
-    counted = np.ones(int(lasting.sum()), dtype=bool)
-    recording = Recording(ops, op[lasting], thread[lasting], start[lasting], end[lasting], counted, span, len(op))
+    names = tuple(line.name for line in streams)
+    events = (op[lasting], thread[lasting], start[lasting], end[lasting], lasting[lasting], ~lasting[lasting])
+    recording = Recording(ops, *events, span, len(op), names)
     return Device(
         plane.name.removeprefix("/device:"),
         len(streams),

@@ -13,17 +13,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from tfopt.trace.intervals import coverage
+from tfopt.trace.intervals import Mask, coverage
 from tfopt.trace.xspace import EventKind, Ints, Line
 
-__all__ = ["KERNEL_NAME", "Dispatch", "Mask", "dispatch"]
+__all__ = ["KERNEL_NAME", "Dispatch", "dispatch"]
 
 KERNEL_NAME = "kernel_name"
 _PROCESS, _HAND_ON, _SCHEDULE = "ExecutorState::Process", "ExecutorPropagateOutputs", "ExecutorState::ScheduleReady"
-
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

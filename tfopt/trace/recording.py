@@ -19,7 +19,8 @@ from typing import Any, Literal
 import numpy as np
 
 from tfopt.errors import InputError
-from tfopt.trace.dispatch import KERNEL_NAME, Mask, dispatch
+from tfopt.trace.dispatch import KERNEL_NAME, dispatch
+from tfopt.trace.intervals import Mask
 from tfopt.trace.xspace import EventKind, Ints, Line, Plane, Space, Stats
 
 __all__ = ["MARKER", "Op", "Recording", "marker_name", "record"]
@@ -53,14 +54,21 @@ class Op:
     program: int | None = None
     markers: tuple[str, ...] = ()
 
+    @property
+    def instruction(self) -> str:
+        """`PROGRAM:INSTRUCTION` under XLA, where names of ops may repeat; '' elsewhere."""
+        return f"{self.program}:{self.name}" if self.kind == "hlo" else ""
+
 
 @dataclass(frozen=True)
 class Recording:
     """All op events of a trace. `op`, `thread`, `start` and `end` (ps) have one entry per event.
 
-    `counted` is false for what continues an event: asynchronous work of a thunk, the executor's work for an op.
-    `steps` has one row (start, end) per step, in order; `events` counts every event on the host. `step_name` is None
-    where nothing marks a step and the whole recorded span stands for one.
+    `thread` indexes `threads`, their names; where work goes on after its thunk has returned it is negative, each time
+    another. `counted` is false for what continues an event: asynchronous work of a thunk, the executor's work for an
+    op that is shown too; `executor` marks the executor's work. `steps` has one row (start, end) per step, in order;
+    `events` counts every event on the host. `step_name` is None where nothing marks a step and the whole recorded span
+    stands for one.
     """
 
     ops: tuple[Op, ...]
@@ -69,9 +77,16 @@ class Recording:
     start: Ints
     end: Ints
     counted: Mask
+    executor: Mask
     steps: Ints
     events: int
+    threads: tuple[str, ...]
     step_name: str | None = None
+
+    @property
+    def waits(self) -> Mask:
+        """Which of the ops are waiting for data."""
+        return np.array([op.kind == "marker" for op in self.ops], dtype=bool)
 
 
 def marker_name(kind: str, value: object) -> str:
@@ -88,8 +103,8 @@ def record(space: Space, step_name: str | None = "train") -> Recording:
     if host is None:
         raise InputError("the trace has no host plane", "record it again with host tracing on")
     builder = _Builder(host)
-    for number, line in enumerate(host.lines(_wants_stats)):
-        builder.add(number, line)
+    for line in host.lines(_wants_stats):
+        builder.add(line)
     return builder.finish(step_name)
 
 
@@ -102,8 +117,9 @@ def _wants_stats(kind: EventKind) -> bool:
 class _Builder:
     plane: Plane
     events: int = 0
+    threads: list[str] = field(default_factory=list)
     index: dict[Op, int] = field(default_factory=dict)
-    columns: list[tuple[Ints, Ints, Ints, Ints, Ints]] = field(default_factory=list)
+    columns: list[tuple[Ints, ...]] = field(default_factory=list)
     steps: dict[str, list[tuple[int, int, int]]] = field(default_factory=dict)
     ends: dict[tuple[int, str], int] = field(default_factory=dict)
     launched: list[tuple[tuple[int, str], int, int]] = field(default_factory=list)
@@ -116,7 +132,9 @@ class _Builder:
     def number(self, op: Op) -> int:
         return self.index.setdefault(op, len(self.index))
 
-    def add(self, thread: int, line: Line) -> None:
+    def add(self, line: Line) -> None:
+        thread = len(self.threads)
+        self.threads.append(line.name)
         self.events += len(line.kind)
         if line.name.startswith(_PIPELINE):
             return
@@ -136,11 +154,12 @@ class _Builder:
         if any((op := self.static.get(int(key))) is not None and op.kind != "tf" for key in kinds):
             self.add_eager(line, ops)
         keep = (ops >= 0) & (line.end > line.start)
-        self.append(ops[keep], thread, line.start[keep], line.end[keep], np.ones(int(keep.sum()), dtype=np.int64))
+        self.append(ops[keep], thread, line.start[keep], line.end[keep], counted=keep[keep], executor=~keep[keep])
         self.add_dispatch(thread, line, ops)
 
-    def append(self, ops: Ints, thread: int, start: Ints, end: Ints, counted: Ints) -> None:
-        self.columns.append((ops, np.full(len(ops), thread, dtype=np.int64), start, end, counted))
+    def append(self, ops: Ints, thread: int, start: Ints, end: Ints, *, counted: Mask, executor: Mask) -> None:
+        marks = (counted.astype(np.int64), executor.astype(np.int64))
+        self.columns.append((ops, np.full(len(ops), thread, dtype=np.int64), start, end, *marks))
 
     def add_dispatch(self, thread: int, line: Line, ops: Ints) -> None:
         """What the executor did for an op is the op's; what never shows as an op has no other event."""
@@ -151,7 +170,8 @@ class _Builder:
         only = owners < 0
         owners[only] = [names[int(at)] for at in found.owner[only]]
         keep = owners >= 0
-        self.append(owners[keep], thread, found.start[keep], found.end[keep], only[keep].astype(np.int64))
+        pieces = (owners[keep], thread, found.start[keep], found.end[keep])
+        self.append(*pieces, counted=only[keep], executor=keep[keep])
 
     def named(self, kernel: Any) -> int:
         """The number of the op called `kernel`, as it is shown elsewhere or with no type; -1 for plumbing."""
@@ -195,9 +215,8 @@ class _Builder:
             for position, (key, number, end) in enumerate(self.launched)
             if self.ends.get(key, 0) > end
         ]
-        table = np.array([(*tail, 0) for tail in tails], dtype=np.int64).reshape(-1, 5)
-        self.columns.append((table[:, 0], table[:, 1], table[:, 2], table[:, 3], table[:, 4]))
-        op, thread, start, end, counted = (_join(column) for column in zip(*self.columns, strict=True))
+        self.columns.append(tuple(np.array([(*tail, 0, 0) for tail in tails], dtype=np.int64).reshape(-1, 6).T))
+        op, thread, start, end, counted, executor = (_join(column) for column in zip(*self.columns, strict=True))
         if step_name is None:
             step_name = max(self.steps, key=lambda name: len(self.steps[name]), default=None)
         elif step_name not in self.steps:
@@ -210,7 +229,8 @@ class _Builder:
         else:
             spans = [(int(start.min()), int(end.max()))] if len(start) else []
         steps = np.array(spans, dtype=np.int64).reshape(-1, 2)
-        return Recording(tuple(self.index), op, thread, start, end, counted > 0, steps, self.events, step_name)
+        events = (op, thread, start, end, counted > 0, executor > 0)
+        return Recording(tuple(self.index), *events, steps, self.events, tuple(self.threads), step_name)
 
 
 def _join(columns: Iterable[Ints]) -> Ints:

@@ -13,25 +13,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from tfopt.trace.intervals import coverage
+from tfopt.trace.intervals import Floats, coverage, exclusive
 from tfopt.trace.recording import Recording
 from tfopt.trace.xspace import Ints
 
-__all__ = ["Timeline", "exclusive", "sweep"]
-
-Floats = npt.NDArray[np.float64]
-# An op's own part of its recorded time is not known to be less than this leaves.
-_MOST = 0.8
+__all__ = ["Timeline", "sweep"]
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """Per op: `wall` (exclusive share of the steps' wall time), `busy` (time on its threads), both in ps over all
-    steps, and `count`, its events inside steps. `idle` is the time in which no op ran, `total` the steps' length."""
+    """Per op: `wall` (exclusive share of the steps' wall time), `executor` (the part of it that is the executor's work
+    for the op), `busy` (time on its threads), all in ps over all steps, and `count`, its events inside steps.
+
+    `idle` is the time in which no op ran, `total` the steps' length: the sum of `wall` and `idle`.
+    """
 
     wall: Floats
+    executor: Floats
     busy: Floats
     count: Ints
     idle: float
@@ -40,29 +39,20 @@ class Timeline:
     def only(self, ops: Sequence[int]) -> Timeline:
         """The timeline of these ops; what the others had becomes idle."""
         wall = self.wall[ops]
-        return Timeline(wall, self.busy[ops], self.count[ops], self.total - float(wall.sum()), self.total)
+        parts = (wall, self.executor[ops], self.busy[ops], self.count[ops])
+        return Timeline(*parts, self.total - float(wall.sum()), self.total)
 
-    def untraced(self, slowdown: float) -> Timeline:
-        """The timeline as it would be without the recorder, which makes a step `slowdown` times as long (1: no change).
-
-        Recording an event costs about the same whatever the event is, so the excess is taken off the ops by their
-        number of events; but no op loses more than `_MOST` of its time.
-        """
-        excess = self.total * (1.0 - 1.0 / slowdown) if slowdown > 1.0 else 0.0
-        events = self.count.astype(np.float64) * np.divide(
-            self.wall, self.busy, out=np.ones_like(self.wall), where=self.busy > 0
-        )
-        taken = _levelled(events, _MOST * self.wall, excess)
-        left = self.wall - taken
-        kept = np.divide(left, self.wall, out=np.ones_like(left), where=self.wall > 0)
-        return Timeline(left, self.busy * kept, self.count, self.idle, self.total - float(taken.sum()))
+    def scaled(self, factor: Floats, idle: float) -> Timeline:
+        """The timeline with each op's times multiplied by its `factor`, and `idle` as it is given."""
+        wall, executor, busy = (times * factor for times in (self.wall, self.executor, self.busy))
+        return Timeline(wall, executor, busy, self.count, idle, float(wall.sum()) + idle)
 
 
 def sweep(recording: Recording) -> Timeline:
     """Split the wall time of the recording's steps among its ops."""
     start, end, event = exclusive(recording.start, recording.end, recording.thread)
     op = recording.op[event]
-    waits = np.array([kind.kind == "marker" for kind in recording.ops], dtype=bool)[op]
+    waits = recording.waits[op]
     edges = np.unique(np.concatenate([start, end, recording.steps.ravel()]))
     width = np.diff(edges).astype(np.float64)
     inside = coverage(edges, recording.steps[:, 0], recording.steps[:, 1]) > 0
@@ -71,94 +61,21 @@ def sweep(recording: Recording) -> Timeline:
 
     first, last = np.searchsorted(edges, start), np.searchsorted(edges, end)
     size = len(recording.ops)
-    wall = np.zeros(size)
+    shares = np.zeros(len(op))
     for pieces, active in ((waits, waiting), (~waits, working)):
         until = _until(np.where(inside & (active > 0), width / np.maximum(active, 1), 0.0))
-        wall += np.bincount(op[pieces], weights=until[last[pieces]] - until[first[pieces]], minlength=size)
+        shares[pieces] = until[last[pieces]] - until[first[pieces]]
+    wall = np.bincount(op, weights=shares, minlength=size).astype(np.float64)
+    executor = np.bincount(op, weights=shares * recording.executor[event], minlength=size).astype(np.float64)
     inside_until = _until(np.where(inside, width, 0.0))
     busy = np.bincount(op, weights=inside_until[last] - inside_until[first], minlength=size).astype(np.float64)
     begin = np.searchsorted(edges, recording.start)
     in_step = inside_until[np.searchsorted(edges, recording.end)] > inside_until[begin]
     count = np.bincount(recording.op[in_step & recording.counted], minlength=size)
     total = float(inside_until[-1])
-    return Timeline(wall, busy, count, total - float(wall.sum()), total)
-
-
-def _levelled(weight: Floats, most: Floats, amount: float) -> Floats:
-    """`amount` split in proportion to `weight`, but nobody gives more than `most`."""
-    taken = np.zeros_like(most)
-    open_ = weight > 0
-    while amount > 0 and open_.any():
-        share = np.where(open_, amount * weight / weight[open_].sum(), 0.0)
-        full = open_ & (taken + share >= most)
-        if not full.any():
-            return taken + share
-        amount -= float((most - taken)[full].sum())
-        taken[full] = most[full]
-        open_ &= ~full
-    return taken
+    return Timeline(wall, executor, busy, count, total - float(wall.sum()), total)
 
 
 def _until(gaps: Floats) -> Floats:
     """The sum of the gaps before each edge."""
     return np.concatenate([[0.0], np.cumsum(gaps)])
-
-
-def exclusive(start: Ints, end: Ints, thread: Ints) -> tuple[Ints, Ints, Ints]:
-    """Cut nested events so that at each instant only the innermost event of a thread remains.
-
-    Returns (start, end, event) of the pieces; `event` indexes the input. Events of one thread are nested or disjoint.
-    """
-    order = np.lexsort((-end, start, thread))
-    start, end, thread = start[order], end[order], thread[order]
-    if len(start) == 0:
-        return start, end, order
-    overlaps = (thread[1:] == thread[:-1]) & (start[1:] < end[:-1])
-    if not overlaps.any():
-        return start, end, order
-    nested = _nested_runs(start, end, thread)
-    flat = ~nested
-    pieces = _cut(start[nested], end[nested], thread[nested], np.flatnonzero(nested))
-    table = np.array(pieces, dtype=np.int64).reshape(-1, 3)
-    return (
-        np.concatenate([start[flat], table[:, 0]]),
-        np.concatenate([end[flat], table[:, 1]]),
-        order[np.concatenate([np.flatnonzero(flat), table[:, 2]])],
-    )
-
-
-def _nested_runs(start: Ints, end: Ints, thread: Ints) -> npt.NDArray[np.bool_]:
-    """Which events overlap another of their thread (given in order): only these need the slow path."""
-    nested = np.zeros(len(start), dtype=bool)
-    for number in np.unique(thread):
-        rows = np.flatnonzero(thread == number)
-        reach = np.maximum.accumulate(end[rows])
-        covered = np.concatenate([[False], start[rows][1:] < reach[:-1]])
-        nested[rows] = covered | np.concatenate([covered[1:], [False]])
-    return nested
-
-
-def _cut(start: Ints, end: Ints, thread: Ints, index: Ints) -> list[tuple[int, int, int]]:
-    pieces: list[tuple[int, int, int]] = []
-    stack: list[tuple[int, int]] = []  # (end, event), innermost last
-    current, cursor = None, 0
-
-    def close(until: float) -> None:
-        nonlocal cursor
-        while stack and stack[-1][0] <= until:
-            finish, event = stack.pop()
-            if finish > cursor:
-                pieces.append((cursor, finish, event))
-                cursor = finish
-
-    for begin, finish, owner, event in zip(start.tolist(), end.tolist(), thread.tolist(), index.tolist(), strict=True):
-        if owner != current:
-            close(float("inf"))
-            current = owner
-        close(begin)
-        if stack and begin > cursor:
-            pieces.append((cursor, begin, stack[-1][1]))
-        cursor = begin
-        stack.append((finish, event))
-    close(float("inf"))
-    return pieces

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -25,14 +26,18 @@ __all__ = ["Runner", "Workload", "prepare", "unused_in_inference"]
 
 @dataclass
 class Runner:
-    """Runs the next step on the next batch. `examples` counts those of all steps so far."""
+    """Runs the next step on the next batch. `examples` counts those of all steps so far, `waits_ms` has the time that
+    each of them waited for its batch."""
 
     step: Step
     batch: Batch
     examples: int = 0
+    waits_ms: list[float] = field(default_factory=list)
 
     def __call__(self) -> Any:
+        started = time.perf_counter_ns()
         arguments = self.batch.arguments if self.batch.batches is None else next(self.batch.batches)
+        self.waits_ms.append(0.0 if self.batch.batches is None else (time.perf_counter_ns() - started) / 1e6)
         self.examples += int(keras.tree.flatten(arguments[0])[0].shape[0])
         return self.step(*arguments)
 

@@ -1,0 +1,54 @@
+"""Notes: each says something only where it is true, on both sides of its threshold."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from records_for_tests import flat
+
+from tfopt.profiling.notes import remarks
+from tfopt.report import render
+
+
+def said(**step: float) -> list[str]:
+    record = flat()
+    return [note.message for note in remarks(msgspec.structs.replace(record, step=_step(**step)))]
+
+
+def _step(**changes: float) -> object:
+    return msgspec.structs.replace(flat().step, **changes)
+
+
+@pytest.mark.parametrize(("overhead", "told"), [(-0.2, False), (0.10, False), (0.101, True), (2.5, True)])
+def test_tracing_that_changes_the_step_by_more_than_a_tenth_is_told(overhead: float, told: bool) -> None:
+    notes = said(overhead=overhead)
+    assert bool(notes) == told
+    if told:
+        assert notes[0].startswith(f"tracing made the step {overhead:.0%} slower")
+
+
+@pytest.mark.parametrize(("executor", "told"), [(0.25, False), (0.26, True)])
+def test_an_executor_that_is_busier_than_the_ops_is_told(executor: float, told: bool) -> None:
+    record = flat()
+    coverage = msgspec.structs.replace(record.coverage, executor=executor)
+    notes = [note.message for note in remarks(msgspec.structs.replace(record, coverage=coverage))]
+    assert [note.startswith("26% of the step is TensorFlow's executor") for note in notes] == [True] * told
+
+
+@pytest.mark.parametrize(("mean_ms", "told"), [(50.0, False), (64.0, False), (65.0, True)])
+def test_waiting_that_varies_is_told(mean_ms: float, told: bool) -> None:
+    """A step of 142.6 ms, of which the median waits 50."""
+    notes = said(input_ms=50.0, input_mean_ms=mean_ms)
+    assert notes == (
+        [f"waiting for data varies: 50.0 ms in the median step, which the tables show, {mean_ms:.1f} ms on average"]
+        if told
+        else []
+    )
+
+
+@pytest.mark.parametrize(
+    ("overhead", "shown"), [(0.031, "tracing +3.1 %"), (-0.002, "tracing -0.2 %"), (1.5, "tracing +150.0 %")]
+)
+@pytest.mark.parametrize("format", ["table", "md"])
+def test_every_report_states_what_tracing_cost(format: str, overhead: float, shown: str) -> None:
+    assert shown in render(msgspec.structs.replace(flat(), step=_step(overhead=overhead)), format=format)

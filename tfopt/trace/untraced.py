@@ -1,0 +1,58 @@
+"""From the timeline of traced steps to that of the untraced ones, whose length is known.
+
+The recorder makes a step longer, and not evenly: each event costs it about the same, so that a loop of tiny ops may
+take twice its time while a convolution hardly changes. And a pipeline that prepares data beside a slower step is
+waited for the less.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tfopt.trace.intervals import Floats, Mask
+from tfopt.trace.timeline import Timeline
+
+__all__ = ["untraced"]
+
+# An op is not known to take less of its recorded time than this leaves.
+_MOST = 0.8
+
+
+def untraced(timeline: Timeline, waits: Mask, traced_ms: float, step_ms: float, input_ms: float) -> Timeline:
+    """The timeline of steps of `step_ms`, of which the ops `waits` take `input_ms`.
+
+    What the rest took longer in the traced steps (`traced_ms` each) is taken off its ops by their number of events,
+    but never more than most of an op's time. The result is in the unit of `timeline`, its total the untraced steps'.
+    """
+    unit = timeline.total / traced_ms
+    waited = float(timeline.wall[waits].sum())
+    excess = (timeline.total - waited) - (step_ms - input_ms) * unit
+    events = timeline.count * _concurrency(timeline)
+    taken = _levelled(np.where(waits, 0.0, events), _MOST * timeline.wall, excess)
+    left = np.divide(timeline.wall - taken, timeline.wall, out=np.ones_like(taken), where=timeline.wall > 0)
+    working = timeline.scaled(left, timeline.idle)
+    if waited <= 0:
+        return working
+    # The wait was measured; everything else shares what it leaves of the step.
+    rest = (step_ms - input_ms) * unit / (working.total - waited) if working.total > waited else 1.0
+    return working.scaled(np.where(waits, input_ms * unit / waited, rest), working.idle * rest)
+
+
+def _concurrency(timeline: Timeline) -> Floats:
+    """The part of its own time that each op has of the wall time: 1 where it ran alone."""
+    return np.divide(timeline.wall, timeline.busy, out=np.ones_like(timeline.wall), where=timeline.busy > 0)
+
+
+def _levelled(weight: Floats, most: Floats, amount: float) -> Floats:
+    """`amount` split in proportion to `weight`, where nobody gives more than `most`; nothing if it is negative."""
+    given = np.zeros_like(most)
+    asked = (weight > 0) & (most > 0)
+    while amount > 0 and asked.any():
+        share = np.where(asked, amount * weight / weight[asked].sum(), 0.0)
+        full = asked & (share >= most)
+        if not full.any():
+            return given + share
+        given[full] = most[full]
+        amount -= float(most[full].sum())
+        asked &= ~full
+    return given
