@@ -162,7 +162,7 @@ def test_a_wrapped_layer_has_its_own_time() -> None:
     x = layers.TimeDistributed(layers.Conv2D(16, 3, name="inner"), name="wrapper")(inputs)
     model = keras.Model(inputs, layers.Bidirectional(layers.LSTM(8, name="cells"))(layers.Reshape((4, -1))(x)))
     rows = _rows(tfopt.profile(model, steps=3, batch_size=4))
-    assert min(rows["inner"].forward_ms, rows["inner"].backward_ms) > 0.3 * rows["inner"].total_ms
+    assert min(rows["inner"].forward_ms, rows["inner"].backward_ms) > 0.15 * rows["inner"].total_ms
     assert rows["inner"].total_ms > rows["wrapper"].self_ms
     assert rows["forward_cells"].total_ms > 0
     assert rows["backward_cells"].total_ms > 0

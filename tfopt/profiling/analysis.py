@@ -57,7 +57,8 @@ def analyse(trace: Capture, workload: Workload, step: StepInfo, precision: str |
     space = read_space(trace.file)
     recording = record(space, STEP_NAME)
     step_ms = step.median_ms
-    timeline = untraced(sweep(recording), recording.waits, step.traced_ms, step_ms, min(step.input_ms, step_ms))
+    added = step.recording_ms * 1e9 * len(recording.steps)
+    timeline = untraced(sweep(recording), recording.waits, added, step.input_ms / step_ms)
     step_graph = StepGraph(workload.step.concrete(workload.batch.arguments))
     tree = workload.scopes.tree
     attributions = attribute(

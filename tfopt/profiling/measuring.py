@@ -24,7 +24,7 @@ class Measurement:
     """What running a step gave: seconds of the first call, warm-up steps, untraced samples, and the trace.
 
     `skipped_steps` is None where it cannot be told. `examples_per_step` is the mean over the untraced steps, `waits_ms`
-    has the time that each of these waited for data.
+    has the time that each of these waited for data, `traced_waits_ms` that of the traced ones.
     """
 
     compile_s: float
@@ -32,6 +32,7 @@ class Measurement:
     samples: Samples
     examples_per_step: float
     waits_ms: tuple[float, ...]
+    traced_waits_ms: tuple[float, ...]
     trace: Capture
     skipped_steps: int | None
 
@@ -55,12 +56,18 @@ class Measurement:
             examples_per_s=self.examples_per_step / median * 1000.0,
             input_ms=float(np.median(self.waits_ms)),
             input_mean_ms=float(np.mean(self.waits_ms)),
+            recording_ms=self._recording_ms(),
             traced_ms=traced,
             overhead=traced / median - 1.0,
             skipped_steps=self.skipped_steps,
             last_loss=finite(losses[-1]) if losses else None,
             nonfinite_losses=sum(finite(loss) is None for loss in losses),
         )
+
+    def _recording_ms(self) -> float:
+        """What recording adds to a step. The least of each kind, since other work on the machine only ever adds."""
+        traced = np.subtract(self.trace.wall_ms, self.traced_waits_ms).min()
+        return max(0.0, float(traced - np.subtract(self.samples.wall_ms, self.waits_ms).min()))
 
 
 def measure_step(
@@ -84,7 +91,8 @@ def measure_step(
         progress("tracing", 0.0)
         trace = capture(run, trace_steps, folder)
     skipped = _skipped(workload, 1 + warm_steps + count + trace.executed, before)
-    return Measurement(compile_s, warm_steps, samples, examples, waits, trace, skipped)
+    traced_waits = tuple(run.waits_ms[-len(trace.wall_ms) :])
+    return Measurement(compile_s, warm_steps, samples, examples, waits, traced_waits, trace, skipped)
 
 
 def _skipped(workload: Workload, executed: int, before: int | None) -> int | None:

@@ -99,6 +99,7 @@ class StepInfo(Record, frozen=True, kw_only=True):
 
     `cpu_ms` is the median process CPU time of a step, `compile_s` the time of the first step (tracing and compiling),
     `traced_ms` the median step under the profiler, `overhead` the share the profiler added (traced/untraced − 1).
+    `recording_ms` is what recording adds to a step: its least working time with the profiler less that without.
     `input_ms` is the median time that an untraced step waited for data, `input_mean_ms` the mean.
     `skipped_steps` counts updates that loss scaling skipped (null where a model's own `train_step` leaves it unknown);
     `nonfinite_losses` counts NaN or infinite losses; `last_loss` is null where the step does not give the loss.
@@ -122,6 +123,7 @@ class StepInfo(Record, frozen=True, kw_only=True):
     nonfinite_losses: int
     input_ms: float = 0.0
     input_mean_ms: float = 0.0
+    recording_ms: float = 0.0
 
 
 class PhaseRow(Record, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""From the timeline of traced steps to that of the untraced ones, whose length is known.
+"""From the timeline of traced steps to that of untraced ones.
 
 The recorder makes a step longer, and not evenly: each event costs it about the same, so that a loop of tiny ops may
 take twice its time while a convolution hardly changes. And a pipeline that prepares data beside a slower step is
@@ -18,24 +18,22 @@ __all__ = ["untraced"]
 _MOST = 0.8
 
 
-def untraced(timeline: Timeline, waits: Mask, traced_ms: float, step_ms: float, input_ms: float) -> Timeline:
-    """The timeline of steps of `step_ms`, of which the ops `waits` take `input_ms`.
+def untraced(timeline: Timeline, waits: Mask, recording: float, waiting: float) -> Timeline:
+    """The timeline without what `recording` added to it (ps), with the ops `waits` taking the fraction `waiting`.
 
-    What the rest took longer in the traced steps (`traced_ms` each) is taken off its ops by their number of events,
-    but never more than most of an op's time. The result is in the unit of `timeline`, its total the untraced steps'.
+    What recording added is taken off the ops by their number of events, but never more than most of an op's time.
     """
-    unit = timeline.total / traced_ms
-    waited = float(timeline.wall[waits].sum())
-    excess = (timeline.total - waited) - (step_ms - input_ms) * unit
     events = timeline.count * _concurrency(timeline)
-    taken = _levelled(np.where(waits, 0.0, events), _MOST * timeline.wall, excess)
+    taken = _levelled(np.where(waits, 0.0, events), _MOST * timeline.wall, recording)
     left = np.divide(timeline.wall - taken, timeline.wall, out=np.ones_like(taken), where=timeline.wall > 0)
     working = timeline.scaled(left, timeline.idle)
-    if waited <= 0:
+    waited = float(working.wall[waits].sum())
+    rest = working.total - waited
+    if waited <= 0 or rest <= 0:
         return working
-    # The wait was measured; everything else shares what it leaves of the step.
-    rest = (step_ms - input_ms) * unit / (working.total - waited) if working.total > waited else 1.0
-    return working.scaled(np.where(waits, input_ms * unit / waited, rest), working.idle * rest)
+    if waiting >= 1:
+        return working.scaled(np.where(waits, 1.0, 0.0), 0.0)
+    return working.scaled(np.where(waits, rest * waiting / (1 - waiting) / waited, 1.0), working.idle)
 
 
 def _concurrency(timeline: Timeline) -> Floats:
