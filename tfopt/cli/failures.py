@@ -10,6 +10,7 @@ from typing import NamedTuple
 import click
 from click.core import ParameterSource
 
+from tfopt.cli.signals import ended, received
 from tfopt.errors import TfoptError
 
 __all__ = ["EXIT_CODES", "show_failure"]
@@ -19,7 +20,7 @@ EXIT_CODES = """\
     2  wrong usage or configuration
     3  unreadable input: model, data, trace or run
     4  the run failed
-  130  interrupted (Ctrl-C)
+  130  interrupted (Ctrl-C); 143 terminated (SIGTERM), 129 hung up
   1 and 5 are kept for checks that fail or stay inconclusive."""
 
 
@@ -31,9 +32,8 @@ class _Failure(NamedTuple):
 
 def show_failure(error: BaseException, argv: Sequence[str]) -> int:
     """Print what went wrong and what to do, with the traceback if it was asked for; gives the exit code."""
-    if isinstance(error, KeyboardInterrupt | click.Abort):
-        _print("interrupted")
-        return 130
+    if received() or isinstance(error, KeyboardInterrupt | click.Abort):  # libraries make other errors of a signal
+        return ended()
     if _debug(argv):
         import traceback
 

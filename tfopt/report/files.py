@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 from tfopt.errors import RunFailed, UsageError
+from tfopt.report.scratch import scratch_name
+from tfopt.undo import undone
 
 __all__ = ["check_target", "write_file"]
 
@@ -34,7 +35,8 @@ def write_file(path: Path, content: bytes, *, force: bool = False) -> None:
     """
     check_target(path, force=force)
     target = Path(os.path.realpath(path))  # a link keeps pointing to the file
-    with _failure_named(path), _temporary(target.parent) as temporary:
+    temporary = target.parent / scratch_name()
+    with _failure_named(path), undone(lambda: temporary.unlink(missing_ok=True)):
         temporary.write_bytes(content)
         if force:
             os.replace(temporary, target)
@@ -50,15 +52,6 @@ def _move_to_new(temporary: Path, target: Path) -> None:
         raise UsageError(f"{target} exists", "add --force to overwrite it, or choose another name") from None
     except OSError:  # a file system without hard links
         os.replace(temporary, target)
-
-
-@contextlib.contextmanager
-def _temporary(folder: Path) -> Iterator[Path]:
-    path = folder / f".tfopt-{secrets.token_hex(8)}.tmp"
-    try:
-        yield path
-    finally:
-        path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
@@ -16,8 +18,20 @@ from tfopt.errors import InputError, UsageError
 from tfopt.records.profile import SCHEMA, ProfileRecord
 from tfopt.report.files import write_file
 from tfopt.report.json import encode
+from tfopt.report.scratch import scratch_folder
+from tfopt.undo import undone
 
-__all__ = ["RECORD_NAME", "Run", "check_trace", "create_run", "read_record", "read_run", "write_record"]
+__all__ = [
+    "RECORD_NAME",
+    "Run",
+    "check_trace",
+    "create_run",
+    "finish_run",
+    "read_record",
+    "read_run",
+    "unfinished_run",
+    "write_record",
+]
 
 RECORD_NAME = "record.json"
 _PROFILE_AGAIN = "tfopt profile MODEL writes a new one"
@@ -53,9 +67,51 @@ def create_run(root: str | Path, model: str, now: datetime | None = None) -> Pat
                 continue
             return folder
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise UsageError(f"cannot create a run folder in {root}: {reason}", "use --run-dir or --no-save") from error
+        raise _no_room(root, error) from error
     raise AssertionError("count() does not end")
+
+
+def _no_room(root: str | Path, error: OSError) -> UsageError:
+    reason = error.strerror or str(error)
+    return UsageError(f"cannot create a run folder in {root}: {reason}", "use --run-dir or --no-save")
+
+
+@contextlib.contextmanager
+def unfinished_run(root: str | os.PathLike[str]) -> Iterator[Path]:
+    """A hidden folder in `root` for a run that is being made: gone at the end, unless `finish_run` made it a run.
+
+    So a run folder is whole or absent, also after a crash. UsageError where `root` cannot hold it.
+    """
+    root = Path(root)
+    made = [folder for folder in (root, *root.parents) if not folder.exists()]
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(undone(lambda: _remove_empty(made)))
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            folder = stack.enter_context(scratch_folder(root))
+        except OSError as error:
+            raise _no_room(root, error) from error
+        yield folder
+
+
+def finish_run(unfinished: Path, model: str, record: ProfileRecord, trace: Path) -> ProfileRecord:
+    """Write `record` beside its `trace` in the folder of `unfinished_run`, and give that its name: now it is a run.
+
+    Returns the record as it was written: with its folder, and the trace's place in it.
+    """
+    folder = create_run(unfinished.parent, model)
+    with undone(lambda: _remove_empty([folder])):
+        kept = {"run_dir": str(folder), "file": trace.relative_to(unfinished).as_posix()}
+        record = msgspec.structs.replace(record, trace=msgspec.structs.replace(record.trace, **kept))
+        write_record(unfinished, record)
+        os.replace(unfinished, folder)
+    return record
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def _harmless(model: str) -> str:

@@ -43,7 +43,7 @@ class Capture:
 def capture(run: Callable[[], Any], steps: int, folder: Path) -> Capture:
     """Trace `steps` steps into `folder`/plugins/profile/TIME/HOST.xplane.pb, with a step marker around each.
 
-    The profiler is stopped whatever happens inside. Raises RunFailed where it cannot start or wrote nothing.
+    The profiler is stopped whatever happens inside. Raises RunFailed where it cannot start or write.
     """
     options = tf.profiler.experimental.ProfilerOptions(host_tracer_level=_VERBOSE)
     try:
@@ -63,9 +63,13 @@ def capture(run: Callable[[], Any], steps: int, folder: Path) -> Capture:
     except BaseException:
         tf.profiler.experimental.stop(save=False)
         raise
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        tf.profiler.experimental.stop()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tf.profiler.experimental.stop()
+    except tf.errors.OpError as error:
+        reason = error.message.rpartition("; ")[2]
+        raise RunFailed(f"cannot write the trace: {reason}", "make room, or choose another --run-dir") from error
     files = sorted(folder.glob("plugins/profile/*/*.xplane.pb"))
     if not files:
         raise RunFailed("the profiler wrote no trace", "check that the run folder is writable and not full")
