@@ -114,6 +114,18 @@ def _memory(error: BaseException) -> _Failure:
     return _Failure("out of memory", "try a smaller --batch-size", 4)
 
 
+def _system(error: BaseException) -> _Failure:
+    """What the system refused at a place that has no words of its own for it."""
+    assert isinstance(error, OSError)
+    reason = error.strerror or str(error) or type(error).__name__
+    message = f"{reason}: {error.filename}" if error.filename else reason
+    try:
+        os.getcwd()
+    except OSError:
+        return _Failure("the working directory does not exist any more", "change to a folder that does", 2)
+    return _Failure(message, "check the path and the disk; --debug shows where it happened", 4)
+
+
 def _internal(error: BaseException) -> _Failure:
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return _Failure(f"internal error: {text}", "run again with --debug to see where it happened", 4)
@@ -126,5 +138,6 @@ _KINDS: tuple[tuple[type[BaseException], Callable[[BaseException], _Failure]], .
     (click.UsageError, _usage),
     (click.ClickException, _click),
     (MemoryError, _memory),
+    (OSError, _system),
     (BaseException, _internal),
 )

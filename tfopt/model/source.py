@@ -68,6 +68,8 @@ def _application(model: str) -> ModelSource:
 def _missing(path: Path) -> InputError:
     """No such file: with the nearest name beside it, where there is one."""
     folder = path.parent
+    if path.is_symlink():
+        return InputError(f"{one_line(path)} is a link that leads nowhere: {one_line(os.readlink(path), 80)}", _GIVE)
     try:
         near = difflib.get_close_matches(path.name, os.listdir(folder), n=1, cutoff=0.6)
     except OSError:

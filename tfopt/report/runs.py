@@ -83,10 +83,10 @@ def unfinished_run(root: str | os.PathLike[str]) -> Iterator[Path]:
     So a run folder is whole or absent, also after a crash. UsageError where `root` cannot hold it.
     """
     root = Path(root)
-    made = [folder for folder in (root, *root.parents) if not folder.exists()]
     with contextlib.ExitStack() as stack:
-        stack.enter_context(undone(lambda: _remove_empty(made)))
         try:
+            made = [folder for folder in (root, *root.parents) if not folder.exists()]
+            stack.enter_context(undone(lambda: _remove_empty(made)))
             root.mkdir(parents=True, exist_ok=True)
             folder = stack.enter_context(scratch_folder(root))
         except OSError as error:
@@ -133,9 +133,12 @@ def read_run(target: str | Path = "runs") -> Run:
     InputError where there is none, or one that this version cannot read.
     """
     path = Path(target)
-    if not path.exists():
-        raise _missing(path)
-    file = path if path.is_file() else _record_in(path)
+    try:
+        if not path.exists():
+            raise _missing(path)
+        file = path if path.is_file() else _record_in(path)
+    except OSError as error:
+        raise _unreadable(path, error) from error
     inside = file != path or _is_run(file)
     return Run(read_record(file), file, str(file.parent) if inside else None)
 
@@ -169,7 +172,7 @@ def _record_in(folder: Path) -> Path:
 
 def _runs_in(folder: Path) -> Iterator[Path]:
     try:
-        yield from (file for file in folder.glob(f"*/{RECORD_NAME}") if file.is_file())
+        yield from (file for file in folder.glob(f"[!.]*/{RECORD_NAME}") if file.is_file())
     except OSError as error:
         raise _unreadable(folder, error) from error
 
@@ -208,6 +211,8 @@ def _unreadable(path: Path, error: OSError) -> InputError:
 
 
 def _missing(path: Path) -> InputError:
+    if path.is_symlink():
+        return InputError(f"{path} is a link that leads nowhere", "name the run folder itself")
     beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
     close = get_close_matches(path.name, beside, n=1)
     hint = f"did you mean {path.parent / close[0]}?" if close else "tfopt profile MODEL records a run under runs/"
