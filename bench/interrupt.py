@@ -25,7 +25,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,13 +110,15 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     with workplace() as folder:
-        sys.exit(run(folder, arguments.count, arguments.seed))
+        phases_of((*COMMANDS[0], "--run-dir", "kept"), folder)
+        sys.exit(min(1, run(COMMANDS, folder, arguments.count, arguments.seed)))
 
 
-def run(folder: Path, count: int, seed: int) -> int:
-    """Interrupt `count` times with each signal; the number of endings that were not as they must be, at most 1."""
+def run(commands: Sequence[tuple[str, ...]], folder: Path, count: int, seed: int) -> int:
+    """Interrupt `commands` at `count` moments with each signal; how many of the endings were not as they must be."""
     rng = random.Random(seed)
-    phases = [phase for command in COMMANDS for phase in phases_of(command, folder)]
+    phases = [phase for command in commands for phase in phases_of(command, folder)]
+    rng.shuffle(phases)
     table: dict[str, Counter[str]] = {}
     seconds, bad = [], 0
     for number in range(count):
@@ -133,22 +135,21 @@ def run(folder: Path, count: int, seed: int) -> int:
         print(f"{name:20} " + "   ".join(f"{outcome} ×{times}" for outcome, times in sorted(outcomes.items())))
     print(f"{len(seconds)} interruptions, {bad} of them wrong; seconds to the end: median "
           f"{statistics.median(seconds):.2f}, worst {max(seconds):.2f}")  # fmt: skip
-    for command in COMMANDS:
+    for command in commands:
         phases_of(command, folder)
     print("afterwards every command works in the same folder")
-    return min(bad, 1)
+    return bad
 
 
 @contextlib.contextmanager
 def workplace() -> Iterator[Path]:
-    """A folder with two models and a run called `kept`; temporary files go beside it."""
+    """A folder with two models; temporary files go beside it."""
     with tempfile.TemporaryDirectory() as parent:
         folder = Path(parent, "work")
         folder.mkdir()
         Path(parent, "tmp").mkdir()
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
         subprocess.run([sys.executable, "-c", SAVE], cwd=folder, env=environment, check=True, stderr=subprocess.DEVNULL)
-        phases_of(("profile", "mlp.keras", *STEPS, "--run-dir", "kept"), folder)
         yield folder
 
 
