@@ -39,6 +39,7 @@ bench: setup
 	$(BIN)/python -m bench.reading
 	$(BIN)/python -m bench.attribution
 	$(BIN)/python -m bench.ablation
+	$(BIN)/python -m bench.interrupt
 
 clean:
 	rm -rf $(VENV) build *.egg-info

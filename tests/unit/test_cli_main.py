@@ -115,6 +115,7 @@ def test_wrong_usage_is_two_lines_and_exit_code_2(here: Here, args: list[str], e
         (InputError("m is no model\x1b[2J\nat all", "try another"), 3, r"error: m is no model\x1b[2J at all"),
         (RunFailed("it broke", "mend it"), 4, "error: it broke"),
         (ValueError("odd"), 4, "error: internal error: ValueError: odd"),
+        (OSError(5, "Input/output error", "a"), 4, "error: Input/output error: a"),
         (MemoryError(), 4, "error: out of memory"),
         (RecursionError(), 4, "error: internal error: RecursionError"),
     ],
