@@ -5,8 +5,8 @@
 Each of `--count` moments is tried with both signals, every fourth time twice in quick succession, on fresh processes
 that run one after the other. A first, undisturbed run of each command tells its phases (the stages that `--verbose`
 names) and how long they take; a moment in each phase is drawn in turn. Allowed endings: 128 + signal with one word on
-standard error; the signal itself, while Python starts or ends (shells show both as the same); success, where the work
-was done.
+standard error; the signal itself, silently, while Python starts or ends (shells show both as the same), and after the
+word where a second signal came while it ended; success, where the work was done.
 """
 
 from __future__ import annotations
@@ -82,10 +82,11 @@ class Running:
 
     def _read(self) -> None:
         assert self.process.stderr is not None
-        for line in self.process.stderr:
-            with self.changed:
-                self.lines.append((time.monotonic(), line.rstrip("\n")))
-                self.changed.notify_all()
+        with self.process.stderr as stream:
+            for line in stream:
+                with self.changed:
+                    self.lines.append((time.monotonic(), line.rstrip("\n")))
+                    self.changed.notify_all()
 
     def wait_for(self, stage: str) -> None:
         """Return when `stage` was named, or the process ended."""
@@ -189,7 +190,8 @@ def interrupted(phase: Phase, moment: float, which: signal.Signals, folder: Path
     problems = []
     if seconds > LIMIT_S:
         problems.append(f"it took {seconds:.1f} s to end")
-    if (code, *said) not in ((128 + which, WORDS[which]), (-which, WORDS[which]), (-which,), (0,)):
+    allowed = [(128 + which, WORDS[which]), (-which,), (0,), *([(-which, WORDS[which])] if again is not None else ())]
+    if (code, *said) not in allowed:
         problems.append(f"exit code {code}, and says {said}")
     problems += [f"leaves {name}" for name in leftovers(folder, finished=code == 0)]
     problems += [f"leaves process {number}" for number in running.orphans()]

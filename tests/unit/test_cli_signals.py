@@ -42,9 +42,9 @@ _LOST = """
 
 
 def _start(work: str, folder: Path, before: str = "", grace: float = 0.5) -> subprocess.Popen[str]:
-    script = before + _SCRIPT.replace("WORK", work).replace("SECONDS", str(grace))
+    (folder / "script.py").write_text(before + _SCRIPT.replace("WORK", work).replace("SECONDS", str(grace)))
     process = subprocess.Popen(
-        [sys.executable, "-c", script],
+        [sys.executable, "-m", "script"],  # with -m Python has its own views on interrupts
         cwd=folder, env=clean_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stdout is not None
@@ -54,7 +54,9 @@ def _start(work: str, folder: Path, before: str = "", grace: float = 0.5) -> sub
 
 
 @pytest.mark.parametrize(
-    "work", ["time.sleep(60)", _NATIVE, _SWALLOWING, _LOST], ids=["sleeps", "native", "eats", "del"]
+    "work",
+    ["time.sleep(60)", "eval('time.sleep(60)')", _NATIVE, _SWALLOWING, _LOST],
+    ids=["sleeps", "eval", "native", "eats", "del"],
 )
 @pytest.mark.parametrize(
     ("number", "code", "word"),

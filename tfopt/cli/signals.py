@@ -28,6 +28,10 @@ _UNDO_S = 3.0
 _received: signal.Signals | None = None
 
 
+class _Interrupted(KeyboardInterrupt):
+    """Where a plain KeyboardInterrupt has passed through `eval`, Python ends itself by SIGINT, whatever our code."""
+
+
 def received() -> signal.Signals | None:
     """The signal that ends this process, if there was one: any failure after it is its doing."""
     return _received
@@ -69,7 +73,7 @@ def _raise(number: int, frame: Any) -> None:
     global _received
     if _received is None:
         _received = signal.Signals(number)
-        raise KeyboardInterrupt
+        raise _Interrupted
 
 
 def _silent(unraisable: Any) -> None:
