@@ -41,6 +41,7 @@ bench: setup
 	$(BIN)/python -m bench.input
 	$(BIN)/python -m bench.attribution
 	$(BIN)/python -m bench.ablation
+	$(BIN)/python -m bench.interrupt
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -15,7 +15,7 @@ from records_for_tests import flat
 
 from tfopt.cli.main import main
 from tfopt.records.profile import ProfileRecord
-from tfopt.report.runs import create_run, write_record
+from tfopt.report.runs import finish_run, unfinished_run
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,9 +65,8 @@ class Pretender:
             raise self.error
         if options["run_dir"] is None:
             return kept_in(None)
-        folder = create_run(options["run_dir"], model)
-        write_record(folder, kept_in(str(folder)))
-        return kept_in(str(folder))
+        with unfinished_run(options["run_dir"]) as unfinished:
+            return finish_run(unfinished, model, flat(), unfinished / "plugins" / "host.xplane.pb")
 
 
 def kept_in(folder: str | None) -> ProfileRecord:

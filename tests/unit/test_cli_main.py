@@ -59,7 +59,8 @@ def test_the_version_is_that_of_the_project(tmp_path: Path) -> None:
     assert package.__version__ == project["version"]
     assert tfopt("--version", cwd=tmp_path).stdout == f"tfopt {project['version']}\n"
     module, _, name = project["scripts"]["tfopt"].partition(":")
-    assert getattr(__import__(module, fromlist=[name]), name) is package.cli.main.main  # type: ignore[attr-defined]
+    script = f"import sys; from {module} import {name}; sys.exit({name}())"  # what pip installs
+    subprocess.run([sys.executable, "-c", script, "--version"], env=clean_environment(), check=True, stdout=-1)
 
 
 def test_the_help_tells_exit_codes_environment_and_completion(here: Here) -> None:
@@ -114,6 +115,7 @@ def test_wrong_usage_is_two_lines_and_exit_code_2(here: Here, args: list[str], e
         (InputError("m is no model\x1b[2J\nat all", "try another"), 3, r"error: m is no model\x1b[2J at all"),
         (RunFailed("it broke", "mend it"), 4, "error: it broke"),
         (ValueError("odd"), 4, "error: internal error: ValueError: odd"),
+        (OSError(5, "Input/output error", "a"), 4, "error: Input/output error: a"),
         (MemoryError(), 4, "error: out of memory"),
         (RecursionError(), 4, "error: internal error: RecursionError"),
     ],

@@ -20,7 +20,7 @@ ORDER = [
     {"report"},
     {"trace"},
     {"records"},
-    {"errors"},
+    {"errors", "undo"},
 ]
 TENSORFLOW_ROOMS = {"profiling", "workload", "model"}
 HEAVY = {"tensorflow", "keras"}

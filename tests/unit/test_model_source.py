@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 import time
@@ -329,3 +330,28 @@ def test_identify_loads_neither_tensorflow_nor_numpy(tmp_path: Path) -> None:
         "heavy = {'tensorflow', 'keras', 'numpy', 'h5py'} & set(sys.modules); assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code, str(path)], check=True, cwd=Path(__file__).parents[2])
+
+
+def test_a_link_that_leads_nowhere_is_said(tmp_path: Path) -> None:
+    (tmp_path / "loop.keras").symlink_to("loop.keras")
+    with pytest.raises(InputError, match=r"loop\.keras is a link that leads nowhere: loop\.keras"):
+        identify(str(tmp_path / "loop.keras"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent")
+def test_the_probe_ends_with_its_parent(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "endless")  # reading it does not end
+    start = f"subprocess.Popen([sys.executable, {str(hdf5._PROBE)!r}, 'endless'])"
+    code = f"import subprocess, sys; print({start}.pid, flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        child = Path("/proc", parent.stdout.readline().strip())
+        while "h5py" not in (child / "maps").read_text():
+            time.sleep(0.05)
+        parent.kill()
+    ended = time.monotonic() + 10
+    while child.exists() and "(zombie)" not in (child / "status").read_text():
+        assert time.monotonic() < ended
+        time.sleep(0.05)

@@ -86,7 +86,13 @@ def test_an_interruption_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("no/a.json", "the folder .*no does not exist"), (".", "is a folder"), ("f/a", "not exist")]
+    ("name", "message"),
+    [
+        ("no/a.json", "the folder .*no does not exist"),
+        (".", "is a folder"),
+        ("f/a", "not exist"),
+        ("x" * 300, "File name too long"),
+    ],
 )
 def test_impossible_targets_are_found_before_the_work(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "f").write_text("a file")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 from records_for_tests import flat, hostile
 
-from tfopt.errors import InputError, UsageError
-from tfopt.report.runs import check_trace, create_run, read_run, write_record
+from tfopt.errors import InputError, RunFailed, UsageError
+from tfopt.report.runs import check_trace, create_run, finish_run, read_run, unfinished_run, write_record
 
 NOW = datetime(2026, 11, 20, 9, 31, 7)
 
@@ -63,6 +64,65 @@ def test_the_latest_of_several_runs_is_taken(tmp_path: Path) -> None:
     found = read_run(tmp_path)
     assert found.record == flat()
     assert found.folder == str(tmp_path / "m-20261120-093101")
+
+
+def test_a_run_has_its_name_when_it_is_whole(tmp_path: Path) -> None:
+    root = tmp_path / "a" / "runs"
+    with unfinished_run(root) as unfinished:
+        assert unfinished.parent == root
+        (unfinished / "host.xplane.pb").touch()
+        with pytest.raises(InputError, match="no run in"):
+            read_run(root)
+        made = finish_run(unfinished, "m", flat(), unfinished / "host.xplane.pb")
+    assert made.trace.run_dir is not None
+    assert sorted(os.listdir(made.trace.run_dir)) == ["host.xplane.pb", "record.json"]
+    assert os.listdir(root) == [Path(made.trace.run_dir).name]
+    assert read_run(root).record == made
+
+
+def test_a_run_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(KeyboardInterrupt), unfinished_run(tmp_path / "a" / "runs"):
+        raise KeyboardInterrupt
+    assert os.listdir(tmp_path) == []
+
+    def full(*paths: object) -> None:
+        raise OSError("no")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(RunFailed), unfinished_run(tmp_path / "a") as unfinished:
+        finish_run(unfinished, "m", flat(), unfinished / "trace")
+    assert os.listdir(tmp_path) == []
+
+
+def test_runs_that_end_at_once_get_a_folder_each(tmp_path: Path) -> None:
+    def one(number: int) -> str | None:
+        with unfinished_run(tmp_path) as unfinished:
+            (unfinished / "trace").write_text(str(number))
+            return finish_run(unfinished, "m", flat(), unfinished / "trace").trace.run_dir
+
+    with ThreadPoolExecutor(8) as pool:
+        folders = list(pool.map(one, range(24)))
+    assert len(set(folders)) == 24
+    assert [(Path(folder or "") / "trace").read_text() for folder in folders] == [str(number) for number in range(24)]
+    assert all(read_run(folder or "").record.trace.run_dir == folder for folder in folders)
+
+
+def test_what_a_killed_run_left_is_not_shown(tmp_path: Path) -> None:
+    left = tmp_path / ".tfopt-0123.tmp"
+    left.mkdir()
+    write_record(left, flat())
+    with pytest.raises(InputError, match="no run in"):
+        read_run(tmp_path)
+
+
+def test_paths_that_lead_nowhere_are_said(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(InputError, match="loop is a link that leads nowhere"):
+        read_run(tmp_path / "loop")
+    with pytest.raises(InputError, match=r"cannot read .*: File name too long"):
+        read_run(tmp_path / ("x" * 300))
+    with pytest.raises(UsageError, match="cannot create a run folder in"), unfinished_run(tmp_path / ("x" * 300)):
+        pass
 
 
 def test_a_file_by_itself_is_no_run_folder(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import click
 from click.core import ParameterSource
 
+from tfopt.cli.signals import ended, received
 from tfopt.errors import TfoptError
 
 __all__ = ["EXIT_CODES", "show_failure"]
@@ -19,7 +20,7 @@ EXIT_CODES = """\
     2  wrong usage or configuration
     3  unreadable input: model, data, trace or run
     4  the run failed
-  130  interrupted (Ctrl-C)
+  130  interrupted (Ctrl-C); 143 terminated (SIGTERM), 129 hung up
   1 and 5 are kept for checks that fail or stay inconclusive."""
 
 
@@ -31,9 +32,8 @@ class _Failure(NamedTuple):
 
 def show_failure(error: BaseException, argv: Sequence[str]) -> int:
     """Print what went wrong and what to do, with the traceback if it was asked for; gives the exit code."""
-    if isinstance(error, KeyboardInterrupt | click.Abort):
-        _print("interrupted")
-        return 130
+    if received() or isinstance(error, KeyboardInterrupt | click.Abort):  # libraries make other errors of a signal
+        return ended()
     if _debug(argv):
         import traceback
 
@@ -114,6 +114,18 @@ def _memory(error: BaseException) -> _Failure:
     return _Failure("out of memory", "try a smaller --batch-size", 4)
 
 
+def _system(error: BaseException) -> _Failure:
+    """What the system refused at a place that has no words of its own for it."""
+    assert isinstance(error, OSError)
+    reason = error.strerror or str(error) or type(error).__name__
+    message = f"{reason}: {error.filename}" if error.filename else reason
+    try:
+        os.getcwd()
+    except OSError:
+        return _Failure("the working directory does not exist any more", "change to a folder that does", 2)
+    return _Failure(message, "check the path and the disk; --debug shows where it happened", 4)
+
+
 def _internal(error: BaseException) -> _Failure:
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return _Failure(f"internal error: {text}", "run again with --debug to see where it happened", 4)
@@ -126,5 +138,6 @@ _KINDS: tuple[tuple[type[BaseException], Callable[[BaseException], _Failure]], .
     (click.UsageError, _usage),
     (click.ClickException, _click),
     (MemoryError, _memory),
+    (OSError, _system),
     (BaseException, _internal),
 )

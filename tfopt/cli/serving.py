@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -13,9 +12,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import IO, Any
+from typing import IO
 
 from tfopt.errors import RunFailed, UsageError
+from tfopt.undo import undone
 
 __all__ = ["Server", "free_port", "tensorboard"]
 
@@ -96,11 +96,10 @@ def tensorboard(runs: str, host: str, port: int, *, noisy: bool) -> Iterator[Ser
     environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ}
     with contextlib.ExitStack() as stack:
         log = None if noisy else stack.enter_context(tempfile.TemporaryFile())
-        stack.enter_context(_termination_unwinds())
         process = subprocess.Popen(
             command, env=environment, stdin=subprocess.DEVNULL, stdout=log or sys.stderr, stderr=log or sys.stderr
         )
-        stack.callback(_end, process)
+        stack.enter_context(undone(lambda: _end(process)))
         yield Server(process, _WILDCARDS.get(host, host), port, log)
 
 
@@ -111,17 +110,3 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-@contextlib.contextmanager
-def _termination_unwinds() -> Iterator[None]:
-    """SIGTERM ends the block like an exception, so that the child is ended too."""
-
-    def leave(number: int, frame: Any) -> None:
-        raise SystemExit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tfopt.errors import InputError
+from tfopt.errors import InputError, RunFailed
 from tfopt.model.config import CONFIG_LIMIT_BYTES, parse_config
 from tfopt.model.text import human_bytes, one_line, quoted
 
@@ -144,14 +144,16 @@ def unpack(path: Path, folder: Path, label: str) -> None:
     """Writes the model's members (configuration, weights, assets) of a checked archive into `folder`.
 
     Raises:
-        InputError: they cannot be written (a full disk, …).
+        RunFailed: they cannot be written, because the disk is full or the like. InputError: they cannot be read.
     """
     with _open(path, label) as archive:
         try:
             for name in filter(_is_wanted, archive.namelist()):
                 archive.extract(name, folder)
-        except Exception as error:
-            raise InputError(
-                f"{label} cannot be unpacked: {one_line(error)}",
+        except OSError as error:
+            raise RunFailed(
+                f"{label} cannot be unpacked: {error.strerror or one_line(error)}",
                 "make room in the temporary folder, or name another one in TMPDIR",
-            ) from None
+            ) from error
+        except Exception as error:
+            raise InputError(f"{label} cannot be unpacked: {one_line(error)}", _AGAIN) from None

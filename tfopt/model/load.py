@@ -7,7 +7,6 @@ import dataclasses
 import os
 import re
 import shutil
-import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,8 +18,10 @@ from tfopt.model.archive import WEIGHTS, unpack
 from tfopt.model.config import registered_names
 from tfopt.model.hdf5 import check_weights, refuse_code
 from tfopt.model.source import ModelSource, file_label, identify
+from tfopt.model.steady import steady
 from tfopt.model.text import one_line
 from tfopt.records import Note
+from tfopt.report.scratch import temporary_folder
 
 __all__ = ["LoadedModel", "given", "load"]
 
@@ -66,17 +67,17 @@ def _loadable(source: ModelSource) -> Iterator[tuple[Path, int]]:
     if path.is_dir():
         yield path, check_weights(path / WEIGHTS, label).declared_bytes
         return
-    with tempfile.TemporaryDirectory(prefix="tfopt-", ignore_cleanup_errors=True) as folder:
+    with temporary_folder() as folder:
         if source.format == "hdf5":
-            link = Path(folder, "model.h5")
+            link = folder / "model.h5"
             try:
                 link.symlink_to(path)
             except OSError:  # no links here (Windows without the right)
                 shutil.copyfile(path, link)
             yield link, source.declared_bytes or 0
         else:
-            unpack(path, Path(folder), label)
-            yield Path(folder), check_weights(Path(folder, WEIGHTS), label).declared_bytes
+            unpack(path, folder, label)
+            yield folder, check_weights(folder / WEIGHTS, label).declared_bytes
 
 
 def _one_attempt(
@@ -201,16 +202,17 @@ def load(
         InputError: the file cannot be read, is not a model, or is refused.
         UsageError: a module cannot be imported, or `input_size` is given with a file.
     """
-    source = identify(os.fspath(model))
-    if source.format == "application":
-        if imports:
-            from tfopt.model.imports import import_modules
+    with steady(model):  # from the first look at it to the last
+        source = identify(os.fspath(model))
+        if source.format == "application":
+            if imports:
+                from tfopt.model.imports import import_modules
 
-            import_modules(imports)
-        return _load_application(source, input_size)
-    if input_size is not None:
-        raise UsageError(
-            f"--input-size is for app:NAME; {file_label(source.path)} has its own input",
-            "leave it out, or set free dimensions with --input-shape",
-        )
-    return _load_saved_model(source) if source.format == "savedmodel" else _load_file(source, imports, unsafe)
+                import_modules(imports)
+            return _load_application(source, input_size)
+        if input_size is not None:
+            raise UsageError(
+                f"--input-size is for app:NAME; {file_label(source.path)} has its own input",
+                "leave it out, or set free dimensions with --input-shape",
+            )
+        return _load_saved_model(source) if source.format == "savedmodel" else _load_file(source, imports, unsafe)

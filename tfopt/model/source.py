@@ -16,6 +16,7 @@ from tfopt.model.config import saved_compiled
 from tfopt.model.contents import check_not_stranger, head, is_hdf5
 from tfopt.model.folder import read_folder
 from tfopt.model.hdf5 import read_hdf5
+from tfopt.model.steady import steady
 from tfopt.model.text import one_line
 
 __all__ = ["APPLICATION_PREFIX", "ModelSource", "file_label", "identify"]
@@ -67,6 +68,8 @@ def _application(model: str) -> ModelSource:
 def _missing(path: Path) -> InputError:
     """No such file: with the nearest name beside it, where there is one."""
     folder = path.parent
+    if path.is_symlink():
+        return InputError(f"{one_line(path)} is a link that leads nowhere: {one_line(os.readlink(path), 80)}", _GIVE)
     try:
         near = difflib.get_close_matches(path.name, os.listdir(folder), n=1, cutoff=0.6)
     except OSError:
@@ -141,7 +144,8 @@ def identify(model: str) -> ModelSource:
     try:
         if not model or not path.exists():
             raise _missing(path) if model else InputError("no model was given", _GIVE)
-        return _folder(path, label, model) if path.is_dir() else _file(path, label, model)
+        with steady(path):
+            return _folder(path, label, model) if path.is_dir() else _file(path, label, model)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{label} cannot be read: {one_line(reason)}", _GIVE) from None

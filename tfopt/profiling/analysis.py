@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 
+from tfopt.errors import InputError, RunFailed
 from tfopt.profiling.notes import remarks
 from tfopt.profiling.tables import TreeRow, coverage, layer_rows, op_rows, phase_rows
 from tfopt.records.base import Note
@@ -26,7 +28,7 @@ from tfopt.trace.hlo import programs
 from tfopt.trace.recording import record
 from tfopt.trace.timeline import sweep
 from tfopt.trace.untraced import untraced
-from tfopt.trace.xspace import read_space
+from tfopt.trace.xspace import Space, read_space
 from tfopt.workload.capture import STEP_NAME, Capture
 from tfopt.workload.graph import StepGraph
 from tfopt.workload.precision import census
@@ -54,7 +56,7 @@ class Analysis:
 
 def analyse(trace: Capture, workload: Workload, step: StepInfo, precision: str | None) -> Analysis:
     """Place the time of a trace. The untraced `step` turns shares into ms, and says how much of it is waiting."""
-    space = read_space(trace.file)
+    space = _own_trace(trace.file)
     recording = record(space, STEP_NAME)
     step_ms = step.median_ms
     added = step.recording_ms * 1e9 * len(recording.steps)
@@ -88,3 +90,13 @@ def analyse(trace: Capture, workload: Workload, step: StepInfo, precision: str |
             every_op=trace.every_op,
         ),
     )
+
+
+def _own_trace(file: Path) -> Space:
+    """The trace that this run has just written; it was asked for nothing wrong, so a cut-off file is a failed run."""
+    try:
+        return read_space(file)
+    except InputError as error:
+        raise RunFailed(
+            f"the profiler's trace cannot be read: {error.message}", "check that the disk of the runs is not full"
+        ) from error

@@ -6,10 +6,7 @@ import contextlib
 import datetime
 import os
 import platform
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import tfopt
@@ -17,7 +14,8 @@ from tfopt.errors import InputError, UsageError
 from tfopt.model.source import identify
 from tfopt.records.profile import ModelInfo, ProfileRecord, RunInfo
 from tfopt.report.progress import ProgressCallback, silent
-from tfopt.report.runs import create_run, write_record
+from tfopt.report.runs import finish_run, unfinished_run
+from tfopt.report.scratch import temporary_folder
 from tfopt.workload.options import Options
 from tfopt.workload.runtime import cpu_name, import_tensorflow, set_threads, threads_used
 
@@ -86,28 +84,28 @@ def profile(
     started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     given = isinstance(model, str | os.PathLike)
     name = identify(str(model)).name if given else str(getattr(model, "name", "model"))
-    progress("loading TensorFlow", None)
-    import_tensorflow()
-    set_threads(threads)
-
-    from tfopt.profiling.analysis import analyse
-    from tfopt.profiling.measuring import measure_step
-    from tfopt.workload.device import place
-
-    placement = place(device)
     with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(temporary_folder() if run_dir is None else unfinished_run(run_dir))
+        progress("loading TensorFlow", None)
+        import_tensorflow()
+        set_threads(threads)
+
+        from tfopt.profiling.analysis import analyse
+        from tfopt.profiling.measuring import measure_step
+        from tfopt.workload.device import place
+
+        placement = place(device)
         stack.enter_context(placement.scope())
         progress(f"loading {name}", None)
         loaded = _loaded(model, imports, unsafe, input_size, seed, stack)
         workload = _prepared(loaded, options, placement)
-        folder = stack.enter_context(_run_folder(run_dir, name))
         measured = measure_step(workload, steps, trace_steps, folder, progress)
         progress("reading the trace", None)
         step = measured.step_info(workload)
         analysis = analyse(measured.trace, workload, step, precision)
         run = _run_info(options, workload, placement, step.samples, len(measured.trace.wall_ms), command, started_at)
         record = analysis.record(_model_info(loaded, workload), run, step, (*loaded.notes, *workload.notes))
-        return record if run_dir is None else _kept(record, measured.trace.file, folder)
+        return record if run_dir is None else finish_run(folder, name, record, measured.trace.file)
 
 
 def _check_numbers(**numbers: int | None) -> None:
@@ -143,35 +141,6 @@ def _prepared(loaded: LoadedModel, options: Options, placement: Placement) -> Wo
     with explained("preparing the step"):
         prepare_any = prepare_serving if loaded.source.format == "savedmodel" else prepare
         return prepare_any(loaded.model, options, placement)
-
-
-@contextlib.contextmanager
-def _run_folder(run_dir: str | os.PathLike[str] | None, name: str) -> Iterator[Path]:
-    """Where the trace goes: a run folder, or a temporary one. Nothing stays behind of a run that fails."""
-    if run_dir is None:
-        with tempfile.TemporaryDirectory(prefix="tfopt-") as temporary:
-            yield Path(temporary)
-        return
-    root = Path(run_dir)
-    made_root = not root.exists()
-    folder = create_run(root, name)
-    try:
-        yield folder
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        if made_root:
-            with contextlib.suppress(OSError):
-                root.rmdir()
-        raise
-
-
-def _kept(record: ProfileRecord, trace: Path, folder: Path) -> ProfileRecord:
-    import msgspec
-
-    kept = {"run_dir": str(folder), "file": trace.relative_to(folder).as_posix()}
-    record = msgspec.structs.replace(record, trace=msgspec.structs.replace(record.trace, **kept))
-    write_record(folder, record)
-    return record
 
 
 def _model_info(loaded: LoadedModel, workload: Workload) -> ModelInfo:

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 from tfopt.errors import RunFailed, UsageError
+from tfopt.report.scratch import scratch_name
+from tfopt.undo import undone
 
 __all__ = ["check_target", "write_file"]
 
 
 def check_target(path: Path, *, force: bool = False) -> None:
     """UsageError where `write_file` could not write `path`: cheap to ask before hours of work."""
+    try:
+        _check(path, force)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror or error}", "choose another name") from error
+
+
+def _check(path: Path, force: bool) -> None:
     folder = path.parent
     if not folder.is_dir():
         raise UsageError(f"cannot write {path}: the folder {folder} does not exist", f"create it: mkdir -p {folder}")
@@ -33,13 +41,15 @@ def write_file(path: Path, content: bytes, *, force: bool = False) -> None:
     because the disk is full; an existing file then keeps its content.
     """
     check_target(path, force=force)
-    target = Path(os.path.realpath(path))  # a link keeps pointing to the file
-    with _failure_named(path), _temporary(target.parent) as temporary:
-        temporary.write_bytes(content)
-        if force:
-            os.replace(temporary, target)
-        else:
-            _move_to_new(temporary, target)
+    with _failure_named(path):
+        target = Path(os.path.realpath(path))  # a link keeps pointing to the file
+        temporary = target.parent / scratch_name()
+        with undone(lambda: temporary.unlink(missing_ok=True)):
+            temporary.write_bytes(content)
+            if force:
+                os.replace(temporary, target)
+            else:
+                _move_to_new(temporary, target)
 
 
 def _move_to_new(temporary: Path, target: Path) -> None:
@@ -50,15 +60,6 @@ def _move_to_new(temporary: Path, target: Path) -> None:
         raise UsageError(f"{target} exists", "add --force to overwrite it, or choose another name") from None
     except OSError:  # a file system without hard links
         os.replace(temporary, target)
-
-
-@contextlib.contextmanager
-def _temporary(folder: Path) -> Iterator[Path]:
-    path = folder / f".tfopt-{secrets.token_hex(8)}.tmp"
-    try:
-        yield path
-    finally:
-        path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from tfopt.report.escape import one_line
 from tfopt.report.progress import ProgressCallback
+from tfopt.undo import undone
 
 __all__ = ["live"]
 
@@ -42,8 +43,9 @@ def live(stream: TextIO, *, verbose: bool, color: bool) -> Iterator[ProgressCall
     bar = Progress(
         *columns, console=console, transient=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
     )
-    with bar as display, _turning(display) as unknown:
-        task = display.add_task("", total=None)
+    bar.start()
+    with undone(bar.stop), _turning(bar) as unknown:
+        task = bar.add_task("", total=None)
         stage, began, drawn = "", time.monotonic(), 0.0
 
         def finish() -> None:
@@ -56,11 +58,11 @@ def live(stream: TextIO, *, verbose: bool, color: bool) -> Iterator[ProgressCall
             if name != stage:
                 finish()
                 stage, began, drawn = name, now, 0.0
-                display.reset(task, description=name)
-            display.update(task, total=None if done is None else 1.0, completed=done or 0.0)
+                bar.reset(task, description=name)
+            bar.update(task, total=None if done is None else 1.0, completed=done or 0.0)
             (unknown.set if done is None else unknown.clear)()
             if now - drawn >= _PERIOD:
-                display.refresh()
+                bar.refresh()
                 drawn = now
 
         yield callback

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
@@ -19,18 +21,22 @@ from tfopt.records.trace import TRACE_SCHEMA, TraceRecord
 from tfopt.records.trace_difference import TRACE_DIFFERENCE_SCHEMA, TraceDifferenceRecord
 from tfopt.report.files import write_file
 from tfopt.report.json import encode
+from tfopt.report.scratch import scratch_folder
+from tfopt.undo import undone
 
 __all__ = [
     "RECORD_NAME",
     "Run",
     "check_trace",
     "create_run",
+    "finish_run",
     "holds_run",
     "is_run",
     "missing",
     "read_any_record",
     "read_record",
     "read_run",
+    "unfinished_run",
     "write_record",
 ]
 
@@ -77,9 +83,51 @@ def create_run(root: str | Path, model: str, now: datetime | None = None) -> Pat
                 continue
             return folder
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise UsageError(f"cannot create a run folder in {root}: {reason}", "use --run-dir or --no-save") from error
+        raise _no_room(root, error) from error
     raise AssertionError("count() does not end")
+
+
+def _no_room(root: str | Path, error: OSError) -> UsageError:
+    reason = error.strerror or str(error)
+    return UsageError(f"cannot create a run folder in {root}: {reason}", "use --run-dir or --no-save")
+
+
+@contextlib.contextmanager
+def unfinished_run(root: str | os.PathLike[str]) -> Iterator[Path]:
+    """A hidden folder in `root` for a run that is being made: gone at the end, unless `finish_run` made it a run.
+
+    So a run folder is whole or absent, also after a crash. UsageError where `root` cannot hold it.
+    """
+    root = Path(root)
+    with contextlib.ExitStack() as stack:
+        try:
+            made = [folder for folder in (root, *root.parents) if not folder.exists()]
+            stack.enter_context(undone(lambda: _remove_empty(made)))
+            root.mkdir(parents=True, exist_ok=True)
+            folder = stack.enter_context(scratch_folder(root))
+        except OSError as error:
+            raise _no_room(root, error) from error
+        yield folder
+
+
+def finish_run(unfinished: Path, model: str, record: ProfileRecord, trace: Path) -> ProfileRecord:
+    """Write `record` beside its `trace` in the folder of `unfinished_run`, and give that its name: now it is a run.
+
+    Returns the record as it was written: with its folder, and the trace's place in it.
+    """
+    folder = create_run(unfinished.parent, model)
+    with undone(lambda: _remove_empty([folder])):
+        kept = {"run_dir": str(folder), "file": trace.relative_to(unfinished).as_posix()}
+        record = msgspec.structs.replace(record, trace=msgspec.structs.replace(record.trace, **kept))
+        write_record(unfinished, record)
+        os.replace(unfinished, folder)
+    return record
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def _harmless(model: str) -> str:
@@ -102,9 +150,12 @@ def read_run(target: str | Path = "runs", besides: Path | None = None) -> Run:
     InputError where there is none, or one that this version cannot read.
     """
     path = Path(target)
-    if not path.exists():
-        raise missing(path)
-    file = path if path.is_file() else _record_in(path, besides)
+    try:
+        if not path.exists():
+            raise missing(path)
+        file = path if path.is_file() else _record_in(path, besides)
+    except OSError as error:
+        raise _unreadable(path, error) from error
     inside = file != path or is_run(file)
     return Run(read_record(file), file, str(file.parent) if inside else None)
 
@@ -144,7 +195,7 @@ def _record_in(folder: Path, besides: Path | None) -> Path:
 
 def _runs_in(folder: Path) -> Iterator[Path]:
     try:
-        yield from (file for file in folder.glob(f"*/{RECORD_NAME}") if file.is_file())
+        yield from (file for file in folder.glob(f"[!.]*/{RECORD_NAME}") if file.is_file())
     except OSError as error:
         raise _unreadable(folder, error) from error
 
@@ -193,6 +244,8 @@ def _unreadable(path: Path, error: OSError) -> InputError:
 
 def missing(path: Path) -> InputError:
     """What to say of a path that does not exist."""
+    if path.is_symlink():
+        return InputError(f"{path} is a link that leads nowhere", "name the run folder itself")
     beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
     close = get_close_matches(path.name, beside, n=1)
     hint = f"did you mean {path.parent / close[0]}?" if close else "tfopt profile MODEL records a run under runs/"

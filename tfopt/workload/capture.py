@@ -48,7 +48,7 @@ def capture(run: Callable[[], Any], steps: int | None, folder: Path) -> Capture:
 
     By default at least 5, and half a second of them, at most 50. One step runs before them without a marker: the
     recorder's memory is new in it, which makes it slower than all others. The profiler is stopped whatever happens
-    inside. Raises RunFailed where it cannot start or wrote nothing.
+    inside. Raises RunFailed where it cannot start or write.
     """
     options = tf.profiler.experimental.ProfilerOptions(host_tracer_level=_VERBOSE)
     try:
@@ -69,9 +69,13 @@ def capture(run: Callable[[], Any], steps: int | None, folder: Path) -> Capture:
     except BaseException:
         tf.profiler.experimental.stop(save=False)
         raise
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        tf.profiler.experimental.stop()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tf.profiler.experimental.stop()
+    except tf.errors.OpError as error:
+        reason = error.message.rpartition("; ")[2]
+        raise RunFailed(f"cannot write the trace: {reason}", "make room, or choose another --run-dir") from error
     files = sorted(folder.glob("plugins/profile/*/*.xplane.pb"))
     if not files:
         raise RunFailed("the profiler wrote no trace", "check that the run folder is writable and not full")

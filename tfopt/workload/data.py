@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from tfopt.errors import InputError, UsageError
 from tfopt.model.inputs import InputSpec
+from tfopt.model.steady import steady
 from tfopt.records.base import Note
 from tfopt.records.profile import InputInfo
 from tfopt.trace.recording import marker_name
@@ -75,7 +76,7 @@ def from_npz(
 
 def _read_npz(path: str) -> dict[str, Any]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with steady(path), np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         cause = getattr(error, "strerror", None) or str(error).splitlines()[0]
