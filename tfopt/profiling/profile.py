@@ -137,10 +137,11 @@ def _loaded(
 
 def _prepared(loaded: LoadedModel, options: Options, placement: Placement) -> Workload:
     from tfopt.profiling.failures import explained
+    from tfopt.workload.scope_names import usable_scopes
     from tfopt.workload.serving import prepare_serving
     from tfopt.workload.workload import prepare
 
-    with explained("preparing the step"):
+    with explained("preparing the step"), usable_scopes():
         prepare_any = prepare_serving if loaded.source.format == "savedmodel" else prepare
         return prepare_any(loaded.model, options, placement)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from tfopt.records.profile import LayerRow, OpRow, Phase, PhaseRow, ProfileRecord
+from tfopt.trace.scopes import BRACKETED
 
 __all__ = ["OpLine", "Ops", "Rest", "TypeLine", "Types", "idle", "phase_groups", "phase_rows", "rank_ops", "rank_types"]
 
@@ -62,7 +63,7 @@ def rank_ops(ops: Sequence[OpRow], layers: Sequence[LayerRow], top: int) -> Ops:
     """`ops` by self time, the largest `top` of them (0: all)."""
     ranked = sorted(ops, key=lambda op: (-op.self_ms, op.name))
     listed = ranked[: top or None]
-    root = next((row.path for row in layers if row.depth == 0 and not row.path.startswith("(")), "")
+    root = next((row.path for row in layers if row.depth == 0 and row.path not in BRACKETED), "")
     sums = accumulate(op.share for op in listed)
     lines = (OpLine(op, _inside(op.layer, root), total) for op, total in zip(listed, sums, strict=True))
     cut = ranked[len(listed) :]
@@ -76,7 +77,8 @@ def _rest(cut: Sequence[OpRow] | Sequence[TypeLine], noun: str) -> tuple[Rest, .
 
 
 def _inside(layer: str, root: str) -> str:
-    return layer.removeprefix(f"{root}/") if root else layer
+    inside = layer.removeprefix(f"{root}/") if root else layer
+    return layer if inside in BRACKETED else inside
 
 
 def rank_types(ops: Sequence[OpRow], top: int) -> Types:

@@ -14,6 +14,7 @@ from typing import Literal
 
 from tfopt.records.profile import LayerRow, ProfileRecord
 from tfopt.report.view import View, listed
+from tfopt.trace.scopes import BRACKETED
 
 __all__ = ["Line", "Times", "layer_lines", "record_lines"]
 
@@ -90,7 +91,7 @@ class _Node:
 
     @property
     def bracket(self) -> bool:
-        return self.depth == 0 and self.path.startswith("(") and self.path.endswith(")")
+        return self.path in BRACKETED
 
 
 def record_lines(record: ProfileRecord, view: View) -> list[Line]:
@@ -112,7 +113,7 @@ def _plant(rows: Sequence[LayerRow]) -> tuple[list[_Node], list[_Node]]:
     nodes: list[_Node] = []
     roots: list[_Node] = []
     for order, row in sorted(enumerate(rows), key=lambda item: (item[1].path.count("/"), item[0])):
-        parent = _parent(row.path, by_path)
+        parent = _parent(row, by_path)
         label = row.path if parent is None else row.path[len(parent.path) + 1 :]
         node = _Node(row, row.path, label, 0 if parent is None else parent.depth + 1, order)
         by_path.setdefault(row.path, node)
@@ -121,12 +122,17 @@ def _plant(rows: Sequence[LayerRow]) -> tuple[list[_Node], list[_Node]]:
     return nodes, sorted(roots, key=lambda node: node.order)
 
 
-def _parent(path: str, known: dict[str, _Node]) -> _Node | None:
-    """The nearest enclosing layer that has a row: a missing level in between does not orphan its layers."""
+def _parent(row: LayerRow, known: dict[str, _Node]) -> _Node | None:
+    """The nearest enclosing layer that has a row: a missing level in between does not orphan its layers.
+
+    A layer's name may hold a `/` of its own; its depth tells how far up its parent is at most.
+    """
+    path = row.path
     while "/" in path:
         path = path.rpartition("/")[0]
-        if path in known:
-            return known[path]
+        found = known.get(path)
+        if found is not None and found.row is not None and found.row.depth < row.depth:
+            return found
     return None
 
 
