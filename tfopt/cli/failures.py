@@ -23,6 +23,9 @@ EXIT_CODES = """\
   1 and 5 are kept for checks that fail or stay inconclusive."""
 
 
+_LONGEST = 1000  # characters of a line; a name in it may have thousands
+
+
 class _Failure(NamedTuple):
     message: str
     hint: str
@@ -43,8 +46,8 @@ def show_failure(error: BaseException, argv: Sequence[str]) -> int:
     from tfopt.report.escape import one_line
 
     red, cyan = ("31", "36") if wants_color(sys.stderr) else ("", "")
-    _print(f"{_painted('error:', red)} {one_line(failure.message)}")
-    _print(f"{_painted('help:', cyan)}  {one_line(failure.hint)}")
+    _print(f"{_painted('error:', red)} {one_line(failure.message, _LONGEST)}")
+    _print(f"{_painted('help:', cyan)}  {one_line(failure.hint, _LONGEST)}")
     return failure.exit_code
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import io
 import shlex
-import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
-from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
@@ -15,6 +13,7 @@ from tfopt.records.profile import Phase, ProfileRecord
 from tfopt.report import summary, units
 from tfopt.report.bars import bar
 from tfopt.report.escape import one_line, visible
+from tfopt.report.flow import flow, wrapped
 from tfopt.report.layers_table import layer_section
 from tfopt.report.ops_table import op_section, phase_section, type_section
 from tfopt.report.rows import phase_rows
@@ -23,6 +22,7 @@ from tfopt.report.view import By, View
 __all__ = ["render"]
 
 _WIDEST_BAR = 40
+_LONGEST_NOTE = 1000  # characters; a name in a note may have thousands
 _PHASE_STYLES: dict[Phase, str] = {
     "input": "green",
     "forward": "cyan",
@@ -68,11 +68,11 @@ def _encode(lines: Sequence[Text], color: bool) -> str:
 
 def _header(record: ProfileRecord, view: View) -> list[Text]:
     title, *facts = (visible(fact) for fact in summary.subject(record))
-    lines = _flow([(title, "bold"), *((fact, "") for fact in facts)], " · ", view.width)
-    lines += _flow([(visible(fact), "dim") for fact in summary.circumstances(record)], " · ", view.width)
-    lines += _flow([(visible(fact), "dim") for fact in summary.inputs(record)], " · ", view.width)
+    lines = flow([(title, "bold"), *((fact, "") for fact in facts)], " · ", view.width)
+    lines += flow([(visible(fact), "dim") for fact in summary.circumstances(record)], " · ", view.width)
+    lines += flow([(visible(fact), "dim") for fact in summary.inputs(record)], " · ", view.width)
     computing = visible(summary.computing(record))
-    return [*lines, Text(computing, "dim")] if computing else lines
+    return [*lines, *wrapped(computing, "", "dim", view.width)] if computing else lines
 
 
 def _answer(record: ProfileRecord, view: View) -> list[Text]:
@@ -83,7 +83,7 @@ def _answer(record: ProfileRecord, view: View) -> list[Text]:
         *((fact, "") for fact in facts),
         (retraces, "red" if record.step.retraces else ""),
     ]
-    return [*_flow(phrases, "   ", view.width, indent="  "), Text(), *_phases(record, view)]
+    return [*flow(phrases, "   ", view.width, indent="  "), Text(), *_phases(record, view)]
 
 
 def _phases(record: ProfileRecord, view: View) -> list[Text]:
@@ -104,16 +104,9 @@ def _phases(record: ProfileRecord, view: View) -> list[Text]:
 def _notes(record: ProfileRecord, view: View) -> list[Text]:
     lines = []
     for note in record.notes:
-        lines += _wrapped(one_line(note.message), "  ! ", "", view.width)
-        lines += _wrapped(one_line(note.hint), "    ", "dim", view.width) if note.hint else []
+        lines += wrapped(one_line(note.message, _LONGEST_NOTE), "  ! ", "", view.width)
+        lines += wrapped(one_line(note.hint, _LONGEST_NOTE), "    ", "dim", view.width) if note.hint else []
     return lines
-
-
-def _wrapped(text: str, lead: str, style: str, width: int | None) -> list[Text]:
-    room = max(20, (width or 10**6) - len(lead))
-    parts = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
-    starts = [lead, *[" " * len(lead)] * (len(parts) - 1)]
-    return [Text.assemble((start, "yellow"), (part, style)) for start, part in zip(starts, parts, strict=True)]
 
 
 def _footer(record: ProfileRecord, view: View) -> list[Text]:
@@ -126,16 +119,3 @@ def _footer(record: ProfileRecord, view: View) -> list[Text]:
         rows.append(("trace", f"tfopt tensorboard {folder}"))
         rows.append(("", f"tensorboard --logdir {folder}"))
     return [Text.assemble((f"{name:<7}", "dim"), visible(text)) for name, text in rows]
-
-
-def _flow(phrases: Iterable[tuple[str, str]], between: str, width: int | None, *, indent: str = "") -> list[Text]:
-    """Phrases one after the other, on a new line where the next one would not fit."""
-    lines: list[Text] = []
-    for text, style in phrases:
-        joined = lines and (width is None or lines[-1].cell_len + cell_len(between + text) <= width)
-        if not joined:
-            lines.append(Text(indent))
-        else:
-            lines[-1].append(between, "dim")
-        lines[-1].append(text, style)
-    return lines
