@@ -97,7 +97,7 @@ def _origin(error: click.UsageError) -> str:
         return ""
     source = ctx.get_parameter_source(param.name)
     if source is ParameterSource.ENVIRONMENT:
-        return f"the value comes from the environment: {' or '.join(param.variables(ctx))}"
+        return f"the value comes from the environment: {' or '.join(param.variables(ctx.command.name))}"
     if source is ParameterSource.DEFAULT_MAP:
         return f"the value comes from {ctx.meta['tfopt.config'][param.name]}"
     return ""

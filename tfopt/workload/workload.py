@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import keras
-
 from tfopt.errors import InputError
 from tfopt.model.layers import layer_tree
 from tfopt.records.base import Note
-from tfopt.workload.batch import Batch
+from tfopt.workload.batch import Batch, batch_length
 from tfopt.workload.batching import Targets, batch_for
 from tfopt.workload.compilation import build_training_state, compile_model, optimizer_name, scale_loss_for
 from tfopt.workload.device import Placement
@@ -33,7 +31,7 @@ class Runner:
 
     def __call__(self) -> Any:
         arguments = self.batch.arguments if self.batch.batches is None else next(self.batch.batches)
-        self.examples += int(keras.tree.flatten(arguments[0])[0].shape[0])
+        self.examples += batch_length(arguments[0])
         return self.step(*arguments)
 
 
