@@ -18,6 +18,7 @@ from tfopt.errors import InputError, TfoptError, UsageError
 from tfopt.model.archive import WEIGHTS, unpack
 from tfopt.model.config import registered_names
 from tfopt.model.hdf5 import check_weights, refuse_code
+from tfopt.model.recursion import deep_networks
 from tfopt.model.source import ModelSource, file_label, identify
 from tfopt.model.text import one_line
 from tfopt.records import Note
@@ -164,7 +165,7 @@ def _load_file(source: ModelSource, imports: Sequence[str], unsafe: bool) -> Loa
 
         objects = custom_objects(import_modules(imports), registered_names(config))
         notes: list[Note] = []
-        with _warnings_as_notes(notes):
+        with _warnings_as_notes(notes), deep_networks():
             model, said = _attempts(path, source, stored, objects, not unsafe)
     return LoadedModel(model, source, (*said, *notes))
 

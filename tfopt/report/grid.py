@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from rich.cells import cell_len, chop_cells
 from rich.text import Text
@@ -43,12 +44,12 @@ class Column:
     drop: int = 0
     style: str = ""
 
-    @property
+    @cached_property
     def natural(self) -> int:
         """The width at which nothing is shortened."""
         return max([cell_len(self.header), *(cell_len(cell.prefix) + cell_len(cell.text) for cell in self.cells)])
 
-    @property
+    @cached_property
     def minimum(self) -> int:
         """The narrowest the column may become."""
         return self.natural if self.least is None else min(self.natural, max(self.least, cell_len(self.header)))

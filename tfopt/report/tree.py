@@ -113,7 +113,7 @@ def _plant(rows: Sequence[LayerRow]) -> tuple[list[_Node], list[_Node]]:
     nodes: list[_Node] = []
     roots: list[_Node] = []
     for order, row in sorted(enumerate(rows), key=lambda item: (item[1].path.count("/"), item[0])):
-        parent = _parent(row, by_path)
+        parent = _parent(row.path, by_path)
         label = row.path if parent is None else row.path[len(parent.path) + 1 :]
         node = _Node(row, row.path, label, 0 if parent is None else parent.depth + 1, order)
         by_path.setdefault(row.path, node)
@@ -122,17 +122,12 @@ def _plant(rows: Sequence[LayerRow]) -> tuple[list[_Node], list[_Node]]:
     return nodes, sorted(roots, key=lambda node: node.order)
 
 
-def _parent(row: LayerRow, known: dict[str, _Node]) -> _Node | None:
-    """The nearest enclosing layer that has a row: a missing level in between does not orphan its layers.
-
-    A layer's name may hold a `/` of its own; its depth tells how far up its parent is at most.
-    """
-    path = row.path
+def _parent(path: str, known: dict[str, _Node]) -> _Node | None:
+    """The nearest enclosing layer that has a row: a missing level in between does not orphan its layers."""
     while "/" in path:
         path = path.rpartition("/")[0]
-        found = known.get(path)
-        if found is not None and found.row is not None and found.row.depth < row.depth:
-            return found
+        if path in known:
+            return known[path]
     return None
 
 
