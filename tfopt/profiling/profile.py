@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tfopt
 from tfopt.errors import InputError, UsageError
+from tfopt.model.said import warnings_as_notes
 from tfopt.model.source import identify
+from tfopt.records.base import Note
 from tfopt.records.profile import ModelInfo, ProfileRecord, RunInfo
 from tfopt.report.progress import ProgressCallback, silent
 from tfopt.report.runs import create_run, write_record
@@ -99,14 +101,16 @@ def profile(
         stack.enter_context(placement.scope())
         progress(f"loading {name}", None)
         loaded = _loaded(model, imports, unsafe, input_size, seed, stack)
-        workload = _prepared(loaded, options, placement)
-        folder = stack.enter_context(_run_folder(run_dir, name))
-        measured = measure_step(workload, steps, trace_steps, folder, progress)
+        said: list[Note] = []
+        with warnings_as_notes(said):
+            workload = _prepared(loaded, options, placement)
+            folder = stack.enter_context(_run_folder(run_dir, name))
+            measured = measure_step(workload, steps, trace_steps, folder, progress)
         progress("reading the trace", None)
         step = measured.step_info(workload)
         analysis = analyse(measured.trace, workload, step.median_ms, precision)
         run = _run_info(options, workload, placement, step.samples, trace_steps, command, started_at)
-        record = analysis.record(_model_info(loaded, workload), run, step, (*loaded.notes, *workload.notes))
+        record = analysis.record(_model_info(loaded, workload), run, step, (*loaded.notes, *workload.notes, *said))
         return record if run_dir is None else _kept(record, measured.trace.file, folder)
 
 

@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from tfopt.errors import InputError, UsageError
+from tfopt.model.layers import layer_tree
 from tfopt.report.units import size
 
 __all__ = ["refuse_hopeless"]
@@ -22,7 +23,7 @@ def refuse_hopeless(model: Any, batch_size: int) -> None:
     Only graphs tell their shapes; a free dimension counts as 1. Fitting here is no promise: a step holds more.
     """
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for layer in model._flatten_layers():
+    for layer in (place.layer for place in layer_tree(model)):
         for node in getattr(layer, "_inbound_nodes", ()):
             for tensor in node.output_tensors:
                 values = math.prod(1 if length is None else length for length in tensor.shape[1:])
