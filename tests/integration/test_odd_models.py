@@ -42,6 +42,19 @@ def test_odd_models_run_or_say_why(name: str, mode: Literal["train", "infer"]) -
         assert odd.note in "".join(f"{note.message} {note.hint}" for note in record.notes)
 
 
+@pytest.mark.parametrize("program", [{"xla": True}, {"eager": True}], ids=["xla", "eager"])
+@pytest.mark.parametrize("mode", ["train", "infer"])
+@pytest.mark.parametrize("name", ["dicts", "several losses", "shared thrice", "ragged", "masks"])
+def test_odd_models_run_in_every_program(name: str, mode: Literal["train", "infer"], program: dict[str, bool]) -> None:
+    model = ODD[name].build()
+    _assert_true(tfopt.profile(model, mode=mode, steps=2, trace_steps=2, batch_size=4, **program), model)
+
+
+def test_what_xla_cannot_compile_is_named() -> None:
+    with pytest.raises(TfoptError, match=r"on XLA_CPU_JIT: SparseFillEmptyRows.*--no-xla"):
+        tfopt.profile(ODD["sparse"].build(), steps=2, xla=True)
+
+
 def _assert_true(record: ProfileRecord, model: keras.Model) -> None:
     tree = [node.path for node in layer_tree(model)]
     rows = [row.path for row in record.layers]

@@ -73,8 +73,15 @@ def _ours(error: BaseException) -> _Failure:
 def _no_such_option(error: BaseException) -> _Failure:
     assert isinstance(error, click.NoSuchOption)
     close = error.possibilities
-    hint = f"did you mean {close[0]}?" if close else _help_of(error)
+    hint = _file_meant(error) or (f"did you mean {close[0]}?" if close else _help_of(error))
     return _Failure(f"no such option: {error.option_name}", hint, 2)
+
+
+def _file_meant(error: click.UsageError) -> str:
+    """A file's name that was taken for options."""
+    argv = (error.ctx.find_object(list) if error.ctx is not None else None) or []
+    name = next((word for word in argv if word.startswith("-") and os.path.exists(word)), None)
+    return f"write ./{name} for the file of that name" if name else ""
 
 
 def _missing(error: BaseException) -> _Failure:

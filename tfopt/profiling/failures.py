@@ -31,8 +31,8 @@ _HINTS = (
 )  # fmt: skip
 # Lines of Keras and TensorFlow that say where, not what.
 _FRAME = re.compile(r"\s|Exception encountered when calling|Graph execution|Detected at node|Stack trace|\[\[")
-# Colours, and the node that TensorFlow's graph says an error about.
-_MARKS = re.compile(r"\x1b\[[0-9;]*m|\.? for '\{\{node .*")
+# Colours, and the names that nodes and functions have in TensorFlow's graph.
+_MARKS = re.compile(r"\x1b\[[0-9;]*m|\.? for '\{\{node .*| graph __inference_\w+\[[^\]]*\]")
 _FALLBACK = "run the model's own train_on_batch on such a batch; --debug shows the traceback"
 
 
