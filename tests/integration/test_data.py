@@ -35,6 +35,13 @@ def _pairs(size):
     rng = np.random.default_rng(0)
     return rng.random((size, 8)).astype("float32"), rng.integers(0, 3, size)
 
+def ragged():
+    rows = tf.ragged.constant([[1], [2, 3], [4, 5, 6]] * 8)
+    return tf.data.Dataset.from_tensor_slices((rows, tf.zeros((24, 1)))).batch(4)
+
+def hollow():
+    return tf.data.Dataset.from_tensor_slices((tf.zeros((8, 0)), tf.zeros(8))).batch(4)
+
 def good():
     return tf.data.Dataset.from_tensor_slices(_pairs(64)).batch(16)
 
@@ -174,3 +181,21 @@ def test_a_batch_too_large_for_any_machine_is_refused() -> None:
         tfopt.profile(net, input_shape=("1000000000,4",))
     with pytest.raises(UsageError, match="cannot run: the output of"):
         tfopt.profile(model(), batch_size=10**10)
+
+
+def test_ragged_batches_are_described_by_what_would_hold_them(module: str) -> None:
+    inputs = keras.Input((None,), ragged=True, dtype="int32")
+    x = layers.GlobalAveragePooling1D()(layers.Embedding(7, 3)(inputs))
+    net = keras.Model(inputs, layers.Dense(1)(x))
+    net.compile("sgd", "mse")
+    record = tfopt.profile(net, data=f"{module}:ragged", steps=2)
+    assert record.run.batch_size == 4
+    assert record.run.inputs[0].shape == (4, 3)
+
+
+def test_batches_without_values_are_refused(module: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no values"):
+        tfopt.profile(model(), data=f"{module}:hollow", steps=2)
+    np.savez(tmp_path / "hollow.npz", x=np.zeros((8, 0)), y=np.zeros(8))
+    with pytest.raises(InputError, match="or empty ones"):
+        tfopt.profile(model(), data=str(tmp_path / "hollow.npz"), steps=2)

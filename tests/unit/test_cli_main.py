@@ -225,3 +225,28 @@ def test_completion_offers_verbs_and_options(tmp_path: Path) -> None:
     assert set(offered("tfopt ").split()) == {f"plain,{verb}" for verb in COMMANDS}
     assert "plain,--batch-size" in offered("tfopt profile --b").split()
     assert "bash_complete" in tfopt(cwd=tmp_path, _TFOPT_COMPLETE="bash_source").stdout
+
+
+def test_a_misspelt_variable_is_told(tmp_path: Path) -> None:
+    write_record(tmp_path, flat())
+    done = tfopt("report", ".", cwd=tmp_path, TFOPT_FORMATT="csv", TFOPT_BATCHSIZE="3", TFOPT_HOME="/x", TFOPT_TOP="3")
+    assert done.returncode == 0
+    assert done.stderr.splitlines() == [
+        "note: the environment variable TFOPT_BATCHSIZE is not read (did you mean TFOPT_BATCH_SIZE?)",
+        "note: the environment variable TFOPT_FORMATT is not read (did you mean TFOPT_FORMAT?)",
+    ]
+    assert tfopt("report", ".", "--quiet", cwd=tmp_path, TFOPT_FORMATT="csv").stderr == ""
+
+
+def test_a_file_whose_name_begins_with_a_dash_is_recognised(here: Here) -> None:
+    (here.folder / "-x.keras").touch()
+    said = here("profile", "-x.keras")
+    assert said.code == 2
+    assert said.err.splitlines()[1] == "help:  write ./-x.keras for the file of that name"
+
+
+def test_a_name_of_thousands_of_letters_fits_an_error(here: Here) -> None:
+    here.profile.error = InputError("n" * 10_000, "rename it")
+    error = here("profile", "x").err.splitlines()[0]
+    assert len(error) < 1_100
+    assert "…" in error

@@ -100,3 +100,24 @@ def test_deep_nesting() -> None:
     deepest = layer_tree(inner)[-1]
     assert deepest.depth == 20
     assert deepest.path.endswith("level_1/level_0/leaf")
+
+
+def test_no_layer_has_the_path_of_a_row_that_is_none() -> None:
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, keras.layers.Dense(2, name="(loss)")(inputs), name="(idle)")
+    assert paths(layer_tree(model)) == ["(idle)#2", "(idle)#2/(loss)"]
+
+
+def test_a_name_that_looks_like_a_numbered_one_is_told_apart() -> None:
+    parts = [keras.Sequential([keras.layers.ReLU(name="x")], name=name) for name in ("a", "a#2")]
+    wrapped = keras.Sequential([keras.layers.ReLU(name="x")], name="a")
+    for part in (*parts, wrapped):
+        part.build((None, 4))
+
+    class Holder(keras.layers.Layer):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__(name="m")
+            self.held = [parts[0], wrapped, parts[1]]
+
+    found = paths(layer_tree(Holder()))
+    assert found == ["m", "m/a", "m/a/x", "m/a#2", "m/a#2/x", "m/a#2#2", "m/a#2#2/x"]

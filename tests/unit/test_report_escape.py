@@ -11,7 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from records_for_tests import HOSTILE
 
-from tfopt.report.escape import csv_cell, from_csv_cell, markdown_code, markdown_prose, one_line, visible
+from tfopt.report.escape import (
+    csv_cell,
+    csv_list,
+    exact,
+    from_csv_cell,
+    from_csv_list,
+    from_exact,
+    markdown_code,
+    markdown_prose,
+    one_line,
+    visible,
+)
 
 TEXT = st.text(st.characters() | st.sampled_from("=+-@'\\|`\t\r\n\x1b\u202e\ud800＝"))
 
@@ -35,6 +46,25 @@ def test_csv_cells_come_back_exactly_and_never_start_a_formula(text: str) -> Non
     assert next(csv.reader(io.StringIO(file.getvalue()))) == [cell, "x"]
 
 
+@given(st.lists(TEXT | st.text("a;\\\\n")))
+def test_lists_come_back_exactly(texts: list[str]) -> None:
+    cell = csv_list(texts)
+    assert from_csv_list(cell) == (texts if texts != [""] else [])
+    assert cell.isprintable()
+
+
+@given(TEXT | st.text("\\\\xn01f\n"))
+def test_exact_text_comes_back_and_prints(text: str) -> None:
+    assert from_exact(exact(text)) == text
+    assert exact(text).isprintable()
+
+
+def test_long_lines_lose_their_middle() -> None:
+    assert one_line("abcdefghij", 7) == "abc…hij"
+    assert one_line("abcdefghij", 10) == "abcdefghij"
+    assert len(one_line("x" * 10_000, 1000)) == 1000
+
+
 def test_the_names_of_decent_people_are_not_changed() -> None:
     for name in ("conv2d_1", "block/Conv_1-x", "卷积", "a (b)", "it's", "[0, 1)"):
         assert csv_cell(name) == visible(name) == name
@@ -54,7 +84,7 @@ def test_markdown_code_stays_one_cell_and_one_span(text: str) -> None:
     assert code.endswith(fence[0])
     assert fence[0] not in re.findall("`+", inside)
     plain = inside.replace(r"\|", "|")
-    assert plain.strip(" ") == visible(text).strip(" ")
+    assert from_exact(plain).strip(" ") == text.strip(" ")
 
 
 def test_markdown_prose_is_text_on_one_line() -> None:

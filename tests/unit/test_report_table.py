@@ -15,7 +15,7 @@ from rich.cells import cell_len
 from tfopt.records.base import Note
 from tfopt.report import render
 from tfopt.report.escape import visible
-from tfopt.report.grid import shorten
+from tfopt.report.grid import Cell, Column, fit, lines, shorten
 from tfopt.report.view import BY, View
 
 
@@ -123,3 +123,10 @@ def test_paths_lose_whole_parts() -> None:
 def test_a_record_without_rows_is_still_shown(by: str, format: str) -> None:
     empty = msgspec.structs.replace(flat(), layers=(), ops=())
     assert render(empty, View(by=by, width=80), format)  # type: ignore[arg-type]
+
+
+def test_a_deep_tree_fits_and_its_names_stay() -> None:
+    column = Column("Layers", tuple(Cell(f"layer_{depth}", prefix="│  " * depth) for depth in range(60)), least=24)
+    shown = [line.plain for line in lines(fit([column], 80)[0])]
+    assert max(map(cell_len, shown)) <= 80
+    assert all(line.endswith(f"layer_{depth}") for depth, line in enumerate(shown[1:]))

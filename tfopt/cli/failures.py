@@ -24,6 +24,9 @@ EXIT_CODES = """\
   1 and 5 are kept for checks that fail or stay inconclusive."""
 
 
+_LONGEST = 1000  # characters of a line; a name in it may have thousands
+
+
 class _Failure(NamedTuple):
     message: str
     hint: str
@@ -43,8 +46,8 @@ def show_failure(error: BaseException, argv: Sequence[str]) -> int:
     from tfopt.report.escape import one_line
 
     red, cyan = ("31", "36") if wants_color(sys.stderr) else ("", "")
-    _print(f"{_painted('error:', red)} {one_line(failure.message)}")
-    _print(f"{_painted('help:', cyan)}  {one_line(failure.hint)}")
+    _print(f"{_painted('error:', red)} {one_line(failure.message, _LONGEST)}")
+    _print(f"{_painted('help:', cyan)}  {one_line(failure.hint, _LONGEST)}")
     return failure.exit_code
 
 
@@ -70,8 +73,15 @@ def _ours(error: BaseException) -> _Failure:
 def _no_such_option(error: BaseException) -> _Failure:
     assert isinstance(error, click.NoSuchOption)
     close = error.possibilities
-    hint = f"did you mean {close[0]}?" if close else _help_of(error)
+    hint = _file_meant(error) or (f"did you mean {close[0]}?" if close else _help_of(error))
     return _Failure(f"no such option: {error.option_name}", hint, 2)
+
+
+def _file_meant(error: click.UsageError) -> str:
+    """A file's name that was taken for options."""
+    argv = (error.ctx.find_object(list) if error.ctx is not None else None) or []
+    name = next((word for word in argv if word.startswith("-") and os.path.exists(word)), None)
+    return f"write ./{name} for the file of that name" if name else ""
 
 
 def _missing(error: BaseException) -> _Failure:
@@ -94,7 +104,7 @@ def _origin(error: click.UsageError) -> str:
         return ""
     source = ctx.get_parameter_source(param.name)
     if source is ParameterSource.ENVIRONMENT:
-        return f"the value comes from the environment: {' or '.join(param.variables(ctx))}"
+        return f"the value comes from the environment: {' or '.join(param.variables(ctx.command.name))}"
     if source is ParameterSource.DEFAULT_MAP:
         return f"the value comes from {ctx.meta['tfopt.config'][param.name]}"
     return ""

@@ -23,12 +23,12 @@ class Setting(click.Parameter):
         names = [name for name in self.opts if name.startswith("--")] or [str(self.name)]
         return names[0].lstrip("-").replace("-", "_")
 
-    def variables(self, ctx: click.Context) -> tuple[str, str]:
+    def variables(self, verb: str | None) -> tuple[str, str]:
         """The environment variables that are asked, the verb's own first."""
-        return f"TFOPT_{ctx.command.name}_{self.key}".upper(), f"TFOPT_{self.key}".upper()
+        return f"TFOPT_{verb}_{self.key}".upper(), f"TFOPT_{self.key}".upper()
 
     def resolve_envvar_value(self, ctx: click.Context) -> str | None:
-        return next((value for name in self.variables(ctx) if (value := os.environ.get(name))), None)
+        return next((value for name in self.variables(ctx.command.name) if (value := os.environ.get(name))), None)
 
 
 class Option(Setting, click.Option):
@@ -61,6 +61,13 @@ class Command(click.Command):
         except click.UsageError as error:
             error.ctx = error.ctx or ctx  # some of click's errors do not know which command they are about
             raise
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from tfopt.cli.environment import misspelt
+
+        for name, setting in () if ctx.params.get("quiet") else misspelt(ctx):
+            click.echo(f"note: the environment variable {name} is not read (did you mean {setting}?)", err=True)
+        return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         sections: dict[str, list[tuple[str, str]]] = {}

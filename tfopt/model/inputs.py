@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
@@ -15,9 +15,10 @@ from tfopt.model.savedmodel import ServingFunction
 from tfopt.model.text import one_line
 from tfopt.model.vocabulary import embedding_rows, graph_vocabularies, traced_vocabularies
 
-__all__ = ["InputSpec", "input_specs", "pack_inputs"]
+__all__ = ["InputSpec", "Layout", "input_specs", "pack_inputs"]
 
 Shape = tuple[int | None, ...]
+Layout = Literal["dense", "sparse", "ragged"]
 
 # Dtypes that a model of unknown graph may take; most read numbers, some refuse anything but integers.
 _TRIED_DTYPES = ("float32", "int32")
@@ -28,13 +29,15 @@ class InputSpec:
     """One input tensor.
 
     `shape` has the batch first, and None where a dimension is free. `vocabulary` is set where the values are looked
-    up: they must be integers from 0 to below it, whatever the dtype.
+    up: they must be integers from 0 to below it, whatever the dtype. `layout` is what kind of tensor the model takes;
+    the rows of a ragged one differ in their first dimension.
     """
 
     name: str
     shape: Shape
     dtype: str
     vocabulary: int | None = None
+    layout: Layout = "dense"
 
 
 def input_specs(model: Any, *, input_shape: Sequence[str] = ()) -> tuple[InputSpec, ...]:
@@ -93,6 +96,7 @@ def _graph(model: Any) -> tuple[InputSpec, ...]:
             tuple(tensor.shape),
             str(tensor.dtype),
             vocabulary if keras.backend.standardize_dtype(tensor.dtype) != "string" else None,
+            "sparse" if tensor.sparse else "ragged" if tensor.ragged else "dense",
         )
         for tensor, vocabulary in zip(_graph_inputs(model), vocabularies, strict=True)
     )
@@ -162,7 +166,7 @@ def _built_shapes(model: Any) -> list[tuple[str, Shape]]:
 def _subclassed(model: Any, input_shape: Sequence[str]) -> tuple[InputSpec, ...]:
     shapes = list(_parsed(input_shape, ())) or _built_shapes(model)
     if not shapes:
-        raise _ask_for_shape(str(getattr(model, "name", "the model")), f"{type(model).__name__} was saved unbuilt")
+        raise _ask_for_shape(str(getattr(model, "name", "the model")), f"{type(model).__name__} was built without one")
     # The batch that happened to be there when it was built is not the model's.
     shapes = [(name, (None, *shape[1:])) for name, shape in shapes]
     dtype, vocabularies = _traced(lambda *tensors: model(pack_inputs(model, tensors)), shapes, embedding_rows(model))

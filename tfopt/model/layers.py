@@ -9,15 +9,18 @@ from typing import Any
 import keras
 from keras.src.models.functional import Functional
 
-__all__ = ["LayerNode", "layer_tree"]
+from tfopt.trace.scopes import BRACKETED
+
+__all__ = ["LayerNode", "layer_tree", "unique_path"]
 
 
 @dataclass(frozen=True)
 class LayerNode:
     """One layer in its place.
 
-    `path` is its place in the tree, names joined by `/`, unique (`#2` marks a sibling's name said again); `type` its
-    class; `depth` 0 for the model. A layer that several layers hold is listed once, at its first place.
+    `path` is its place in the tree, names joined by `/`, unique (`#2` marks a path said again, or one that means
+    something else in a profile, such as `(idle)`); `type` its class; `depth` 0 for the model. A layer that several
+    layers hold is listed once, at its first place.
     """
 
     path: str
@@ -36,11 +39,12 @@ def _children(layer: Any) -> list[Any]:
     return [child for child in tracked.values() if not isinstance(child, keras.layers.InputLayer)]
 
 
-def _unique(name: str, taken: set[str]) -> str:
-    candidate, number = name, 1
+def unique_path(path: str, taken: set[str]) -> str:
+    """`path`, or `path#2`, `path#3`, … where it is `taken`, to which it is added."""
+    candidate, number = path, 1
     while candidate in taken:
         number += 1
-        candidate = f"{name}#{number}"
+        candidate = f"{path}#{number}"
     taken.add(candidate)
     return candidate
 
@@ -53,13 +57,14 @@ def layer_tree(model: Any) -> tuple[LayerNode, ...]:
     Layers that were attached and never called are there too. Paths keep the layers' true names.
     """
     seen: set[int] = set()
+    taken = set(BRACKETED)
 
-    def walk(layer: Any, path: str, depth: int) -> Iterator[LayerNode]:
+    def walk(layer: Any, wanted: str, depth: int) -> Iterator[LayerNode]:
         seen.add(id(layer))
+        path = unique_path(wanted, taken)
         yield LayerNode(path, type(layer).__name__, depth, layer)
-        taken: set[str] = set()
         for child in _children(layer):
             if id(child) not in seen:
-                yield from walk(child, f"{path}/{_unique(str(child.name), taken)}", depth + 1)
+                yield from walk(child, f"{path}/{child.name}", depth + 1)
 
     return tuple(walk(model, str(model.name), 0))

@@ -20,6 +20,10 @@ _HINTS = (
     (r"[Nn]o loss to compute", "the model was compiled without a loss: choose one with --loss"),
     (r"must have rank \(ndim\)|target\.ndim",
      "this loss wants class numbers, not one-hot rows: change --loss or the data"),
+    (r"Invalid reduction dimension",
+     "the loss wants an output with a batch dimension: profile the forward pass with --mode infer"),
+    (r"missing a required argument|missing \d+ required positional",
+     "the model's call must take all its inputs as one argument (a list or dict), as model.fit gives them"),
     (r"label value of|outside the valid range", "targets must be class numbers below the number of outputs"),
     (r"[Ii]nvalid input shape|expected min_ndim|expected ndim|incompatible with the layer",
      "batches must fit the model's input: batch the data set with .batch(N), check its shapes"),
@@ -27,6 +31,8 @@ _HINTS = (
 )  # fmt: skip
 # Lines of Keras and TensorFlow that say where, not what.
 _FRAME = re.compile(r"\s|Exception encountered when calling|Graph execution|Detected at node|Stack trace|\[\[")
+# Colours, and the names that nodes and functions have in TensorFlow's graph.
+_MARKS = re.compile(r"\x1b\[[0-9;]*m|\.? for '\{\{node .*| graph __inference_\w+\[[^\]]*\]")
 _FALLBACK = "run the model's own train_on_batch on such a batch; --debug shows the traceback"
 
 
@@ -47,5 +53,5 @@ def first_line(error: BaseException, limit: int = 200) -> str:
     """The first line of an error that says something, at most `limit` characters long."""
     lines = str(getattr(error, "message", None) or error).splitlines()
     said = [line.strip() for line in lines if line.strip() and not _FRAME.match(line)]
-    text = re.sub(r"\x1b\[[0-9;]*m", "", said[0]) if said else type(error).__name__
+    text = _MARKS.sub("", said[0]) if said else type(error).__name__
     return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -69,7 +69,7 @@ def _nonfinite(record: ProfileRecord) -> Iterator[Note]:
     if step.nonfinite_losses:
         yield Note(
             message=f"the loss was NaN or infinite in {step.nonfinite_losses} of {step.samples} steps",
-            hint="check the data (--data) and the precision; times are valid all the same",
+            hint="check the data (--data), the learning rate and the precision; times are valid all the same",
         )
 
 
@@ -138,6 +138,11 @@ def _unplaced(record: ProfileRecord) -> Iterator[Note]:
         yield Note(message=f"{share:.0%} of the step belongs to ops of no known layer", hint="")
 
 
+def _nothing_ran(record: ProfileRecord) -> Iterator[Note]:
+    if record.coverage.attributed == 0 and record.coverage.unattributed < _NOTABLE:
+        yield Note(message="no layer ran an op: there is nothing to compute in this model", hint="")
+
+
 RULES: tuple[Rule, ...] = (
     _eager,
     _retraced,
@@ -151,4 +156,5 @@ RULES: tuple[Rule, ...] = (
     _executor,
     _cheap_ops_missing,
     _unplaced,
+    _nothing_ran,
 )

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tfopt
 from tfopt.errors import InputError, UsageError
+from tfopt.model.said import warnings_as_notes
 from tfopt.model.source import identify
+from tfopt.records.base import Note
 from tfopt.records.profile import ModelInfo, ProfileRecord, RunInfo
 from tfopt.report.progress import ProgressCallback, silent
 from tfopt.report.runs import finish_run, unfinished_run
@@ -98,13 +100,15 @@ def profile(
         stack.enter_context(placement.scope())
         progress(f"loading {name}", None)
         loaded = _loaded(model, imports, unsafe, input_size, seed, stack)
-        workload = _prepared(loaded, options, placement)
-        measured = measure_step(workload, steps, trace_steps, folder, progress)
+        said: list[Note] = []
+        with warnings_as_notes(said):
+            workload = _prepared(loaded, options, placement)
+            measured = measure_step(workload, steps, trace_steps, folder, progress)
         progress("reading the trace", None)
         step = measured.step_info(workload)
         analysis = analyse(measured.trace, workload, step, precision)
         run = _run_info(options, workload, placement, step.samples, len(measured.trace.wall_ms), command, started_at)
-        record = analysis.record(_model_info(loaded, workload), run, step, (*loaded.notes, *workload.notes))
+        record = analysis.record(_model_info(loaded, workload), run, step, (*loaded.notes, *workload.notes, *said))
         return record if run_dir is None else finish_run(folder, name, record, measured.trace.file)
 
 
@@ -135,10 +139,11 @@ def _loaded(
 
 def _prepared(loaded: LoadedModel, options: Options, placement: Placement) -> Workload:
     from tfopt.profiling.failures import explained
+    from tfopt.workload.scope_names import usable_scopes
     from tfopt.workload.serving import prepare_serving
     from tfopt.workload.workload import prepare
 
-    with explained("preparing the step"):
+    with explained("preparing the step"), usable_scopes():
         prepare_any = prepare_serving if loaded.source.format == "savedmodel" else prepare
         return prepare_any(loaded.model, options, placement)
 

@@ -11,12 +11,11 @@ from tfopt.records.profile import Coverage, LayerRow, OpCharge, OpRow, Phase, Ph
 from tfopt.trace.attribution import Attribution
 from tfopt.trace.places import Charge
 from tfopt.trace.recording import Op
-from tfopt.trace.scopes import BACKWARD, INPUT, LOSS, OPTIMIZER, UNATTRIBUTED
+from tfopt.trace.scopes import BACKWARD, IDLE, INPUT, LOSS, OPTIMIZER, UNATTRIBUTED
 from tfopt.trace.timeline import Timeline
 
-__all__ = ["IDLE", "TreeRow", "coverage", "layer_rows", "op_rows", "phase_rows"]
+__all__ = ["TreeRow", "coverage", "layer_rows", "op_rows", "phase_rows"]
 
-IDLE = "(idle)"
 _BRACKETED = {
     INPUT: "input pipeline",
     LOSS: "loss",

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from tfopt.records.profile import LayerRow, OpRow, PhaseRow, ProfileRecord
-from tfopt.report.escape import csv_cell
+from tfopt.report.escape import csv_cell, csv_list
 from tfopt.report.rows import idle, rank_ops, rank_types
 from tfopt.report.view import By, View
 
@@ -42,7 +42,7 @@ def text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 def _cell(value: Any) -> Any:
     if isinstance(value, tuple):
-        value = ";".join(value)
+        return csv_list(value)
     return csv_cell(value) if isinstance(value, str) else value
 
 

@@ -24,6 +24,7 @@ from tfopt.records.profile import OpRow, ProfileRecord
 from tfopt.report.circumstances import circumstances, remarks
 from tfopt.report.matching import OpPair, pair_ops, pairs, presence
 from tfopt.report.rows import idle, root_of
+from tfopt.trace.scopes import BRACKETED
 
 __all__ = ["diff_runs"]
 
@@ -103,7 +104,7 @@ def _layers(before: ProfileRecord, after: ProfileRecord) -> tuple[LayerChange, .
             path=path,
             before_type=first[0].type if first else None,
             after_type=second[0].type if second else None,
-            presence="both" if path.startswith("(") else presence(first, second),
+            presence="both" if path in BRACKETED else presence(first, second),
             own=_sums(first, second, "self_ms"),
             total=_sums(first, second, "total_ms"),
         )

@@ -8,8 +8,20 @@ the rich library needs no escaping: names are only ever put into `rich.text.Text
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
-__all__ = ["csv_cell", "from_csv_cell", "markdown_code", "markdown_prose", "one_line", "visible"]
+__all__ = [
+    "csv_cell",
+    "csv_list",
+    "exact",
+    "from_csv_cell",
+    "from_csv_list",
+    "from_exact",
+    "markdown_code",
+    "markdown_prose",
+    "one_line",
+    "visible",
+]
 
 # What a spreadsheet takes for the start of a formula (OWASP, "CSV injection"; with the full-width forms), and the
 # quote that defuses it: quoting the quote as well keeps the mapping reversible.
@@ -29,27 +41,63 @@ def visible(text: str) -> str:
     return "".join(c if c.isprintable() else _code_point(c) for c in text)
 
 
-def one_line(text: str) -> str:
-    """`text` as one printable line: runs of blanks and line ends become one space, the rest as in `visible`."""
-    return visible(" ".join(text.split()))
+def exact(text: str, reserved: str = "") -> str:
+    """`text` as printable characters, none of them `reserved`, that `from_exact` turns into the same text again.
+
+    Like `visible`, but where something had to be written out, or looks as if it had been, backslashes are doubled.
+    """
+    if text.isprintable() and not _ESCAPE.search(text) and not any(c in reserved for c in text):
+        return text
+    return "".join(
+        f"\\x{ord(c):02x}" if c in reserved else c if c.isprintable() and c != "\\" else _code_point(c) for c in text
+    )
+
+
+def from_exact(shown: str) -> str:
+    """The text that `exact` was given."""
+    return _ESCAPE.sub(lambda found: found[0].encode("ascii").decode("unicode_escape"), shown)
+
+
+def one_line(text: str, limit: int | None = None) -> str:
+    """`text` as one printable line: runs of blanks and line ends become one space, the rest as in `visible`.
+
+    Where it has more than `limit` characters, a `…` takes the place of its middle.
+    """
+    line = visible(" ".join(text.split()))
+    if limit is None or len(line) <= limit:
+        return line
+    return f"{line[: limit // 2]}…{line[len(line) - (limit - limit // 2 - 1) :]}"
 
 
 def csv_cell(text: str) -> str:
     """`text` as a CSV cell that no spreadsheet runs; `from_csv_cell` gives the exact text back."""
-    cell = "".join(c if c.isprintable() and c != "\\" else _code_point(c) for c in text)
+    return _defused(exact(text))
+
+
+def csv_list(texts: Iterable[str]) -> str:
+    """Several texts as one cell, with `;` between them; a `;` of their own is written as its code."""
+    return _defused(";".join(exact(text, ";") for text in texts))
+
+
+def _defused(cell: str) -> str:
     return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell
 
 
 def from_csv_cell(cell: str) -> str:
     """The text that `csv_cell` was given."""
-    return _ESCAPE.sub(lambda found: found[0].encode("ascii").decode("unicode_escape"), cell.removeprefix("'"))
+    return from_exact(cell.removeprefix("'"))
+
+
+def from_csv_list(cell: str) -> list[str]:
+    """The texts that `csv_list` was given."""
+    return [from_exact(part) for part in cell.removeprefix("'").split(";")] if cell else []
 
 
 def markdown_code(text: str) -> str:
     """`text` as a code span that survives inside a table cell: nothing in it is a mention, a link or HTML."""
     if not text:
         return ""
-    shown = visible(text)
+    shown = exact(text)
     fence = "`" * (max((len(run) for run in re.findall("`+", shown)), default=0) + 1)
     pad = " " if shown[0] in "` " or shown[-1] in "` " else ""
     return f"{fence}{pad}{shown}{pad}{fence}".replace("|", r"\|")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from rich.cells import cell_len, chop_cells
 from rich.text import Text
@@ -15,6 +16,7 @@ from rich.text import Text
 __all__ = ["Cell", "Column", "bar_width", "fit", "lines", "shorten", "titled"]
 
 GAP = 2
+_LONGEST = 1000  # cells of a name where lines may have any width
 
 
 def bar_width(width: int | None) -> int:
@@ -24,7 +26,7 @@ def bar_width(width: int | None) -> int:
 
 @dataclass(frozen=True)
 class Cell:
-    """The text of a cell; `prefix` (a tree's branch) is kept whole when the text is shortened."""
+    """The text of a cell; `prefix` (a tree's branch) stays when the text is shortened."""
 
     text: str
     style: str = ""
@@ -42,12 +44,12 @@ class Column:
     drop: int = 0
     style: str = ""
 
-    @property
+    @cached_property
     def natural(self) -> int:
         """The width at which nothing is shortened."""
         return max([cell_len(self.header), *(cell_len(cell.prefix) + cell_len(cell.text) for cell in self.cells)])
 
-    @property
+    @cached_property
     def minimum(self) -> int:
         """The narrowest the column may become."""
         return self.natural if self.least is None else min(self.natural, max(self.least, cell_len(self.header)))
@@ -82,7 +84,7 @@ def fit(columns: Sequence[Column], width: int | None) -> tuple[list[tuple[Column
     kept = list(columns)
     left_out: list[Column] = []
     if width is None:
-        return [(column, column.natural) for column in kept], left_out
+        return [(column, min(column.natural, max(column.minimum, _LONGEST))) for column in kept], left_out
     while _total([column.minimum for column in kept]) > width and any(column.drop for column in kept):
         goes = min((column for column in kept if column.drop), key=lambda column: column.drop)
         kept.remove(goes)
@@ -110,15 +112,21 @@ def lines(columns: Sequence[tuple[Column, int]]) -> list[Text]:
 def _row(cells: Sequence[Cell], columns: Sequence[tuple[Column, int]]) -> Text:
     line = Text()
     for at, (cell, (column, width)) in enumerate(zip(cells, columns, strict=True)):
-        text = shorten(cell.text, width - cell_len(cell.prefix))
-        blank = " " * (width - cell_len(cell.prefix) - cell_len(text))
+        prefix = _branch(cell.prefix, max(width // 2, width - cell_len(cell.text)))
+        text = shorten(cell.text, width - cell_len(prefix))
+        blank = " " * (width - cell_len(prefix) - cell_len(text))
         line.append(" " * GAP if at else "")
         line.append(blank if column.right else "")
-        line.append(cell.prefix, "dim")
+        line.append(prefix, "dim")
         line.append(text, cell.style or column.style)
         line.append("" if column.right else blank)
     line.rstrip()
     return line
+
+
+def _branch(prefix: str, room: int) -> str:
+    """The tree's branches before a name; where they do not fit, their end."""
+    return prefix if cell_len(prefix) <= room else "…" + prefix[len(prefix) - room + 1 :]
 
 
 def titled(shown: list[Text], title: str) -> list[Text]:

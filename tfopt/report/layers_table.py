@@ -10,6 +10,7 @@ from tfopt.records.profile import ProfileRecord
 from tfopt.report import grid, summary, units
 from tfopt.report.bars import bar
 from tfopt.report.escape import visible
+from tfopt.report.flow import wrapped
 from tfopt.report.grid import Cell, Column
 from tfopt.report.tree import Line, record_lines
 from tfopt.report.view import View
@@ -22,7 +23,7 @@ _QUIET_KINDS = {"rest", "own", "bracket"}
 def layer_section(record: ProfileRecord, view: View) -> list[Text]:
     """The tree of layers as `view` wants it, then how surely time was placed."""
     fitting, _ = grid.fit(_columns(record_lines(record, view), grid.bar_width(view.width)), view.width)
-    return [*grid.titled(grid.lines(fitting), "Layers"), Text(summary.placement(record), "dim")]
+    return [*grid.titled(grid.lines(fitting), "Layers"), *wrapped(summary.placement(record), "", "dim", view.width)]
 
 
 def _columns(lines: Sequence[Line], bar_width: int) -> list[Column]:

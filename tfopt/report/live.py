@@ -19,6 +19,7 @@ from tfopt.undo import undone
 
 __all__ = ["live"]
 
+_LONGEST = 40  # characters of a stage's name
 _PERIOD = 0.1  # seconds between two drawings of the line
 
 
@@ -54,7 +55,7 @@ def live(stream: TextIO, *, verbose: bool, color: bool) -> Iterator[ProgressCall
 
         def callback(name: str, done: float | None) -> None:
             nonlocal stage, began, drawn
-            name, now = one_line(name), time.monotonic()
+            name, now = one_line(name, _LONGEST), time.monotonic()
             if name != stage:
                 finish()
                 stage, began, drawn = name, now, 0.0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfopt.records.base import Record
-from tfopt.report.runs import holds_run, is_run, missing, read_any_record, read_run
+from tfopt.report.runs import holds_run, is_run, missing, read_any_record, read_run, unreadable
 from tfopt.trace.sessions import holds_trace, looks_like_trace
 
 __all__ = ["Opened", "open_target"]
@@ -25,6 +25,13 @@ def open_target(target: str | Path, besides: str | None = None) -> Opened:
     """The record at `target`, judged by content: a run folder, a folder of runs (the latest whose record is not
     `besides`), a record's file, a trace's file, or a log folder. InputError where it is none of these."""
     path = Path(target)
+    try:
+        return _opened(path, Path(besides) if besides else None)
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def _opened(path: Path, besides: Path | None) -> Opened:
     if not path.exists():
         raise missing(path)
     if looks_like_trace(path) if path.is_file() else holds_trace(path) and not holds_run(path):
@@ -34,5 +41,5 @@ def open_target(target: str | Path, besides: str | None = None) -> Opened:
         return Opened(trace, ", ".join(trace.source.files), None)
     if path.is_file():
         return Opened(read_any_record(path), str(path), str(path.parent) if is_run(path) else None)
-    run = read_run(path, Path(besides) if besides else None)
+    run = read_run(path, besides)
     return Opened(run.record, str(run.file), run.folder)

@@ -7,8 +7,9 @@ from rich.text import Text
 from tfopt.report import grid, units
 from tfopt.report.bars import bar
 from tfopt.report.escape import visible
+from tfopt.report.flow import flow
 from tfopt.report.page import Page, Table, Value, labels
-from tfopt.report.screen import encode, flow, notes
+from tfopt.report.screen import encode, notes
 from tfopt.report.values import NUMBERS, shown
 from tfopt.report.view import View
 

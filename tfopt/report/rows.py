@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from tfopt.records.profile import LayerRow, OpRow, Phase, PhaseRow, ProfileRecord
+from tfopt.trace.scopes import BRACKETED
 
 __all__ = [
     "OpLine",
@@ -90,12 +91,13 @@ def _rest(cut: Sequence[OpRow] | Sequence[TypeLine], noun: str) -> tuple[Rest, .
 
 def root_of(layers: Sequence[LayerRow]) -> str:
     """The path of the model itself, '' where no row is its."""
-    return next((row.path for row in layers if row.depth == 0 and not row.path.startswith("(")), "")
+    return next((row.path for row in layers if row.depth == 0 and row.path not in BRACKETED), "")
 
 
 def inside(layer: str, root: str) -> str:
     """The path of `layer` as people know it: without the name of the model itself."""
-    return layer.removeprefix(f"{root}/") if root else layer
+    short = layer.removeprefix(f"{root}/") if root else layer
+    return layer if short in BRACKETED else short
 
 
 def rank_types(ops: Sequence[OpRow], top: int) -> Types:

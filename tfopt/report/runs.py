@@ -37,6 +37,7 @@ __all__ = [
     "read_record",
     "read_run",
     "unfinished_run",
+    "unreadable",
     "write_record",
 ]
 
@@ -155,7 +156,7 @@ def read_run(target: str | Path = "runs", besides: Path | None = None) -> Run:
             raise missing(path)
         file = path if path.is_file() else _record_in(path, besides)
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     inside = file != path or is_run(file)
     return Run(read_record(file), file, str(file.parent) if inside else None)
 
@@ -197,7 +198,7 @@ def _runs_in(folder: Path) -> Iterator[Path]:
     try:
         yield from (file for file in folder.glob(f"[!.]*/{RECORD_NAME}") if file.is_file())
     except OSError as error:
-        raise _unreadable(folder, error) from error
+        raise unreadable(folder, error) from error
 
 
 def read_record(file: Path) -> ProfileRecord:
@@ -213,7 +214,7 @@ def read_any_record(file: Path) -> _Shown:
     try:
         raw = file.read_bytes()
     except OSError as error:
-        raise _unreadable(file, error) from error
+        raise unreadable(file, error) from error
     if raw.startswith((b"PK\x03\x04", b"\x89HDF\r\n")):
         raise InputError(f"{file} is a model, not the record of a run", f"profile it: tfopt profile {file}")
     schema = None
@@ -238,7 +239,8 @@ def _foreign(file: Path, schema: str | None) -> InputError:
     )
 
 
-def _unreadable(path: Path, error: OSError) -> InputError:
+def unreadable(path: Path, error: OSError) -> InputError:
+    """What to say of a path that the system refuses to read."""
     return InputError(f"cannot read {path}: {error.strerror or error}", "check the path and its permissions")
 
 

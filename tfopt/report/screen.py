@@ -1,19 +1,20 @@
-"""What all screens are made of: phrases that flow, remarks, and lines with or without colour."""
+"""What all screens are made of: remarks, and lines with or without colour."""
 
 from __future__ import annotations
 
 import io
-import textwrap
 from collections.abc import Iterable, Sequence
 
-from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
 from tfopt.records.base import Note
 from tfopt.report.escape import one_line
+from tfopt.report.flow import wrapped
 
-__all__ = ["encode", "flow", "notes"]
+__all__ = ["encode", "notes"]
+
+_LONGEST_NOTE = 1000  # characters; a name in a note may have thousands
 
 
 def encode(sections: Iterable[Sequence[Text]], color: bool) -> str:
@@ -37,26 +38,6 @@ def notes(remarks: Iterable[Note], width: int | None) -> list[Text]:
     """Remarks, each with its hint below."""
     lines = []
     for note in remarks:
-        lines += _wrapped(one_line(note.message), "  ! ", "", width)
-        lines += _wrapped(one_line(note.hint), "    ", "dim", width) if note.hint else []
-    return lines
-
-
-def _wrapped(text: str, lead: str, style: str, width: int | None) -> list[Text]:
-    room = max(20, (width or 10**6) - len(lead))
-    parts = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
-    starts = [lead, *[" " * len(lead)] * (len(parts) - 1)]
-    return [Text.assemble((start, "yellow"), (part, style)) for start, part in zip(starts, parts, strict=True)]
-
-
-def flow(phrases: Iterable[tuple[str, str]], between: str, width: int | None, *, indent: str = "") -> list[Text]:
-    """Phrases one after the other, on a new line where the next one would not fit."""
-    lines: list[Text] = []
-    for text, style in phrases:
-        joined = lines and (width is None or lines[-1].cell_len + cell_len(between + text) <= width)
-        if not joined:
-            lines.append(Text(indent))
-        else:
-            lines[-1].append(between, "dim")
-        lines[-1].append(text, style)
+        lines += wrapped(one_line(note.message, _LONGEST_NOTE), "  ! ", "", width)
+        lines += wrapped(one_line(note.hint, _LONGEST_NOTE), "    ", "dim", width) if note.hint else []
     return lines

@@ -16,6 +16,7 @@ from tfopt.report.json import compact
 from tfopt.report.rows import idle
 from tfopt.report.summary import subject
 from tfopt.report.view import View
+from tfopt.trace.scopes import BRACKETED
 
 __all__ = ["render"]
 
@@ -77,7 +78,7 @@ def _enclosing(layers: Sequence[LayerRow]) -> dict[str, tuple[_Frame, ...]]:
         del open_rows[row.depth :]
         parent = open_rows[-1].path if open_rows else ""
         name = row.path.removeprefix(f"{parent}/")
-        frame = _Frame(name if row.path.startswith("(") else f"{name} ({row.type})", row.path)
+        frame = _Frame(name if row.path in BRACKETED else f"{name} ({row.type})", row.path)
         chains[row.path] = (*chains.get(parent, ()), frame)
         open_rows.append(row)
     return chains

@@ -11,15 +11,17 @@ from tfopt.records.profile import Phase, ProfileRecord
 from tfopt.report import summary, units
 from tfopt.report.bars import bar
 from tfopt.report.escape import visible
+from tfopt.report.flow import flow, wrapped
 from tfopt.report.layers_table import layer_section
 from tfopt.report.ops_table import op_section, phase_section, type_section
 from tfopt.report.rows import phase_rows
-from tfopt.report.screen import encode, flow, notes
+from tfopt.report.screen import encode, notes
 from tfopt.report.view import By, View
 
 __all__ = ["render"]
 
 _WIDEST_BAR = 40
+_LONGEST_NOTE = 1000  # characters; a name in a note may have thousands
 _PHASE_STYLES: dict[Phase, str] = {
     "input": "green",
     "forward": "cyan",
@@ -53,7 +55,7 @@ def _header(record: ProfileRecord, view: View) -> list[Text]:
     lines += flow([(visible(fact), "dim") for fact in summary.circumstances(record)], " · ", view.width)
     lines += flow([(visible(fact), "dim") for fact in summary.inputs(record)], " · ", view.width)
     computing = visible(summary.computing(record))
-    return [*lines, Text(computing, "dim")] if computing else lines
+    return [*lines, *wrapped(computing, "", "dim", view.width)] if computing else lines
 
 
 def _answer(record: ProfileRecord, view: View) -> list[Text]:

@@ -14,6 +14,7 @@ from typing import Literal
 
 from tfopt.records.profile import LayerRow, ProfileRecord
 from tfopt.report.view import View, listed
+from tfopt.trace.scopes import BRACKETED
 
 __all__ = ["Line", "Times", "layer_lines", "record_lines"]
 
@@ -90,7 +91,7 @@ class _Node:
 
     @property
     def bracket(self) -> bool:
-        return self.depth == 0 and self.path.startswith("(") and self.path.endswith(")")
+        return self.path in BRACKETED
 
 
 def record_lines(record: ProfileRecord, view: View) -> list[Line]:

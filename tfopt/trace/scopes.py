@@ -13,18 +13,26 @@ from typing import Any
 
 from tfopt.records.profile import Phase
 
-__all__ = ["BACKWARD", "INPUT", "LOSS", "OPTIMIZER", "UNATTRIBUTED", "Place", "ScopeTable"]
+__all__ = [
+    "BACKWARD",
+    "BRACKETED",
+    "GRADIENT_PARTS",
+    "IDLE",
+    "INPUT",
+    "LOSS",
+    "OPTIMIZER",
+    "UNATTRIBUTED",
+    "Place",
+    "ScopeTable",
+]
 
-# Rows that are not layers; their names cannot be a layer's path, which never begins with a bracket of ours alone.
-LOSS, OPTIMIZER, INPUT, BACKWARD, UNATTRIBUTED = (
-    "(loss)",
-    "(optimizer)",
-    "(input)",
-    "(backward)",
-    "(unattributed)",
-)
+# Rows that are not layers. No layer has such a path (`tfopt.model.layers` sees to it).
+LOSS, OPTIMIZER, INPUT, BACKWARD = "(loss)", "(optimizer)", "(input)", "(backward)"
+UNATTRIBUTED, IDLE = "(unattributed)", "(idle)"
+BRACKETED = frozenset({LOSS, OPTIMIZER, INPUT, BACKWARD, UNATTRIBUTED, IDLE})
 
-_GRADIENT_PARTS = frozenset({"gradient_tape", "gradients"})
+# The scopes of TensorFlow's gradients. No registered scope has such a part (`tfopt.workload.scope_names` sees to it).
+GRADIENT_PARTS = frozenset({"gradient_tape", "gradients"})
 
 
 @dataclass(frozen=True)
@@ -62,7 +70,7 @@ class ScopeTable:
     def _search(self, name: str) -> Place | None:
         parts = name.split("/")
         found = [hit for start in range(len(parts)) if (hit := self._longest(parts, start)) is not None]
-        gradient = not _GRADIENT_PARTS.isdisjoint(parts) or any(place.phase == "backward" for _, place in found)
+        gradient = not GRADIENT_PARTS.isdisjoint(parts) or any(place.phase == "backward" for _, place in found)
         candidates = [hit for hit in found if hit[1].phase == "optimizer"] or found
         if not candidates:
             return Place(None, "backward") if gradient else None

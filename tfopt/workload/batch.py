@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,18 +11,20 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfopt.errors import UsageError
-from tfopt.model.inputs import InputSpec
+from tfopt.errors import InputError, UsageError
+from tfopt.model.inputs import InputSpec, Layout
 from tfopt.records.base import Note
 from tfopt.records.profile import InputInfo
 
-__all__ = ["Batch", "draw_inputs", "resolve_shapes"]
+__all__ = ["Batch", "batch_length", "bounding_shape", "draw_inputs", "resolve_shapes"]
 
 DEFAULT_BATCH = 32
 # A free dimension gets this length: one free dimension is a sequence, two or more an image or a volume.
 FREE_SEQUENCE, FREE_IMAGE = 32, 64
 # One input's numbers in a batch: 4 GB as float32.
 _MAX_ELEMENTS = 10**9
+# Of a sparse input's values, how many are there.
+_DENSITY = 0.1
 
 
 @dataclass(frozen=True)
@@ -113,10 +115,54 @@ def draw_inputs(
                 f"input {spec.name} of shape {_text(shape)} would hold {math.prod(shape):.1e} numbers",
                 "choose a smaller --batch-size or --input-shape",
             )
+        if 0 in shape:
+            raise InputError(
+                f"input {spec.name} has the shape {_text(shape)}: it holds no values, so that nothing is computed",
+                "TensorFlow's kernels may end the process on it; build the model with an input of at least one value",
+            )
         values, how = _draw(spec, shape, rng)
-        tensors.append(tf.constant(values, dtype=spec.dtype))
-        described.append(InputInfo(name=spec.name, shape=shape, dtype=spec.dtype, values=how))
+        tensor, arranged = _LAYOUTS[spec.layout](tf.constant(values, dtype=spec.dtype), rng)
+        tensors.append(tensor)
+        described.append(InputInfo(name=spec.name, shape=shape, dtype=spec.dtype, values=how + arranged))
     return tensors, tuple(described)
+
+
+def _dense(tensor: Any, rng: np.random.Generator) -> tuple[Any, str]:
+    return tensor, ""
+
+
+def _sparse(tensor: Any, rng: np.random.Generator) -> tuple[Any, str]:
+    """A tenth of the values, at random places; in each row at least one."""
+    chosen = rng.random(tensor.shape) < _DENSITY
+    chosen.reshape(len(chosen), -1)[:, 0] = True
+    indices = np.argwhere(chosen)
+    return tf.SparseTensor(indices, tf.gather_nd(tensor, indices), tensor.shape), f", sparse: {_DENSITY:.0%} of them"
+
+
+def _ragged(tensor: Any, rng: np.random.Generator) -> tuple[Any, str]:
+    """Rows of random lengths, the first of full length."""
+    batch, longest = tensor.shape[:2]
+    lengths = [longest, *rng.integers(1, longest + 1, batch - 1)]
+    return tf.RaggedTensor.from_tensor(tensor, lengths), f", ragged: rows of 1 to {longest}"
+
+
+_LAYOUTS: dict[Layout, Callable[[Any, np.random.Generator], tuple[Any, str]]] = {
+    "dense": _dense,
+    "sparse": _sparse,
+    "ragged": _ragged,
+}
+
+
+def batch_length(tensors: Any) -> int:
+    """How many examples the first tensor of a structure holds."""
+    first = keras.tree.flatten(tensors)[0]
+    return int(first.shape[0] if first.shape[0] is not None else first.nrows())  # only ragged ones do not say
+
+
+def bounding_shape(tensor: Any) -> tuple[int, ...]:
+    """The shape of a tensor; of a ragged one, of the smallest that would hold it."""
+    ragged = isinstance(tensor, tf.RaggedTensor)
+    return tuple(int(length) for length in (tensor.bounding_shape() if ragged else tensor.shape))
 
 
 def _draw(spec: InputSpec, shape: tuple[int, ...], rng: np.random.Generator) -> tuple[Any, str]:

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tfopt.errors import InputError, UsageError
 from tfopt.model.inputs import input_specs, pack_inputs
 from tfopt.workload import data
-from tfopt.workload.batch import DEFAULT_BATCH, Batch, draw_inputs, resolve_shapes
+from tfopt.workload.batch import DEFAULT_BATCH, Batch, batch_length, draw_inputs, resolve_shapes
 from tfopt.workload.memory import refuse_hopeless
 from tfopt.workload.options import Options
 from tfopt.workload.targets import draw_targets
@@ -108,7 +108,7 @@ _SOURCES: tuple[tuple[Callable[[str], bool], Make], ...] = (
 def outputs_of(model: Any, x: Any) -> Any:
     """The structure and shapes of the outputs for `x`, without running the model where its graph tells them."""
     known = getattr(model, "outputs", None)
-    batch = int(keras.tree.flatten(x)[0].shape[0])
+    batch = batch_length(x)
     if known and all(length is not None for tensor in known for length in tensor.shape[1:]):
         specs = [tf.TensorSpec(_batched(tensor.shape, batch), tensor.dtype) for tensor in known]
         return specs[0] if isinstance(model, keras.Sequential) else keras.tree.pack_sequence_as(model.output, specs)

@@ -20,7 +20,7 @@ from tfopt.model.steady import steady
 from tfopt.records.base import Note
 from tfopt.records.profile import InputInfo
 from tfopt.trace.recording import marker_name
-from tfopt.workload.batch import Batch
+from tfopt.workload.batch import Batch, bounding_shape
 
 __all__ = ["from_function", "from_npz"]
 
@@ -52,8 +52,8 @@ def from_npz(
     wanted = batch_size or min(32, *(len(array) for array in flat if array is not None))
     used = [*flat, arrays["y"], arrays.get("sample_weight")] if "y" in arrays else [*flat, *arrays.values()]
     size = min(wanted, *(len(array) for array in used if array is not None))
-    if size < 1:
-        raise InputError(f"{path} holds no examples", "save at least one example")
+    if size < 1 or any(0 in array.shape for array in flat if array is not None):
+        raise InputError(f"{path} holds no examples, or empty ones", "save at least one example with a value in it")
     notes: tuple[Note, ...] = ()
     if batch_size and size < batch_size:
         notes = (Note(message=f"{path} holds {size} examples: the batch is {size}, not {batch_size}"),)
@@ -104,17 +104,19 @@ def from_function(target: str, with_target: bool) -> Batch:
         raise InputError(f"the data set of {target} is empty", "return at least one batch") from None
     if with_target and first[1] is None:
         raise InputError(f"the data set of {target} has no targets", "yield (x, y), or use --mode infer")
-    leading = keras.tree.flatten(first[0])[0]
-    if leading.shape.rank == 0:
+    shapes = [bounding_shape(tensor) for tensor in keras.tree.flatten(first[0])]
+    if () in shapes:
         raise InputError(f"the data set of {target} is not batched", "call .batch(N) on it")
+    if any(0 in shape for shape in shapes):
+        raise InputError(f"the first batch of {target} holds no values", "leave empty examples and batches out")
     described = tuple(
         InputInfo(
             name=".".join(str(part) for part in path) or "x",
-            shape=tuple(tensor.shape),
+            shape=shape,
             dtype=tensor.dtype.name,
             values=f"from {target}",
         )
-        for path, tensor in keras.tree.flatten_with_path(first[0])
+        for (path, tensor), shape in zip(keras.tree.flatten_with_path(first[0]), shapes, strict=True)
     )
 
     def batches() -> Iterator[tuple[Any, Any, Any]]:
@@ -129,7 +131,7 @@ def from_function(target: str, with_target: bool) -> Batch:
                 ) from error
             yield batch
 
-    return Batch(*first, described, int(leading.shape[0]), target, batches())
+    return Batch(*first, described, shapes[0][0], target, batches())
 
 
 def _said(error: tf.errors.OpError) -> str:

@@ -16,6 +16,7 @@ import keras
 from keras.src.models.functional import Functional
 
 from tfopt.errors import InputError
+from tfopt.model.recursion import deep_networks
 from tfopt.records.profile import PrecisionInfo
 from tfopt.workload.compilation import recompile
 
@@ -76,7 +77,8 @@ def _clone(model: Any, precision: str) -> Any:
     try:
         # Keras would compile the clone from a serialized state, which custom losses do not have.
         object.__setattr__(model, "compiled", False)
-        clone = keras.models.clone_model(model, clone_function=rebuild, recursive=True)
+        with deep_networks():
+            clone = keras.models.clone_model(model, clone_function=rebuild, recursive=True)
         clone.set_weights(model.get_weights())
         if compiled:
             recompile(clone, model)

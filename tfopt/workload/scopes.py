@@ -1,20 +1,17 @@
 """Register which scope every layer's ops are traced under. The one place that intercepts Keras.
 
 While a step is traced (or run eagerly), each layer's `call` is wrapped on the instance: it notes the TensorFlow name
-scope that is open, and in eager mode records a marker event around the call. Layers whose names TensorFlow cannot use
-as a scope (spaces, brackets, …) get a cleaned one; the record keeps the true name. `compute_loss`, the optimizers'
-`apply` and update of each variable, and `GradientTape.gradient` get scopes of their own.
+scope that is open, and in eager mode records a marker event around the call. `compute_loss`, the optimizers' `apply`
+and update of each variable, and `GradientTape.gradient` get scopes of their own.
 Everything is undone on leaving.
 
-Private names of Keras used here: `Layer._open_name_scope` and `Layer._trainable_variables`. A test checks that they
-exist.
+Private name of Keras used here: `Layer._trainable_variables`. A test checks that it exists.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -22,16 +19,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import tensorflow as tf
-from keras.src import backend
 
 from tfopt.model.layers import LayerNode
 from tfopt.records.profile import Phase
 from tfopt.trace.recording import marker_name
 from tfopt.trace.scopes import LOSS, OPTIMIZER, Place, ScopeTable
+from tfopt.workload.scope_names import cleaned
 
 __all__ = ["Scopes"]
 
-_VALID = re.compile(r"^[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*$")
 _CALLS = ("call", "quantized_call")
 _ABSENT = object()
 
@@ -65,8 +61,6 @@ class Scopes:
                 for name in _CALLS:
                     if hasattr(node.layer, name):
                         patch(node.layer, name, self._registering(getattr(node.layer, name), node, index))
-                if hasattr(node.layer, "_open_name_scope") and not _VALID.match(node.layer.name):
-                    patch(node.layer, "_open_name_scope", _cleaned_scope(node.layer))
             if hasattr(model, "compute_loss"):
                 patch(model, "compute_loss", self._phased(model.compute_loss, "loss", Place(LOSS, "loss")))
             for optimizer in optimizers:
@@ -134,7 +128,7 @@ class Scopes:
         if not self._open or self._open[-1] != scope:
             opened: AbstractContextManager[str] = contextlib.nullcontext(scope)
         else:
-            opened = tf.name_scope(_cleaned(name))
+            opened = tf.name_scope(cleaned(name))
         with opened as scope:
             self._open.append(scope.rstrip("/"))
             try:
@@ -161,11 +155,3 @@ class Scopes:
                 return update_step(gradient, variable, *args, **kwargs)
 
         return wrapped
-
-
-def _cleaned(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_.]", "_", name).lstrip("_")[:120] or "layer"
-
-
-def _cleaned_scope(layer: Any) -> Callable[[], Any]:
-    return lambda: backend.name_scope(_cleaned(layer.name), caller=layer)

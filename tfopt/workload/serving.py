@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from tfopt.errors import InputError, UsageError
-from tfopt.model.layers import LayerNode
-from tfopt.trace.scopes import Place
+from tfopt.model.layers import LayerNode, unique_path
+from tfopt.trace.scopes import BRACKETED, Place
 from tfopt.workload.batching import batch_for
 from tfopt.workload.device import Placement
 from tfopt.workload.options import Options
@@ -42,8 +42,8 @@ def prepare_serving(serving: Any, options: Options, placement: Placement) -> Wor
 def _scopes(serving: Any) -> Scopes:
     """A tree of the graph's name scopes, each registered as its own place."""
     paths = _scope_paths(serving.op_names())
-    root = LayerNode(serving.name, "SavedModel", 0, serving)
-    nodes = [LayerNode(f"{serving.name}/{path}", "scope", path.count("/") + 1, None) for path in paths]
+    root = LayerNode(unique_path(serving.name, set(BRACKETED)), "SavedModel", 0, serving)
+    nodes = [LayerNode(f"{root.path}/{path}", "scope", path.count("/") + 1, None) for path in paths]
     scopes = Scopes((root, *nodes))
     for path, node in zip(paths, nodes, strict=True):
         scopes.table.register(path, Place(node.path, "forward"))

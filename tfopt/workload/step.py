@@ -18,6 +18,7 @@ from tfopt.errors import InputError
 from tfopt.records.profile import Retrace
 from tfopt.workload.device import Placement
 from tfopt.workload.preserve import optimizers_of
+from tfopt.workload.scope_names import usable_scopes
 from tfopt.workload.scopes import Scopes
 
 __all__ = ["ARGUMENTS", "Step", "has_own_step", "inference_step", "serving_step", "training_step"]
@@ -143,7 +144,7 @@ def _compiled(
     def traced(x: Any, y: Any, sample_weight: Any) -> Any:
         if not eager:
             signatures.append(_signature(x, y, sample_weight))
-        with scopes.intercept(model, optimizers):
+        with usable_scopes(), scopes.intercept(model, optimizers):
             return body(x, y, sample_weight)
 
     # Keras does not convert control flow in `call` either (its trainer runs do_not_convert).

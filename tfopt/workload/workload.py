@@ -6,12 +6,10 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-import keras
-
 from tfopt.errors import InputError
 from tfopt.model.layers import layer_tree
 from tfopt.records.base import Note
-from tfopt.workload.batch import Batch
+from tfopt.workload.batch import Batch, batch_length
 from tfopt.workload.batching import Targets, batch_for
 from tfopt.workload.compilation import build_training_state, compile_model, optimizer_name, scale_loss_for
 from tfopt.workload.device import Placement
@@ -38,7 +36,7 @@ class Runner:
         started = time.perf_counter_ns()
         arguments = self.batch.arguments if self.batch.batches is None else next(self.batch.batches)
         self.waits_ms.append(0.0 if self.batch.batches is None else (time.perf_counter_ns() - started) / 1e6)
-        self.examples += int(keras.tree.flatten(arguments[0])[0].shape[0])
+        self.examples += batch_length(arguments[0])
         return self.step(*arguments)
 
 

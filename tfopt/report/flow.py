@@ -1,0 +1,49 @@
+"""Running text for the terminal: phrases and words one after the other, on lines that fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from rich.cells import cell_len, chop_cells
+from rich.text import Text
+
+from tfopt.report.grid import shorten
+
+__all__ = ["flow", "wrapped"]
+
+_LEAST = 20  # cells of text beside what leads a line
+
+
+def flow(phrases: Iterable[tuple[str, str]], between: str, width: int | None, *, indent: str = "") -> list[Text]:
+    """Phrases with their styles, on a new line where the next would not fit; what is longer loses its middle."""
+    lines: list[Text] = []
+    for text, style in phrases:
+        joined = lines and (width is None or lines[-1].cell_len + cell_len(between + text) <= width)
+        if not joined:
+            lines.append(Text(indent))
+        else:
+            lines[-1].append(between, "dim")
+        lines[-1].append(text if width is None else shorten(text, width - len(indent)), style)
+    return lines
+
+
+def wrapped(text: str, lead: str, style: str, width: int | None) -> list[Text]:
+    """A paragraph: `lead` before its first line, as many blanks before the others."""
+    room = max(_LEAST, (width or 10**6) - len(lead))
+    blank = " " * len(lead)
+    return [
+        Text.assemble((blank if at else lead, "yellow"), (part, style)) for at, part in enumerate(_filled(text, room))
+    ]
+
+
+def _filled(text: str, room: int) -> Iterator[str]:
+    """Lines of at most `room` cells: broken between words, inside a word only where it is longer than a line."""
+    line = ""
+    for word in text.split(" "):
+        for piece in chop_cells(word, room):
+            longer = f"{line} {piece}" if line else piece
+            if cell_len(longer) > room:
+                yield line
+                longer = piece
+            line = longer
+    yield line
