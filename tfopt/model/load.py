@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import re
 import shutil
 import tempfile
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from tfopt.errors import InputError, TfoptError, UsageError
 from tfopt.model.archive import WEIGHTS, unpack
 from tfopt.model.config import registered_names
 from tfopt.model.hdf5 import check_weights, refuse_code
+from tfopt.model.said import said_as_notes
 from tfopt.model.source import ModelSource, file_label, identify
 from tfopt.model.text import one_line
 from tfopt.records import Note
@@ -30,11 +29,6 @@ _VARIABLES_FLOOR_BYTES = 256 * 2**20
 
 # Keras's class of code in a configuration, by format: what must not run unless the user says so.
 _CODE_CLASSES = {"hdf5": ("Lambda", "__lambda__", "TFSMLayer"), "keras": ("__lambda__", "TFSMLayer")}
-
-# What Keras says while loading sound files, and nobody can act on.
-_NOISE = re.compile(
-    r"Do not pass an `input_shape`|Argument `input_length` is deprecated|Skipping variable loading for optimizer"
-)
 
 
 @dataclass(frozen=True)
@@ -105,7 +99,16 @@ def _one_attempt(
         # Keras looks names of losses up only when it trains.
         for loss in keras.tree.flatten(getattr(model, "loss", None)):
             keras.losses.get(loss)
+        if source.format == "hdf5":
+            _unbuild(getattr(model, "optimizer", None))
     return model
+
+
+def _unbuild(optimizer: Any) -> None:
+    """Keras's HDF5 reader builds the optimizer for no variables at all, and then it refuses to update any."""
+    while optimizer is not None:
+        optimizer.built = False
+        optimizer = getattr(optimizer, "inner_optimizer", None)
 
 
 def _attempts(
@@ -135,24 +138,6 @@ def _attempts(
     return model, [note]
 
 
-@contextlib.contextmanager
-def _warnings_as_notes(notes: list[Note]) -> Iterator[None]:
-    """Keras's warnings about the file become notes, its noise goes, anybody else's warnings are passed on."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        # What libraries deprecate between each other is nothing the owner of a file can change.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        yield
-    for warning in caught:
-        text = one_line(warning.message)
-        if _NOISE.search(text):
-            continue
-        if f"{os.sep}keras{os.sep}" in warning.filename:
-            notes.append(Note(message=f"Keras says: {text}"))
-        else:
-            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-
-
 def _load_file(source: ModelSource, imports: Sequence[str], unsafe: bool) -> LoadedModel:
     config = source.config or {}
     if not unsafe:
@@ -164,7 +149,7 @@ def _load_file(source: ModelSource, imports: Sequence[str], unsafe: bool) -> Loa
 
         objects = custom_objects(import_modules(imports), registered_names(config))
         notes: list[Note] = []
-        with _warnings_as_notes(notes):
+        with said_as_notes(notes):
             model, said = _attempts(path, source, stored, objects, not unsafe)
     return LoadedModel(model, source, (*said, *notes))
 
@@ -179,7 +164,10 @@ def _load_application(source: ModelSource, input_size: int | None) -> LoadedMode
 def _load_saved_model(source: ModelSource) -> LoadedModel:
     from tfopt.model.savedmodel import load_serving
 
-    return LoadedModel(load_serving(source), source)
+    notes: list[Note] = []
+    with said_as_notes(notes):
+        serving = load_serving(source)
+    return LoadedModel(serving, source, tuple(notes))
 
 
 def load(

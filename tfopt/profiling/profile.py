@@ -91,6 +91,7 @@ def profile(
     set_threads(threads)
 
     from tfopt.profiling.analysis import analyse
+    from tfopt.profiling.failures import file_at_fault
     from tfopt.profiling.measuring import measure_step
     from tfopt.workload.device import place
 
@@ -99,9 +100,10 @@ def profile(
         stack.enter_context(placement.scope())
         progress(f"loading {name}", None)
         loaded = _loaded(model, imports, unsafe, input_size, seed, stack)
-        workload = _prepared(loaded, options, placement)
         folder = stack.enter_context(_run_folder(run_dir, name))
-        measured = measure_step(workload, steps, trace_steps, folder, progress)
+        with file_at_fault(loaded.source, options):
+            workload = _prepared(loaded, options, placement)
+            measured = measure_step(workload, steps, trace_steps, folder, progress)
         progress("reading the trace", None)
         step = measured.step_info(workload)
         analysis = analyse(measured.trace, workload, step.median_ms, precision)
@@ -136,11 +138,11 @@ def _loaded(
 
 
 def _prepared(loaded: LoadedModel, options: Options, placement: Placement) -> Workload:
-    from tfopt.profiling.failures import explained
+    from tfopt.profiling.failures import StepUnsound, explained
     from tfopt.workload.serving import prepare_serving
     from tfopt.workload.workload import prepare
 
-    with explained("preparing the step"):
+    with explained("preparing the step", StepUnsound):
         prepare_any = prepare_serving if loaded.source.format == "savedmodel" else prepare
         return prepare_any(loaded.model, options, placement)
 

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfopt.errors import UsageError
+from tfopt.errors import InputError, UsageError
 from tfopt.model.inputs import InputSpec
 from tfopt.records.base import Note
 from tfopt.records.profile import InputInfo
@@ -109,9 +109,10 @@ def draw_inputs(
     for spec in specs:
         shape = shapes[spec.name]
         if math.prod(shape) > _MAX_ELEMENTS:
-            raise UsageError(
+            own = None not in spec.shape[1:] and math.prod(shape[1:]) > _MAX_ELEMENTS
+            raise (InputError if own else UsageError)(
                 f"input {spec.name} of shape {_text(shape)} would hold {math.prod(shape):.1e} numbers",
-                "choose a smaller --batch-size or --input-shape",
+                "save the model for smaller inputs" if own else "choose a smaller --batch-size or --input-shape",
             )
         values, how = _draw(spec, shape, rng)
         tensors.append(tf.constant(values, dtype=spec.dtype))
