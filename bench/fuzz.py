@@ -85,17 +85,7 @@ def draw(number: int, seed: int, seeds: Sequence[Seed], options: Callable[[Seed,
 def profile_options(seed: Seed, rng: Random) -> tuple[str, ...]:
     """One short run, in both modes (training takes longer); a SavedModel has one only."""
     mode = rng.choice(("train", "infer", "infer")) if "" in seed.files else "infer"
-    return (
-        "--no-save",
-        "--steps",
-        "1",
-        "--trace-steps",
-        "1",
-        "--batch-size",
-        "2",
-        "--mode",
-        mode,
-    )
+    return ("--no-save", "--steps", "1", "--trace-steps", "1", "--mode", mode)
 
 
 def report_options(seed: Seed, rng: Random) -> tuple[str, ...]:
