@@ -42,6 +42,8 @@ bench: setup
 	$(BIN)/python -m bench.attribution
 	$(BIN)/python -m bench.ablation
 	$(BIN)/python -m bench.interrupt
+	$(BIN)/python -m bench.fuzz models
+	$(BIN)/python -m bench.fuzz traces
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -377,6 +377,36 @@ def test_a_damaged_saved_model(part: str, tmp_path: Path) -> None:
     assert_readable(caught.value)
 
 
+def test_an_optimizer_from_hdf5_trains(tmp_path: Path) -> None:
+    """Keras's reader builds it for no variables, and then it refuses to update the model's."""
+    model = small_model()
+    model.compile(keras.optimizers.SGD(0.5, momentum=0.9), keras.losses.MeanSquaredError())
+    model.optimizer.build(model.trainable_variables)
+    model.save(tmp_path / "m.h5")
+    loaded = load(str(tmp_path / "m.h5")).model
+    assert float(loaded.optimizer.learning_rate) == 0.5
+    before = [np.array(weight) for weight in loaded.trainable_variables]
+    loaded.train_on_batch(np.ones((2, *loaded.input_shape[1:])), np.ones((2, *loaded.output_shape[1:])))
+    assert any((old != np.array(new)).any() for old, new in zip(before, loaded.trainable_variables, strict=True))
+
+
+def test_hdf5_without_a_compile_state(tmp_path: Path) -> None:
+    inputs = keras.Input((3,))
+    keras.Model(inputs, keras.layers.Dense(2)(inputs)).save(tmp_path / "m.h5")
+    loaded = load(str(tmp_path / "m.h5"))
+    assert (loaded.model.compiled, loaded.notes) == (False, ())
+
+
+def test_a_damaged_fingerprint_is_a_note(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """TensorFlow logs a whole traceback for a file that it can do without."""
+    small_model().export(tmp_path / "m", verbose=False)
+    (tmp_path / "m" / "fingerprint.pb").write_bytes(b"\xff" * 20)
+    capfd.readouterr()
+    loaded = load(str(tmp_path / "m"))
+    assert [note.message for note in loaded.notes if "Fingerprint was found, but" in note.message]
+    assert capfd.readouterr() == ("", "")
+
+
 def test_nothing_stays_in_the_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small_model().save(tmp_path / "m.keras")
     temporary = tmp_path / "temporary"

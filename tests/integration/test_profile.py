@@ -222,6 +222,29 @@ def test_a_failed_run_leaves_nothing_behind(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras, while saving
+def test_a_file_whose_step_cannot_run_is_unreadable_input(tmp_path: Path) -> None:
+    """Unless an option has a part in it: then the run failed, and the option may be what is wrong."""
+    model = _fresh("mlp")
+    model.compile(keras.optimizers.SGD(0.1, clipvalue="much"), keras.losses.MeanSquaredError())
+    path = tmp_path / "m.keras"
+    model.save(path)
+    with pytest.raises(InputError, match=r"m\.keras loads but does not run: the first step failed"):
+        tfopt.profile(path, steps=3)
+    with pytest.raises(RunFailed):
+        tfopt.profile(path, steps=3, eager=True)
+
+
+def test_a_model_too_large_for_one_example_is_unreadable_input() -> None:
+    inputs = keras.Input((4, 4, 3))
+    grown = layers.Conv2D(2, 3)(layers.UpSampling2D(10**6)(inputs))
+    with pytest.raises(InputError, match="even one example cannot run: the output of up_sampling2d"):
+        tfopt.profile(keras.Model(inputs, grown))
+    inputs = keras.Input((1100, 1000, 1000), dtype="uint8")
+    with pytest.raises(InputError, match=r"would hold 1\.1e\+09 numbers"):
+        tfopt.profile(keras.Model(inputs, layers.Dense(1)(inputs[:, 0, 0])), batch_size=1)
+
+
 def test_missing_device_lists_those_that_are_there() -> None:
     with pytest.raises(InputError, match="there is no gpu:7") as caught:
         tfopt.profile(_fresh("mlp"), device="gpu:7")

@@ -94,3 +94,13 @@ def test_the_budget_counts_what_keras_makes() -> None:
         keras.optimizers.Adam().build([keras.Variable(keras.initializers.Zeros(), (7, 3))])
     assert budget.taken_bytes >= (20 * 10 + 10) * 2 + 3 * 7 * 3 * 4
     assert budget.taken_bytes < (20 * 10 + 10) * 2 + 3 * 7 * 3 * 4 + 100
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["list indices must be integers or slices, not float", "unhashable type: 'dict'", "'<' not supported between"],
+)
+def test_python_s_own_complaints_are_put_into_context(said: str) -> None:
+    assert cause(TypeError(said)) == f"its configuration is not as Keras expects it (TypeError: {said})"
+    assert cause(TypeError(said), "its graph is odd") == f"its graph is odd (TypeError: {said})"
+    assert cause(TypeError("missing 1 required positional argument: 'units'")).startswith("missing 1")

@@ -312,6 +312,15 @@ def test_a_saved_model_with_missing_parts(tmp_path: Path) -> None:
     (tmp_path / "variables").mkdir()
     (tmp_path / "variables" / "variables.index").write_bytes(b"x")
     assert "variables.data-* is missing" in refused(tmp_path).message
+    (tmp_path / "variables" / "variables.data-00000-of-00001").write_bytes(b"")
+    assert f"{tmp_path.name}/variables/variables.data-00000-of-00001 is empty" in refused(tmp_path).message
+
+
+def test_an_archive_that_lost_its_network(tmp_path: Path) -> None:
+    members = sound_members()
+    del members["config.json"]
+    path = write_zip(tmp_path / "m.keras", members)
+    assert refused(path).message == "m.keras has no network: config.json is missing from the archive"
 
 
 def test_an_unzipped_model(tmp_path: Path) -> None:

@@ -56,6 +56,8 @@ def _open(path: Path, label: str) -> zipfile.ZipFile:
 
 
 def _not_keras(names: list[str], label: str) -> InputError:
+    if {WEIGHTS, METADATA} & set(names):
+        return InputError(f"{label} has no network: {CONFIG} is missing from the archive", _AGAIN)
     for ending, what, hint in _OTHER_ARCHIVES:
         if any(name.endswith(ending) for name in names):
             return InputError(f"{label} is {what}, not a Keras model: it holds {quoted(names)}", hint)

@@ -22,7 +22,13 @@ _COULD_NOT_LOAD = re.compile(r"\AA total of \d+ objects could not be loaded.*?ob
 _GRAPH_NODE = re.compile(r"\{\{\w+ .*?\}\}\s*")
 _KINDS = {"hdf5": "an HDF5 file", "keras": "a model"}
 # What Python says when a configuration has other contents than the code that reads it expects.
-_CONFUSED = (KeyError, IndexError, AttributeError, AssertionError, RecursionError, UnboundLocalError)
+_CONFUSED = (KeyError, IndexError, AttributeError, AssertionError, RecursionError, UnboundLocalError, OverflowError)
+_PYTHON_SAYS = re.compile(
+    r"indices must be|unhashable type|not supported between|is not (iterable|subscriptable|callable)"
+    r"|unsupported operand|must be a mapping|has no len\(\)|cannot unpack|values to unpack"
+    r"|cannot be interpreted as an integer|can't multiply sequence|invalid literal for|could not convert string"
+    r"|can only concatenate|argument must be"
+)
 
 # "Could not locate class 'X'" (zip format), "Unknown layer: 'X'" (HDF5): an object whose code is not here.
 _ABSENT = re.compile(r"(?:Could not locate|Unknown) (\w+):? ['\"]([^'\"]{1,200})['\"]")
@@ -31,13 +37,13 @@ _PYTHON_CODE = re.compile(r"safe_mode|unsafe deserialization|Python lambda|deser
 _KERAS2_LAYERS = frozenset({"TFOpLambda", "SlicingOpLambda", "ClassMethod", "InstanceMethod", "TensorFlowOpLayer"})
 
 
-def cause(error: BaseException) -> str:
-    """What went wrong, in one line without configuration dumps."""
+def cause(error: BaseException, expected: str = "its configuration is not as Keras expects it") -> str:
+    """What went wrong, in one line without configuration dumps; `expected` where only Python itself complains."""
     text = str(error).rpartition(_INNER)[2]
     text = _COULD_NOT_LOAD.sub(r"\1: ", _GRAPH_NODE.sub("", text.strip()))
     line = one_line(_DUMP.split(text, maxsplit=1)[0], _CAUSE_LIMIT).rstrip(".:, ")
-    if isinstance(error, _CONFUSED) or not line or line.isdigit():
-        return f"its configuration is not as Keras expects it ({': '.join(filter(None, (type(error).__name__, line)))})"
+    if isinstance(error, _CONFUSED) or _PYTHON_SAYS.search(line) or not line or line.isdigit():
+        return f"{expected} ({': '.join(filter(None, (type(error).__name__, line)))})"
     return line
 
 

@@ -39,17 +39,17 @@ def _size(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
-def _check_part(file: Path, label: str) -> None:
+def _check_part(folder: Path, file: Path, label: str) -> None:
     """Raises: InputError where a part of the model is empty or a Git LFS pointer."""
     start = head(file)
     if not start or start.startswith(_LFS_START):
-        check_not_stranger(start, f"{label}/{file.name}", file.stat().st_size)
+        check_not_stranger(start, f"{label}/{file.relative_to(folder).as_posix()}", file.stat().st_size)
 
 
 def _saved_model(folder: Path, label: str) -> Folder:
     for file in (*(folder / name for name in (*_GRAPHS, _INDEX)), *folder.glob(_DATA)):
         if file.is_file():
-            _check_part(file, label)
+            _check_part(folder, file, label)
     has_index, has_data = (folder / _INDEX).is_file(), any(folder.glob(_DATA))
     if has_index != has_data:
         missing = _DATA if has_index else _INDEX
@@ -63,7 +63,7 @@ def _unzipped(folder: Path, label: str) -> Folder:
     if not (folder / WEIGHTS).is_file():
         raise InputError(f"{label} is an unzipped Keras model without weights: {WEIGHTS} is missing", _COMPLETE)
     for name in (CONFIG, WEIGHTS):
-        _check_part(folder / name, label)
+        _check_part(folder, folder / name, label)
     config, metadata = folder / CONFIG, folder / METADATA
     with config.open("rb") as stream:
         text = stream.read(CONFIG_LIMIT_BYTES + 1)

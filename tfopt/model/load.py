@@ -16,7 +16,7 @@ from tfopt.model.archive import WEIGHTS, unpack
 from tfopt.model.config import registered_names
 from tfopt.model.hdf5 import check_weights, refuse_code
 from tfopt.model.recursion import deep_networks
-from tfopt.model.said import warnings_as_notes
+from tfopt.model.said import said_as_notes
 from tfopt.model.source import ModelSource, file_label, identify
 from tfopt.model.steady import steady
 from tfopt.model.text import one_line
@@ -101,7 +101,16 @@ def _one_attempt(
         # Keras looks names of losses up only when it trains.
         for loss in keras.tree.flatten(getattr(model, "loss", None)):
             keras.losses.get(loss)
+        if source.format == "hdf5":
+            _unbuild(getattr(model, "optimizer", None))
     return model
+
+
+def _unbuild(optimizer: Any) -> None:
+    """Keras's HDF5 reader builds the optimizer for no variables at all, and then it refuses to update any."""
+    while optimizer is not None:
+        optimizer.built = False
+        optimizer = getattr(optimizer, "inner_optimizer", None)
 
 
 def _attempts(
@@ -142,7 +151,7 @@ def _load_file(source: ModelSource, imports: Sequence[str], unsafe: bool) -> Loa
 
         objects = custom_objects(import_modules(imports), registered_names(config))
         notes: list[Note] = []
-        with warnings_as_notes(notes), deep_networks():
+        with said_as_notes(notes), deep_networks():
             model, said = _attempts(path, source, stored, objects, not unsafe)
     return LoadedModel(model, source, (*said, *notes))
 
@@ -157,7 +166,10 @@ def _load_application(source: ModelSource, input_size: int | None) -> LoadedMode
 def _load_saved_model(source: ModelSource) -> LoadedModel:
     from tfopt.model.savedmodel import load_serving
 
-    return LoadedModel(load_serving(source), source)
+    notes: list[Note] = []
+    with said_as_notes(notes):
+        serving = load_serving(source)
+    return LoadedModel(serving, source, tuple(notes))
 
 
 def load(

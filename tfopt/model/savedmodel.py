@@ -118,7 +118,7 @@ def load_serving(source: ModelSource) -> ServingFunction:
         raise
     except Exception as error:
         raise InputError(
-            f"{label} is a SavedModel that cannot be read: {cause(error)}",
+            f"{label} is a SavedModel that cannot be read: {cause(error, 'its graph is not as TensorFlow expects it')}",
             "copy the whole folder again, or save the model again",
         ) from error
     if not serving.input_specs:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 __all__ = ["human_bytes", "one_line", "quoted"]
 
+# Colours and boldness, which libraries put into their messages.
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _UNITS = ("kB", "MB", "GB", "TB", "PB", "EB")
 
 
 def one_line(text: object, limit: int = 200) -> str:
     """`text` as one printable line of at most `limit` characters (files choose their words: no control characters)."""
-    words = "".join(char if char.isprintable() else " " for char in str(text)[: 20 * limit]).split()
+    words = "".join(char if char.isprintable() else " " for char in _ANSI.sub("", str(text)[: 20 * limit])).split()
     line = " ".join(words)
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 

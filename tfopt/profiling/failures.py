@@ -6,9 +6,16 @@ import contextlib
 import re
 from collections.abc import Iterator
 
-from tfopt.errors import RunFailed, TfoptError
+from tfopt.errors import InputError, RunFailed, TfoptError
+from tfopt.model.source import ModelSource, file_label
+from tfopt.workload.options import Options
 
-__all__ = ["explained", "first_line"]
+__all__ = ["StepUnsound", "explained", "file_at_fault", "first_line"]
+
+
+class StepUnsound(RunFailed):
+    """A step that never ran once, memory aside: the model, or what the options made of it, does not compute."""
+
 
 # (pattern in the error's text or type, hint). The first that matches counts.
 _HINTS = (
@@ -36,9 +43,15 @@ _MARKS = re.compile(r"\x1b\[[0-9;]*m|\.? for '\{\{node .*| graph __inference_\w+
 _FALLBACK = "run the model's own train_on_batch on such a batch; --debug shows the traceback"
 
 
+_OUT_OF_MEMORY = _HINTS[0][0]
+
+
 @contextlib.contextmanager
-def explained(stage: str) -> Iterator[None]:
-    """Raise whatever fails inside as RunFailed, naming the stage, the first line of the cause and a hint."""
+def explained(stage: str, kind: type[RunFailed] = RunFailed) -> Iterator[None]:
+    """Raise whatever fails inside as `kind`, naming the stage, the first line of the cause and a hint.
+
+    Running out of memory is always RunFailed.
+    """
     try:
         yield
     except (TfoptError, KeyboardInterrupt, SystemExit):
@@ -46,7 +59,20 @@ def explained(stage: str) -> Iterator[None]:
     except BaseException as error:
         text = f"{type(error).__name__}: {error}"
         hint = next((hint for pattern, hint in _HINTS if re.search(pattern, text)), _FALLBACK)
-        raise RunFailed(f"{stage} failed: {first_line(error)}", hint) from error
+        raised = RunFailed if re.search(_OUT_OF_MEMORY, text) else kind
+        raise raised(f"{stage} failed: {first_line(error)}", hint) from error
+
+
+@contextlib.contextmanager
+def file_at_fault(source: ModelSource, options: Options) -> Iterator[None]:
+    """A step that cannot run is the file's fault where nothing but the file says what to run."""
+    try:
+        yield
+    except StepUnsound as error:
+        plain = Options(mode=options.mode, batch_size=options.batch_size, seed=options.seed)
+        if source.format in ("application", "object") or options != plain:
+            raise
+        raise InputError(f"{file_label(source.path)} loads but does not run: {error.message}", error.hint) from error
 
 
 def first_line(error: BaseException, limit: int = 200) -> str:

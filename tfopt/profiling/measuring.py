@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfopt.profiling.failures import explained
+from tfopt.profiling.failures import StepUnsound, explained
 from tfopt.records.base import finite
 from tfopt.records.profile import StepInfo
 from tfopt.report.progress import ProgressCallback
@@ -77,7 +77,7 @@ def measure_step(
     run = workload.runner()
     before = _updates(workload)
     progress("running the first step" if workload.step.eager else "compiling", None)
-    with explained("the first step"):
+    with explained("the first step", StepUnsound):
         started = time.perf_counter()
         finished(run())
         compile_s = time.perf_counter() - started

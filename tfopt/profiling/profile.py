@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tfopt
 from tfopt.errors import InputError, UsageError
-from tfopt.model.said import warnings_as_notes
+from tfopt.model.said import said_as_notes
 from tfopt.model.source import identify
 from tfopt.records.base import Note
 from tfopt.records.profile import ModelInfo, ProfileRecord, RunInfo
@@ -93,6 +93,7 @@ def profile(
         set_threads(threads)
 
         from tfopt.profiling.analysis import analyse
+        from tfopt.profiling.failures import file_at_fault
         from tfopt.profiling.measuring import measure_step
         from tfopt.workload.device import place
 
@@ -101,7 +102,7 @@ def profile(
         progress(f"loading {name}", None)
         loaded = _loaded(model, imports, unsafe, input_size, seed, stack)
         said: list[Note] = []
-        with warnings_as_notes(said):
+        with said_as_notes(said), file_at_fault(loaded.source, options):
             workload = _prepared(loaded, options, placement)
             measured = measure_step(workload, steps, trace_steps, folder, progress)
         progress("reading the trace", None)
@@ -138,12 +139,12 @@ def _loaded(
 
 
 def _prepared(loaded: LoadedModel, options: Options, placement: Placement) -> Workload:
-    from tfopt.profiling.failures import explained
+    from tfopt.profiling.failures import StepUnsound, explained
     from tfopt.workload.scope_names import usable_scopes
     from tfopt.workload.serving import prepare_serving
     from tfopt.workload.workload import prepare
 
-    with explained("preparing the step"), usable_scopes():
+    with explained("preparing the step", StepUnsound), usable_scopes():
         prepare_any = prepare_serving if loaded.source.format == "savedmodel" else prepare
         return prepare_any(loaded.model, options, placement)
 

@@ -65,10 +65,11 @@ def shorten(text: str, width: int) -> str:
     if width < 1:
         return ""
     first, *parts = text.split("/")
-    for at in range(1, len(parts)):
-        shorter = f"{first}/…/{'/'.join(parts[at:])}"
-        if cell_len(shorter) <= width:
-            return shorter
+    room, kept = width - cell_len(f"{first}/…"), len(parts)
+    while kept > 1 and (room := room - cell_len(f"/{parts[kept - 1]}")) >= 0:
+        kept -= 1
+    if kept < len(parts):
+        return f"{first}/…/{'/'.join(parts[kept:])}"
     tail = width // 2
     head = width - 1 - tail
     return _take(text, head) + "…" + _take(text[::-1], tail)[::-1]

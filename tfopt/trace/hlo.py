@@ -42,6 +42,8 @@ _COSTLY = dict.fromkeys(
     10.0,
 )
 _WORK_PER_ELEMENT = {**_FREE, **_COSTLY, "divide": 4.0, "remainder": 4.0}
+# No tensor holds more elements; what a damaged shape declares would not fit into a number.
+_MOST_ELEMENTS = 1e20
 # These touch each element of what they read, not just of what they write.
 _READERS = frozenset({"reduce", "scatter"})
 
@@ -96,16 +98,21 @@ def _graph(module: Any) -> Graph:
     return Graph.of(nodes)
 
 
-def _members(fusion: Any, computations: dict[int, Any], depth: int = 0) -> tuple[Member, ...]:
+def _members(fusion: Any, computations: dict[int, Any]) -> tuple[Member, ...]:
+    """What a fusion does, those that it holds included; each computation once, even if it calls itself."""
     found: list[Member] = []
-    for called in fusion.called_computation_ids:
-        computation = computations.get(called)
-        if computation is None or depth > 8:
+    pending = list(reversed(fusion.called_computation_ids))
+    seen: set[int] = set()
+    while pending:
+        called = pending.pop()
+        if called in seen or called not in computations:
             continue
-        shapes = {instruction.id: instruction.shape for instruction in computation.instructions}
-        for instruction in computation.instructions:
+        seen.add(called)
+        instructions = computations[called].instructions
+        shapes = {instruction.id: instruction.shape for instruction in instructions}
+        for instruction in instructions:
             if instruction.opcode == "fusion":
-                found.extend(_members(instruction, computations, depth + 1))
+                pending.extend(instruction.called_computation_ids)
             else:
                 name = text(instruction.metadata.op_name)
                 found.append(Member(name, text(instruction.opcode), _work(instruction, shapes)))
@@ -152,4 +159,4 @@ _PER_ELEMENT = {
 def _elements(shape: Any) -> float:
     if shape.tuple_shapes:
         return sum(_elements(part) for part in shape.tuple_shapes)
-    return float(math.prod(shape.dimensions))
+    return min(math.prod(float(max(length, 0)) for length in shape.dimensions), _MOST_ELEMENTS)

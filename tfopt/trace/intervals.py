@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import numpy.typing as npt
 
@@ -47,11 +49,11 @@ def exclusive(start: Ints, end: Ints, thread: Ints) -> tuple[Ints, Ints, Ints]:
 def _nested_runs(start: Ints, end: Ints, thread: Ints) -> Mask:
     """Which events overlap another of their thread (given in order): only these need the slow path."""
     nested = np.zeros(len(start), dtype=bool)
-    for number in np.unique(thread):
-        rows = np.flatnonzero(thread == number)
-        reach = np.maximum.accumulate(end[rows])
-        covered = np.concatenate([[False], start[rows][1:] < reach[:-1]])
-        nested[rows] = covered | np.concatenate([covered[1:], [False]])
+    bounds = [0, *(np.flatnonzero(np.diff(thread)) + 1).tolist(), len(start)]
+    for first, last in itertools.pairwise(bounds):
+        reach = np.maximum.accumulate(end[first:last])
+        covered = np.concatenate([[False], start[first + 1 : last] < reach[:-1]])
+        nested[first:last] = covered | np.concatenate([covered[1:], [False]])
     return nested
 
 

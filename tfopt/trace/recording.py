@@ -38,6 +38,9 @@ _CONTROL = re.compile(r"^(while|conditional|call)([._]\d+)*$")
 # Threads of tf.data: they prepare later batches beside the step; what the step waits for is in the marker.
 _PIPELINE = "tf_data"
 _WAITING = f"{MARKER}phase:input"
+# Layers in layers; each op of eager mode keeps the markers around it.
+_DEEPEST_MARKERS = 1000
+_AGAIN = "copy it again, or record it again"
 
 
 @dataclass(frozen=True)
@@ -183,7 +186,7 @@ class _Builder:
 
     def thunk(self, stats: Stats, end: int) -> int:
         name = str(stats["hlo_op"])
-        number = self.number(Op("hlo", name, "", int(stats.get("program_id", 0))))
+        number = self.number(Op("hlo", name, "", _number(stats, "program_id")))
         if "_p" in stats and not _CONTROL.match(name):
             self.launched.append(((stats["_p"], name), number, end))
         return number
@@ -201,6 +204,8 @@ class _Builder:
                 open_markers.pop()
             if op.kind == "marker":
                 open_markers.append((end, op.name))
+                if len(open_markers) > _DEEPEST_MARKERS:
+                    raise InputError(f"the trace is damaged: {len(open_markers)} markers lie in each other", _AGAIN)
                 if op.name == _WAITING:
                     ops[position] = self.number(op)
             else:
@@ -231,6 +236,13 @@ class _Builder:
         steps = np.array(spans, dtype=np.int64).reshape(-1, 2)
         events = (op, thread, start, end, counted > 0, executor > 0)
         return Recording(tuple(self.index), *events, steps, self.events, tuple(self.threads), step_name)
+
+
+def _number(stats: Stats, name: str) -> int:
+    value = stats.get(name, 0)
+    if not isinstance(value, int):
+        raise InputError(f"the trace is damaged: its stat {name} is no whole number ({value!r:.40})", _AGAIN)
+    return value
 
 
 def _join(columns: Iterable[Ints]) -> Ints:

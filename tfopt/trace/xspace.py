@@ -23,6 +23,11 @@ __all__ = ["EventKind", "Line", "Plane", "Space", "Stats", "read_space"]
 Ints = npt.NDArray[np.int64]
 Stats = dict[str, Any]
 
+# Times beyond this (13 days, in picoseconds) are no profile's, and sums of them would leave 64 bits.
+_FURTHEST_PS = 2**60
+# The fields of XSpace: planes, errors, warnings, hostnames, each with a length.
+_FIRST_BYTES = (b"\x0a", b"\x12", b"\x1a", b"\x22")
+
 
 @dataclass(frozen=True)
 class EventKind:
@@ -95,12 +100,23 @@ def read_space(path: Path) -> Space:
         space = message("XSpace").FromString(data)
         planes = tuple(_plane(plane) for plane in space.planes)
     except (DecodeError, ValueError, RecursionError) as error:
-        raise InputError(
-            f"{path} is not a profiler trace, or it is damaged", "record it again; copy it as a binary file"
-        ) from error
+        raise _unreadable(path, data) from error
     if not any(plane.kinds or plane._lines for plane in planes):
         raise InputError(f"{path} holds no events", "record the trace again, around at least one step")
     return Space(planes, len(data), tuple(map(text, (*space.errors, *space.warnings))))
+
+
+def _unreadable(path: Path, data: bytes) -> InputError:
+    replaced = data.count("\N{REPLACEMENT CHARACTER}".encode())
+    if not data.startswith(_FIRST_BYTES):
+        return InputError(f"{path} is not a profiler trace: it does not begin like one", "give an .xplane.pb file")
+    if replaced > len(data) / 1000:
+        how = f"{replaced} of its bytes were replaced when it was copied as text"
+        return InputError(f"{path} is damaged: {how}", "copy the original again, as a binary file")
+    return InputError(
+        f"{path} is damaged: its {len(data)} bytes do not decode as a profiler trace",
+        "copy it again, or record it again",
+    )
 
 
 def _plane(encoded: Any) -> Plane:
@@ -125,12 +141,27 @@ def _decode_line(encoded: bytes, wanted: set[int], reader: _StatReader) -> Line:
             for position, event in enumerate(line.events):
                 if event.metadata_id in wanted:
                     stats[position] = dict(map(reader, event.stats))
-        table = np.array(rows, dtype=np.int64).reshape(-1, 3)
-        start = table[:, 1] + line.timestamp_ns * 1000
-    except (DecodeError, ValueError, OverflowError) as error:
+    except (DecodeError, ValueError) as error:
         raise InputError("the trace is damaged: a line of events cannot be decoded", "record it again") from error
-    name = text(line.name or line.display_name)
+    name, begin = text(line.name or line.display_name), line.timestamp_ns * 1000
+    table = np.array(rows, dtype=np.int64).reshape(-1, 3)
+    _check_times(name, begin, table[:, 1], table[:, 2])
+    start = table[:, 1] + begin
     return Line(line.id, name, table[:, 0].copy(), start, start + table[:, 2], stats, line.events, reader)
+
+
+def _check_times(name: str, begin: int, offset: Ints, duration: Ints) -> None:
+    if len(duration) and duration.min() < 0:
+        what = "an event ends before it begins"
+    elif max(abs(begin), *(abs(edge) for times in (offset, duration) for edge in _extremes(times))) > _FURTHEST_PS:
+        what = "its times are days apart"
+    else:
+        return
+    raise InputError(f"the trace is damaged: {what} (line {name!r:.80})", "copy it again, or record it again")
+
+
+def _extremes(times: Ints) -> tuple[int, int]:
+    return (int(times.min()), int(times.max())) if len(times) else (0, 0)
 
 
 class _StatReader:

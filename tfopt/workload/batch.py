@@ -111,9 +111,10 @@ def draw_inputs(
     for spec in specs:
         shape = shapes[spec.name]
         if math.prod(shape) > _MAX_ELEMENTS:
-            raise UsageError(
+            own = None not in spec.shape[1:] and math.prod(shape[1:]) > _MAX_ELEMENTS
+            raise (InputError if own else UsageError)(
                 f"input {spec.name} of shape {_text(shape)} would hold {math.prod(shape):.1e} numbers",
-                "choose a smaller --batch-size or --input-shape",
+                "save the model for smaller inputs" if own else "choose a smaller --batch-size or --input-shape",
             )
         if 0 in shape:
             raise InputError(

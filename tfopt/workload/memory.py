@@ -17,10 +17,14 @@ __all__ = ["refuse_hopeless"]
 
 
 def refuse_hopeless(model: Any, batch_size: int) -> None:
-    """Raise UsageError where one layer's output alone, for the whole batch, is larger than this machine's memory, and
-    InputError where it holds no values: oneDNN aborts on these.
+    """Refuse where one layer's output alone, for the whole batch, is larger than this machine's memory, or holds no
+    values: oneDNN aborts on these.
 
     Only graphs tell their shapes; a free dimension counts as 1. Fitting here is no promise: a step holds more.
+
+    Raises:
+        UsageError: a smaller batch may fit.
+        InputError: not even one example fits, or the model itself fixes its batch.
     """
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for layer in (place.layer for place in layer_tree(model)):
@@ -32,13 +36,18 @@ def refuse_hopeless(model: Any, batch_size: int) -> None:
                         f"the output of {layer.name} has the shape {tuple(tensor.shape)}: it holds no values",
                         "TensorFlow's kernels may end the process on it; build the model without that layer",
                     )
-                needed = batch_size * values * _item_bytes(tensor.dtype)
-                if needed > memory:
-                    raise UsageError(
-                        f"a batch of {batch_size} cannot run: the output of {layer.name} alone takes {size(needed)}, "
-                        f"this machine has {size(memory)}",
-                        "choose a smaller --batch-size",
-                    )
+                example = values * _item_bytes(tensor.dtype)
+                if batch_size * example > memory:
+                    raise _refusal(str(layer.name), batch_size, example, memory, fixed=tensor.shape[0] is not None)
+
+
+def _refusal(layer: str, batch_size: int, example: int, memory: int, fixed: bool) -> InputError | UsageError:
+    many = f"a batch of {batch_size}" if fixed or example <= memory else "even one example"
+    needed = example * (batch_size if fixed or example <= memory else 1)
+    message = f"{many} cannot run: the output of {layer} alone takes {size(needed)}, this machine has {size(memory)}"
+    if fixed or example > memory:
+        return InputError(message, "save the model for smaller inputs; if its file is damaged, copy it again")
+    return UsageError(message, "choose a smaller --batch-size")
 
 
 def _item_bytes(dtype: Any) -> int:

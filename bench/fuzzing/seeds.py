@@ -1,0 +1,106 @@
+"""Sound files to begin with: the strangers' models and traces where they are, and small fresh ones.
+
+python -m bench.fuzzing.seeds models|traces FOLDER      makes the fresh ones
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+_ROOT = Path(__file__).resolve().parents[2]
+# A folder of strangers' files: the variable that names it, and where it is otherwise.
+_REAL = {
+    "models": ("TFOPT_REAL_MODELS", "../shared/models", ("*.keras", "*.h5")),
+    "traces": ("TFOPT_REAL_TRACES", "../shared/traces", ("*.pb",)),
+}
+
+
+@dataclass(frozen=True)
+class Seed:
+    """A sound model or trace: `files` by their path below `name`, one of the path '' where it is a single file."""
+
+    name: str
+    files: Mapping[str, bytes]
+
+    def write(self, folder: Path, files: Mapping[str, bytes]) -> Path:
+        """Write `files` under this seed's name; gives the path to hand to the command."""
+        for name, content in files.items():
+            path = folder / self.name / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        return folder / self.name
+
+
+def read_seed(path: Path) -> Seed:
+    """The file or folder at `path`."""
+    inside = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
+    return Seed(
+        path.name, {file.relative_to(path).as_posix() if file != path else "": file.read_bytes() for file in inside}
+    )
+
+
+def real_seeds(what: str) -> list[Seed]:
+    """What strangers made, none where the folder is absent."""
+    variable, default, patterns = _REAL[what]
+    folder = Path(os.environ.get(variable, _ROOT / default))
+    return [read_seed(path) for pattern in patterns for path in sorted(folder.glob(pattern))]
+
+
+def make_models(folder: Path) -> None:
+    """Small networks of many kinds of layer, in every format."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(0)
+    words, numbers = keras.Input((12,), name="words", dtype="int32"), keras.Input((3,), name="numbers")
+    hidden = layers.LSTM(6)(layers.Embedding(40, 5)(words))
+    joined = layers.Concatenate()([hidden, layers.Dense(4, activation="relu")(numbers)])
+    two_inputs = keras.Model([words, numbers], layers.Dense(3, activation="softmax")(joined), name="two_inputs")
+    two_inputs.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
+    convolutional = keras.Sequential(
+        [
+            keras.Input((12, 12, 3)),
+            layers.Conv2D(4, 3, activation="relu"),
+            layers.BatchNormalization(),
+            layers.DepthwiseConv2D(3),
+            layers.MaxPooling2D(),
+            layers.Dropout(0.1),
+            layers.Flatten(),
+            layers.Dense(2),
+        ]
+    )
+    convolutional.compile(
+        keras.optimizers.SGD(0.1, momentum=0.9), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
+    sequence = keras.Input((None, 8))
+    attended = layers.LayerNormalization()(layers.MultiHeadAttention(2, 4)(sequence, sequence) + sequence)
+    block = keras.Sequential([keras.Input((8,)), layers.Dense(8, "gelu"), layers.Dense(8)], name="block")
+    pooled = layers.GlobalAveragePooling1D()(block(layers.TimeDistributed(block)(attended)))
+    nested = keras.Model(sequence, {"score": layers.Dense(1)(pooled), "kind": layers.Dense(2)(pooled)})
+    for name, model in (("two_inputs", two_inputs), ("convolutional", convolutional), ("nested", nested)):
+        model.save(folder / f"{name}.keras")
+    for name, model in (("two_inputs", two_inputs), ("convolutional", convolutional)):
+        model.save(folder / f"{name}.h5")
+        model.export(folder / name, verbose=False)
+
+
+def make_traces(folder: Path) -> None:
+    """Traces of two steps of a small network: in graph mode, under XLA and op by op."""
+    import tfopt
+
+    runs = folder / "runs"
+    runs.mkdir()
+    make_models(runs)
+    for name, options in (("graph", {}), ("xla", {"xla": True}), ("eager", {"eager": True})):
+        record = tfopt.profile(
+            runs / "convolutional.keras", batch_size=2, steps=1, trace_steps=2, run_dir=runs, **options
+        )
+        Path(record.trace.run_dir or "", record.trace.file or "").rename(folder / f"{name}.xplane.pb")
+
+
+if __name__ == "__main__":
+    {"models": make_models, "traces": make_traces}[sys.argv[1]](Path(sys.argv[2]))
