@@ -26,7 +26,7 @@ from tfopt.model.load import load
 from tfopt.report.runs import read_run
 from tfopt.workload.data import _read_npz
 
-QUICK = ("--steps", "2", "--quiet")
+QUICK = ("--steps", "2", "--trace-steps", "2", "--quiet")
 
 
 @pytest.fixture(scope="module")

@@ -64,7 +64,8 @@ def _events(recording: Recording, record: ProfileRecord) -> Iterator[str]:
     labels = _labels(recording, record, np.unique(recording.op[shown]).tolist())
     starts, ends = (_nanoseconds(times[shown] - origin).tolist() for times in (recording.start, recording.end))
     for op, track, start, end in zip(recording.op[shown].tolist(), tracks.tolist(), starts, ends, strict=True):
-        yield _complete(track, start, end, labels[op])
+        if op in labels:
+            yield _complete(track, start, end, labels[op])
 
 
 def _nanoseconds(picoseconds: Ints) -> Ints:
@@ -76,7 +77,7 @@ def _inside(recording: Recording) -> Ints:
     """The events that reach into a step, in the order of their starts."""
     step = np.searchsorted(recording.steps[:, 1], recording.start, side="right")
     begins = np.append(recording.steps[:, 0], np.iinfo(np.int64).max)
-    shown = np.flatnonzero((begins[step] < recording.end) & ~recording.executor)
+    shown = np.flatnonzero((begins[step] < recording.end) & (recording.counted | ~recording.executor))
     return shown[np.argsort(recording.start[shown], kind="stable")]
 
 
@@ -101,18 +102,23 @@ def _tracks(recording: Recording, shown: Ints) -> tuple[Ints, dict[int, str]]:
 
 def _labels(recording: Recording, record: ProfileRecord, shown: list[int]) -> dict[int, str]:
     """What the events of each op shown say, as the inside of a JSON object."""
-    rows = {row.instruction or (row.type, row.name): row for row in record.ops}
+    rows = {row.instruction or ("", row.name): row for row in record.ops}  # what ran no kernel has no type
+    rows |= {row.instruction or (row.type, row.name): row for row in record.ops}
     layers = {str(number): row.path for number, row in enumerate(record.layers)}
-    return {number: _text(_label(recording.ops[number], rows, layers)) for number in shown}
+    found = ((number, _label(recording.ops[number], rows, layers)) for number in shown)
+    return {number: _text(label) for number, label in found if label}
 
 
-def _label(op: Op, rows: Mapping[Any, OpRow], layers: Mapping[str, str]) -> dict[str, Any]:
+def _label(op: Op, rows: Mapping[Any, OpRow], layers: Mapping[str, str]) -> dict[str, Any] | None:
+    """None for what belongs to nobody: the executor passed over it without a kernel, and it is in no layer."""
     if op.kind in ("eager", "marker"):  # their names do not tell them apart, but what they ran inside of does
         (found,) = attribute((op,), ScopeTable(), Graph({}), {}, layers.get)
         place, name, type_, source = found.charges[0].place, found.name, found.type, found.source
         layer, phase = place.layer or UNATTRIBUTED, place.phase
     elif (row := rows.get(op.instruction or (op.type, op.name))) is not None:
         name, type_, layer, phase, source = row.name, row.type, row.layer, row.phase, row.source
+    elif not op.type and op.kind == "tf":
+        return None
     else:
         name, type_, layer, phase, source = op.name, op.type, UNATTRIBUTED, "unattributed", "none"
     return {"name": name, "cat": phase, "args": {"layer": layer, "phase": phase, "type": type_, "source": source}}

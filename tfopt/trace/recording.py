@@ -174,7 +174,8 @@ class _Builder:
         owners[only] = [names[int(at)] for at in found.owner[only]]
         keep = owners >= 0
         pieces = (owners[keep], thread, found.start[keep], found.end[keep])
-        self.append(*pieces, counted=only[keep], executor=keep[keep])
+        unseen = np.array([op.type == "" for op in self.index], dtype=bool)
+        self.append(*pieces, counted=only[keep] & unseen[owners[keep]], executor=keep[keep])
 
     def named(self, kernel: Any) -> int:
         """The number of the op called `kernel`, as it is shown elsewhere or with no type; -1 for plumbing."""
