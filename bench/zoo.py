@@ -24,12 +24,11 @@ def _compiled(model: keras.Model) -> keras.Model:
 
 
 def mlp() -> keras.Model:
-    """Dense layers with separate activations and Dropout."""
+    """Dense layers and Dropout."""
     inputs = keras.Input((256,))
     x = inputs
     for number in range(3):
-        x = layers.Dense(512, name=f"fc_{number}")(x)
-        x = layers.ReLU(name=f"fc_act_{number}")(x)
+        x = layers.Dense(512, activation="relu", name=f"fc_{number}")(x)
         x = layers.Dropout(0.3, name=f"drop_{number}")(x)
     return _compiled(keras.Model(inputs, layers.Dense(10, name="logits")(x), name="mlp"))
 
@@ -86,6 +85,19 @@ def _recurrent(layer: type[layers.Layer], name: str) -> keras.Model:
     return _compiled(keras.Model(inputs, layers.Dense(10, name="logits")(x), name=f"{name}_net"))
 
 
+def captioner() -> keras.Model:
+    """Convolutions, whose output is read line by line by an LSTM."""
+    inputs = keras.Input((48, 48, 3))
+    x = inputs
+    for number, filters in enumerate((32, 64, 64)):
+        x = layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"conv_{number}")(x)
+    x = layers.Reshape((24, -1), name="lines")(layers.MaxPooling2D(name="pool")(x))
+    x = layers.Dense(128, name="narrow")(x)
+    x = layers.LSTM(128, return_sequences=True, name="lstm")(x)
+    x = layers.GlobalAveragePooling1D(name="mean")(x)
+    return _compiled(keras.Model(inputs, layers.Dense(10, name="logits")(x), name="captioner"))
+
+
 def embeddings(skip: str = "") -> keras.Model:
     """A recommender: four tables of 20,000 × 64 numbers, a small head; `skip` is a pattern of tables to leave out."""
     inputs = keras.Input((4, 8), dtype="int32", name="ids")
@@ -115,14 +127,14 @@ class Subclassed(keras.Model):
     def __init__(self, skip: str = "", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.skip = skip
-        self.blocks = [layers.Dense(256, name=f"dense_{number}") for number in range(3)]
+        self.blocks = [layers.Dense(256, activation="tanh", name=f"dense_{number}") for number in range(3)]
         self.head = layers.Dense(10, name="logits")
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         x = inputs
         for block in self.blocks:
             y = x if fnmatch.fnmatchcase(block.name, self.skip) else block(x)
-            x = keras.ops.tanh(y) * 0.5 + keras.ops.sin(x)
+            x = y * 0.5 + keras.ops.sin(x)
         return self.head(x)
 
 
@@ -178,6 +190,7 @@ ZOO: dict[str, Callable[..., keras.Model]] = {
     "subclassed": subclassed,
     "unet": unet,
     "embeddings": embeddings,
+    "captioner": captioner,
     "mobilenetv2": mobilenetv2,
     "resnet50": resnet50,
 }
