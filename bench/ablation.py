@@ -36,7 +36,15 @@ from tfopt.workload.options import Options  # noqa: E402
 from tfopt.workload.timing import finished, median_interval  # noqa: E402
 from tfopt.workload.workload import prepare  # noqa: E402
 
-BATCH = {"mlp": 256, "nested_shared": 256, "subclassed": 256, "embeddings": 128, "mobilenetv2": 8, "resnet50": 4}
+BATCH = {
+    "mlp": 256,
+    "nested_shared": 256,
+    "subclassed": 1024,
+    "embeddings": 128,
+    "captioner": 16,
+    "mobilenetv2": 8,
+    "resnet50": 4,
+}
 USUAL_BATCH = 32
 BLOCK_SECONDS = 0.1
 OWN_GOALS = {"graph": 0.90, "xla": 0.60}
@@ -57,6 +65,7 @@ class Case:
 
 CASES = (
     Case("mlp", "remove", "drop_*"),
+    Case("mlp", "double", "drop_*"),
     Case("mlp", "double", "fc_[12]"),
     Case("cnn", "remove", "bn_*"),
     Case("cnn", "double", "conv_2"),

@@ -112,7 +112,7 @@ def embeddings(skip: str = "") -> keras.Model:
 def nested_shared() -> keras.Model:
     """A nested Sequential and a Dense layer, both used twice."""
     shared = layers.Dense(256, activation="relu", name="shared")
-    block = keras.Sequential([keras.Input((256,)), layers.Dense(512), layers.ReLU(), layers.Dense(256)], name="block")
+    block = keras.Sequential([keras.Input((256,)), layers.Dense(512, "relu"), layers.Dense(256)], name="block")
     inputs = keras.Input((128,))
     x = layers.Dense(256, name="entry")(inputs)
     for _ in range(2):
