@@ -12,9 +12,9 @@ import pytest
 from tests.unit.traces_for_tests import xspace
 from tfopt.errors import InputError
 from tfopt.trace.hlo import programs
+from tfopt.trace.intervals import exclusive
 from tfopt.trace.protos import message
 from tfopt.trace.recording import record
-from tfopt.trace.timeline import exclusive
 from tfopt.trace.xspace import Space, read_space
 
 
@@ -45,12 +45,26 @@ def test_impossible_times(offset: int, duration: int, why: str, tmp_path: Path) 
     assert why in refusal(tmp_path, trace)
 
 
-def test_a_line_that_begins_at_no_time(tmp_path: Path) -> None:
-    space = message("XSpace").FromString(xspace({"/host:CPU": {"main": [("train", 0, 9, {"step_num": 0})]}}))
-    line = message("XLine").FromString(space.planes[0].lines[0])
-    line.timestamp_ns = 2**63 - 1
-    space.planes[0].lines[0] = line.SerializeToString()
-    assert "days apart" in refusal(tmp_path, space.SerializeToString())
+def beginning(*times_ns: int) -> bytes:
+    """A trace with a step on each of several lines, which begin at these times."""
+    step = ("train", 0, 9, {"step_num": 0})
+    space = message("XSpace").FromString(xspace({"/host:CPU": {f"line {at}": [step] for at in range(len(times_ns))}}))
+    for at, time_ns in enumerate(times_ns):
+        line = message("XLine").FromString(space.planes[0].lines[at])
+        line.timestamp_ns = time_ns
+        space.planes[0].lines[at] = line.SerializeToString()
+    return bytes(space.SerializeToString())
+
+
+def test_lines_that_begin_years_apart(tmp_path: Path) -> None:
+    assert "days apart" in refusal(tmp_path, beginning(5, 2**63 - 1))
+
+
+def test_lines_that_begin_at_the_time_of_day(tmp_path: Path) -> None:
+    """Nanoseconds since 1970 fit into 64 bits, picoseconds do not."""
+    now_ns = 1_800_000_000 * 10**9
+    (plane,) = space_of(tmp_path, beginning(now_ns + 7, now_ns)).planes
+    assert [line.start.tolist() for line in plane.lines()] == [[7000], [0]]
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,8 @@ _XPLANE: dict[str, dict[str, tuple[int, str]]] = {
         "events": (4, "*XEvent"),
         "display_name": (11, "string"),
     },
+    # The same line again, for its beginning alone.
+    "XLineBeginning": {"timestamp_ns": (3, "int64")},
     "XEvent": {
         "metadata_id": (1, "int64"),
         "offset_ps": (2, "int64"),

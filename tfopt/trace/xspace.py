@@ -41,7 +41,7 @@ class EventKind:
 class Line:
     """The events of one thread (or device stream), in file order.
 
-    `kind` indexes `Plane.kinds`; `start` and `end` are picoseconds since the epoch of the trace. `stats` holds the
+    `kind` indexes `Plane.kinds`; `start` and `end` are picoseconds since the origin of the trace. `stats` holds the
     stats of the events that were asked for, by position; `stat` looks a single one up.
     """
 
@@ -68,13 +68,14 @@ class Plane:
     stats: Stats
     _lines: tuple[bytes, ...]
     _stat_names: dict[int, str]
+    _origin_ns: int = 0
 
     def lines(self, wants_stats: Callable[[EventKind], bool] = lambda kind: False) -> Iterator[Line]:
         """Decode the lines one after another; `wants_stats` chooses the kinds whose events keep their stats."""
         wanted = {key for key, kind in self.kinds.items() if wants_stats(kind)}
         reader = _StatReader(self._stat_names)
         for encoded in self._lines:
-            yield _decode_line(encoded, wanted, reader)
+            yield _decode_line(encoded, wanted, reader, self._origin_ns)
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,8 @@ def read_space(path: Path) -> Space:
         raise InputError(f"cannot read the trace {path}: {error.strerror}", "check the path") from error
     try:
         space = message("XSpace").FromString(data)
-        planes = tuple(_plane(plane) for plane in space.planes)
+        origin = _origin_ns(space)
+        planes = tuple(_plane(plane, origin) for plane in space.planes)
     except (DecodeError, ValueError, RecursionError) as error:
         raise _unreadable(path, data) from error
     if not any(plane.kinds or plane._lines for plane in planes):
@@ -119,7 +121,15 @@ def _unreadable(path: Path, data: bytes) -> InputError:
     )
 
 
-def _plane(encoded: Any) -> Plane:
+def _origin_ns(space: Any) -> int:
+    """What times are counted from: 0, but where lines begin at the time of day (since 1970, as some writers have it)
+    the first of them, because picoseconds since then do not fit into 64 bits."""
+    decode = message("XLineBeginning").FromString
+    earliest = min((decode(line).timestamp_ns for plane in space.planes for line in plane.lines), default=0)
+    return earliest if earliest * 1000 > _FURTHEST_PS else 0
+
+
+def _plane(encoded: Any, origin_ns: int) -> Plane:
     stat_names = {entry.key: text(entry.value.name) for entry in encoded.stat_metadata}
     kinds = {
         entry.key: EventKind(
@@ -129,10 +139,10 @@ def _plane(encoded: Any) -> Plane:
         for entry in encoded.event_metadata
     }
     stats = {stat_names.get(stat.metadata_id, ""): _value(stat, stat_names) for stat in encoded.stats}
-    return Plane(text(encoded.name), kinds, stats, tuple(encoded.lines), stat_names)
+    return Plane(text(encoded.name), kinds, stats, tuple(encoded.lines), stat_names, origin_ns)
 
 
-def _decode_line(encoded: bytes, wanted: set[int], reader: _StatReader) -> Line:
+def _decode_line(encoded: bytes, wanted: set[int], reader: _StatReader, origin_ns: int) -> Line:
     try:
         line = message("XLine").FromString(encoded)
         rows = [(event.metadata_id, event.offset_ps, event.duration_ps) for event in line.events]
@@ -143,7 +153,7 @@ def _decode_line(encoded: bytes, wanted: set[int], reader: _StatReader) -> Line:
                     stats[position] = dict(map(reader, event.stats))
     except (DecodeError, ValueError) as error:
         raise InputError("the trace is damaged: a line of events cannot be decoded", "record it again") from error
-    name, begin = text(line.name or line.display_name), line.timestamp_ns * 1000
+    name, begin = text(line.name or line.display_name), (line.timestamp_ns - origin_ns) * 1000
     table = np.array(rows, dtype=np.int64).reshape(-1, 3)
     _check_times(name, begin, table[:, 1], table[:, 2])
     start = table[:, 1] + begin
