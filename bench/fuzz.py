@@ -183,7 +183,7 @@ def main() -> int:
     endings: list[tuple[Case, Outcome]] = []
     with tempfile.TemporaryDirectory(prefix="fuzz-") as root, contextlib.suppress(KeyboardInterrupt):
         made = options.seeds or make_seeds(options.what, Path(root, "seeds"))
-        fresh = [read_seed(path) for path in sorted(made.iterdir()) if path.name != "runs"]
+        fresh = [read_seed(path) for path in sorted(made.iterdir())]
         seeds = [*real_seeds(options.what), *fresh * _FRESH_WEIGHT]
         import_all(command.rooms)
         for number in range(options.first, options.first + options.count):

@@ -6,10 +6,13 @@ python -m bench.fuzzing.seeds models|traces FOLDER      makes the fresh ones
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 _ROOT = Path(__file__).resolve().parents[2]
 # A folder of strangers' files: the variable that names it, and where it is otherwise.
@@ -50,18 +53,11 @@ def real_seeds(what: str) -> list[Seed]:
     return [read_seed(path) for pattern in patterns for path in sorted(folder.glob(pattern))]
 
 
-def make_models(folder: Path) -> None:
-    """Small networks of many kinds of layer, in every format."""
+def _convolutional() -> Any:
     import keras
     from keras import layers
 
-    keras.utils.set_random_seed(0)
-    words, numbers = keras.Input((12,), name="words", dtype="int32"), keras.Input((3,), name="numbers")
-    hidden = layers.LSTM(6)(layers.Embedding(40, 5)(words))
-    joined = layers.Concatenate()([hidden, layers.Dense(4, activation="relu")(numbers)])
-    two_inputs = keras.Model([words, numbers], layers.Dense(3, activation="softmax")(joined), name="two_inputs")
-    two_inputs.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
-    convolutional = keras.Sequential(
+    model = keras.Sequential(
         [
             keras.Input((12, 12, 3)),
             layers.Conv2D(4, 3, activation="relu"),
@@ -73,9 +69,22 @@ def make_models(folder: Path) -> None:
             layers.Dense(2),
         ]
     )
-    convolutional.compile(
-        keras.optimizers.SGD(0.1, momentum=0.9), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    )
+    model.compile(keras.optimizers.SGD(0.1, momentum=0.9), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return model
+
+
+def make_models(folder: Path) -> None:
+    """Small networks of many kinds of layer, in every format."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(0)
+    words, numbers = keras.Input((12,), name="words", dtype="int32"), keras.Input((3,), name="numbers")
+    hidden = layers.LSTM(6)(layers.Embedding(40, 5)(words))
+    joined = layers.Concatenate()([hidden, layers.Dense(4, activation="relu")(numbers)])
+    two_inputs = keras.Model([words, numbers], layers.Dense(3, activation="softmax")(joined), name="two_inputs")
+    two_inputs.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
+    convolutional = _convolutional()
     sequence = keras.Input((None, 8))
     attended = layers.LayerNormalization()(layers.MultiHeadAttention(2, 4)(sequence, sequence) + sequence)
     block = keras.Sequential([keras.Input((8,)), layers.Dense(8, "gelu"), layers.Dense(8)], name="block")
@@ -92,14 +101,11 @@ def make_traces(folder: Path) -> None:
     """Traces of two steps of a small network: in graph mode, under XLA and op by op."""
     import tfopt
 
-    runs = folder / "runs"
-    runs.mkdir()
-    make_models(runs)
-    for name, options in (("graph", {}), ("xla", {"xla": True}), ("eager", {"eager": True})):
-        record = tfopt.profile(
-            runs / "convolutional.keras", batch_size=2, steps=1, trace_steps=2, run_dir=runs, **options
-        )
-        Path(record.trace.run_dir or "", record.trace.file or "").rename(folder / f"{name}.xplane.pb")
+    model = _convolutional()
+    with tempfile.TemporaryDirectory() as runs:
+        for name, options in (("graph", {}), ("xla", {"xla": True}), ("eager", {"eager": True})):
+            record = tfopt.profile(model, batch_size=2, steps=1, trace_steps=2, run_dir=runs, **options)
+            shutil.move(Path(record.trace.run_dir or "", record.trace.file or ""), folder / f"{name}.xplane.pb")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Every integration test leaves Keras's registry of custom classes as it found it."""
+"""Every integration test leaves Keras's registry of custom classes as it found it, and warms up for a moment only."""
 
 from __future__ import annotations
 
@@ -21,3 +21,11 @@ def custom_classes() -> Iterator[None]:
     for current, kept in zip((registry.GLOBAL_CUSTOM_OBJECTS, registry.GLOBAL_CUSTOM_NAMES), before, strict=True):
         current.clear()
         current.update(kept)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def short_warm_up() -> Iterator[None]:
+    """These tests need a step that runs, not one whose time is stable."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tfopt.workload.timing._WARM_SECONDS", 0.3)
+        yield

@@ -100,7 +100,7 @@ def _left(place: Path) -> list[str]:
 
 def test_an_interrupted_run_leaves_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with interrupt.workplace() as folder:
-        assert interrupt.run(interrupt.COMMANDS[:1], folder, 3, seed=1) == 0, capsys.readouterr().out
+        assert interrupt.run(interrupt.COMMANDS[:1], folder, 2, seed=1) == 0, capsys.readouterr().out
 
 
 def test_a_full_disk_behind_the_runs(
@@ -211,6 +211,7 @@ def test_a_killed_run_is_in_nobodys_way(saved: Path, place: Path) -> None:
     root = str(Path(interrupt.ROOT))
     process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": root, "TMPDIR": str(place.parent / "tmp")})
     while not Path("runs").exists():
+        assert process.poll() is None
         time.sleep(0.05)
     process.kill()
     process.wait()

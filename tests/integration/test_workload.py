@@ -197,6 +197,12 @@ def test_the_chosen_optimizer_runs_in_every_precision_and_scales_only_in_mixed_f
     model.compile(keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam()), lambda y, p: keras.ops.mean(p - y))
     record = tfopt.profile(model, precision=precision, optimizer="sgd", steps=2)
     assert record.run.optimizer == ("SGD with loss scaling" if precision == "mixed_float16" else "SGD")
+
+
+def test_the_model_s_own_loss_scaling_follows_the_precision() -> None:
+    inputs = keras.Input((8,))
+    model = keras.Model(inputs, layers.Dense(4, dtype="mixed_float16")(inputs))
+    model.compile(keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam()), "mse")
     assert tfopt.profile(model, precision="float32", steps=2).run.optimizer == "Adam"
     assert tfopt.profile(model, steps=2).run.optimizer == "Adam with loss scaling"
 

@@ -169,6 +169,25 @@ def test_computation_of_several_callers_is_charged_to_each(scopes: ScopeTable) -
     assert (found.source, found.members) == ("inferred", ("m/dense", "m/conv"))
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_callers_are_certain_only_if_all_are(scopes: ScopeTable, order: int) -> None:
+    """Both calls are in one layer, but one of them only by a guess."""
+    sure, read = Node("call.1", "call", "m/dense/a"), Node("dot.2", "dot", "m/dense/b")
+    guess = Node("call.3", "call", "", ("dot.2",))
+    body = Node("add.5", "add", "", (), (), ("call.1", "call.3")[::order])
+    found = one(Op("hlo", "add.5", "", 7), scopes, program=[sure, read, guess, body])
+    assert (found.source, charged(found)) == ("inferred", {("m/dense", "forward"): 1})
+
+
+def test_a_sum_that_reads_a_fusion_of_two_layers_is_no_layer_s_own(scopes: ScopeTable) -> None:
+    members = (Member("gradient_tape/m/conv/a", "add", 3.0), Member("gradient_tape/m/act/b", "add", 2.0))
+    nodes = [
+        Node("fusion", "fusion", "", (), members),
+        Node("tfopt_backward/AddN", "AddN", "tfopt_backward/AddN", ("fusion",)),
+    ]
+    assert one(Op("tf", "tfopt_backward/AddN", "AddN"), scopes, nodes).source == "inferred"
+
+
 def test_what_the_executor_passes_over_belongs_to_its_layer_or_to_nobody(scopes: ScopeTable) -> None:
     """Ends of loops have no kernel, and so no type; the end of the whole step belongs to no layer and stays idle."""
     found = one(Op("tf", "m/dense/while/exit/_72", ""), scopes)

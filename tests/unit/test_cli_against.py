@@ -118,7 +118,7 @@ def test_rows_that_no_profile_has_are_wrong_usage(here: Here) -> None:
     old, new = runs(flat(), nested())
     said = here("report", new, "--against", old, "--by", "kernel")
     assert said.code == 2
-    assert said.err.startswith("error: a profiled run has no rows by kernel")
+    assert said.err.startswith("error: a run of tfopt has no rows by kernel")
 
 
 def test_no_tensorflow_is_loaded(tmp_path: Path) -> None:

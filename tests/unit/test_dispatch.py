@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfopt.trace.dispatch import dispatch
+from tfopt.trace.dispatch import ExecutorKinds, dispatch
 from tfopt.trace.intervals import coverage
 from tfopt.trace.xspace import EventKind, Line
 
@@ -25,7 +25,7 @@ def pieces(events: list[Event]) -> list[tuple[int, int, int]]:
     """(start, end, position of the owner) of the executor's pieces on a thread with these events."""
     kind, start, end = np.array(events, dtype=np.int64).reshape(-1, 3).T
     line = Line(1, "tf_Compute/1", kind, start, end, {})
-    found = dispatch(line, KINDS, np.isin(kind, [A, B]))
+    found = dispatch(line, ExecutorKinds.among(KINDS), np.isin(kind, [A, B]))
     return list(zip(found.start.tolist(), found.end.tolist(), found.owner.tolist(), strict=True))
 
 
@@ -48,14 +48,27 @@ def test_only_the_executor_is_shared_out() -> None:
     assert pieces([]) == []
 
 
+def test_a_stretch_without_any_op_is_nobodys() -> None:
+    """Another Process, before or after, knows nothing of it."""
+    busy = [(PROCESS, 20, 40), (A, 25, 30), (HAND_ON, 31, 38)]
+    assert pieces([(PROCESS, 0, 10), *busy]) == [(20, 25, 2), (30, 40, 2)]
+    assert pieces([*busy, (PROCESS, 50, 60)]) == [(20, 25, 1), (30, 40, 1)]
+
+
+def test_what_is_handed_on_as_the_next_op_begins_is_the_last_one_s() -> None:
+    events = [(PROCESS, 0, 40), (A, 5, 10), (HAND_ON, 12, 20), (B, 20, 30), (HAND_ON, 31, 38)]
+    assert pieces(events) == [(0, 5, 1), (10, 20, 1), (30, 40, 3)]
+
+
 @st.composite
 def threads(draw: st.DrawFn) -> list[Event]:
-    """Process events one after another, each with ops and handings-on one after another inside."""
+    """Process events one after another, each with ops and handings-on one after another inside. None lacks an event
+    that says whom it worked for."""
     events, now = [], 0
     for _ in range(draw(st.integers(1, 4))):
         now += draw(st.integers(0, 5))
         first = now
-        for kind in draw(st.lists(st.sampled_from([HAND_ON, SCHEDULE, A, B]), max_size=8)):
+        for kind in (*draw(st.lists(st.sampled_from([HAND_ON, SCHEDULE, A, B]), max_size=8)), HAND_ON):
             begin = now + draw(st.integers(0, 3))
             now = begin + draw(st.integers(1, 4))
             events.append((kind, begin, now))

@@ -20,6 +20,7 @@ ORDER = [
     {"report"},
     {"trace"},
     {"records"},
+    {"scratch"},
     {"errors", "undo"},
 ]
 TENSORFLOW_ROOMS = {"profiling", "workload", "model"}

@@ -14,6 +14,7 @@ import jsonschema
 import msgspec
 import pytest
 from records_for_tests import RECORDS, hostile
+from traces_for_tests import gpu, record_of
 
 from tfopt.errors import UsageError
 from tfopt.records.profile import LayerRow, OpRow, ProfileRecord
@@ -119,3 +120,12 @@ def test_formats_are_found_by_extension() -> None:
     assert format_of("speedscope.json").name == format_of("my-chrome.json").name == "json"
     with pytest.raises(UsageError, match="no report format has this extension"):
         format_of("report.pdf")
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_every_format_shows_a_trace_or_says_that_it_cannot(format: str) -> None:
+    if FORMATS[format].runs_only:
+        with pytest.raises(UsageError, match="shows profiled runs only"):
+            render(record_of(gpu), format=format)
+    else:
+        assert render(record_of(gpu), format=format)

@@ -112,7 +112,7 @@ def test_a_run_has_no_kernels(here: Here) -> None:
     done = here("report", "--by", "kernel")
     assert done.code == 2
     assert done.err == (
-        "error: a profiled run has no rows by kernel: they are for traces\nhelp:  --by takes layer, op, type, phase\n"
+        "error: a run of tfopt has no rows by kernel: they are for traces\nhelp:  --by takes layer, op, type, phase\n"
     )
     assert here("profile", "app:MobileNetV2", "--by", "kernel").code == 2
     assert len(here.profile.calls) == 1

@@ -172,8 +172,8 @@ def test_names_that_are_not_utf_8_are_written_out(tmp_path: Path) -> None:
 
 
 def test_times_beyond_all_measure_are_damage(tmp_path: Path) -> None:
-    line = message("XLine")(name="Stream #1", timestamp_ns=2**62)
-    line.events.add(metadata_id=0, offset_ps=0, duration_ps=1)
+    line = message("XLine")(name="Stream #1")
+    line.events.add(metadata_id=0, offset_ps=2**62, duration_ps=1)
     space = message("XSpace")()
     space.planes.add(name="/device:GPU:0", lines=[line.SerializeToString()])
     with pytest.raises(InputError, match="damaged"):

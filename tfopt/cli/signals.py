@@ -65,6 +65,7 @@ def interruptible() -> Iterator[None]:
         for number in ours:
             signal.signal(number, signal.SIG_DFL)
         signal.set_wakeup_fd(-1)
+        sys.unraisablehook = sys.__unraisablehook__
         os.close(writer)
 
 

@@ -21,7 +21,7 @@ from tfopt.model.source import ModelSource, file_label, identify
 from tfopt.model.steady import steady
 from tfopt.model.text import one_line
 from tfopt.records import Note
-from tfopt.report.scratch import temporary_folder
+from tfopt.scratch import temporary_folder
 
 __all__ = ["LoadedModel", "given", "load"]
 
@@ -150,10 +150,10 @@ def _load_file(source: ModelSource, imports: Sequence[str], unsafe: bool) -> Loa
         from tfopt.model.imports import custom_objects, import_modules
 
         objects = custom_objects(import_modules(imports), registered_names(config))
-        notes: list[Note] = []
-        with said_as_notes(notes), deep_networks():
-            model, said = _attempts(path, source, stored, objects, not unsafe)
-    return LoadedModel(model, source, (*said, *notes))
+        said: list[Note] = []
+        with said_as_notes(said), deep_networks():
+            model, notes = _attempts(path, source, stored, objects, not unsafe)
+    return LoadedModel(model, source, (*notes, *said))
 
 
 def _load_application(source: ModelSource, input_size: int | None) -> LoadedModel:

@@ -99,7 +99,7 @@ def _not_on_cpu(record: ProfileRecord) -> Iterator[Note]:
     if not record.run.device.startswith("CPU"):
         yield Note(
             message=f"tables show what the host does, not the kernels on {record.run.device}",
-            hint="the kernels are in the TensorBoard trace",
+            hint="tfopt report on the run's .xplane.pb shows the kernels",
         )
 
 
@@ -108,7 +108,7 @@ def _overhead(record: ProfileRecord) -> Iterator[Note]:
     if overhead > _NOTABLE:
         yield Note(
             message=f"tracing made the step {overhead:.0%} slower: step times come from untraced steps, shares from "
-            "traced ones, with the cost of recording taken off by the number of events",
+            "traced ones, less at most a microsecond for each op that ran",
             hint="a larger --batch-size makes ops longer and the shares surer",
         )
 
@@ -120,7 +120,9 @@ def _executor(record: ProfileRecord) -> Iterator[Note]:
         yield Note(
             message=f"{share:.0%} of the step is TensorFlow's executor starting and handing on {ops:,.0f} ops; each "
             "layer's time includes its part",
-            hint="--xla makes one program of them; a larger --batch-size makes each op longer",
+            hint="--xla makes one program of them; a larger --batch-size makes each op longer"
+            if not record.run.xla
+            else "a larger --batch-size makes each op longer",
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import math
 import os
 import platform
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from tfopt.records.base import Note
 from tfopt.records.profile import ModelInfo, ProfileRecord, RunInfo
 from tfopt.report.progress import ProgressCallback, silent
 from tfopt.report.runs import finish_run, unfinished_run
-from tfopt.report.scratch import temporary_folder
+from tfopt.scratch import temporary_folder
 from tfopt.workload.options import Options
 from tfopt.workload.runtime import cpu_name, import_tensorflow, set_threads, threads_used
 
@@ -150,9 +151,11 @@ def _prepared(loaded: LoadedModel, options: Options, placement: Placement) -> Wo
 
 
 def _model_info(loaded: LoadedModel, workload: Workload) -> ModelInfo:
+    from tfopt.workload.memory import item_bytes
+
     source, model = loaded.source, workload.model
     variables = {id(variable): variable for variable in getattr(model, "weights", None) or model.variables}.values()
-    sizes = [(int(_size(variable.shape)), variable) for variable in variables]
+    sizes = [(math.prod(variable.shape), variable) for variable in variables]
     return ModelInfo(
         path=source.path,
         name=str(getattr(model, "name", source.name)),
@@ -160,23 +163,10 @@ def _model_info(loaded: LoadedModel, workload: Workload) -> ModelInfo:
         format=source.format,
         params=sum(size for size, _ in sizes),
         trainable_params=sum(size for size, variable in sizes if variable.trainable),
-        weight_bytes=sum(size * _item_bytes(variable.dtype) for size, variable in sizes),
+        weight_bytes=sum(size * item_bytes(variable.dtype) for size, variable in sizes),
         size_bytes=source.size_bytes,
         keras_version=source.keras_version,
     )
-
-
-def _size(shape: Any) -> int:
-    size = 1
-    for dimension in shape:
-        size *= int(dimension)
-    return size
-
-
-def _item_bytes(dtype: Any) -> int:
-    import tensorflow as tf
-
-    return int(tf.as_dtype(dtype).size)
 
 
 def _saved_precision(workload: Workload) -> str:

@@ -5,3 +5,4 @@ from tfopt.records.base import Record as Record
 from tfopt.records.difference import DifferenceRecord as DifferenceRecord
 from tfopt.records.profile import ProfileRecord as ProfileRecord
 from tfopt.records.trace import TraceRecord as TraceRecord
+from tfopt.records.trace_difference import TraceDifferenceRecord as TraceDifferenceRecord

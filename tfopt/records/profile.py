@@ -141,8 +141,8 @@ class LayerRow(Record, frozen=True, kw_only=True):
     `call` ran while the step was traced: once per place where the layer is used; a loop's body and its trial run count
     one each. `self_ms` is the layer's time without its children, `total_ms` with them; `forward_ms`, `backward_ms` and
     `optimizer_ms` are the parts of `total_ms`. `share` is `self_ms` over the step: the shares of all rows add up to 1;
-    `total_share` is `total_ms` over the step. `source` is `own` where every op named the layer, `inferred` where some
-    were placed by their neighbours (`inferred_ms` of `self_ms`).
+    `total_share` is `total_ms` over the step. `source` is `own` where every op belongs to this layer alone, `inferred`
+    where some span layers or were placed by a guess (`inferred_ms` of `self_ms`).
     """
 
     path: str

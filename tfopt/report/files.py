@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tfopt.errors import RunFailed, UsageError
-from tfopt.report.scratch import scratch_name
+from tfopt.scratch import scratch_name
 from tfopt.undo import undone
 
 __all__ = ["check_target", "write_file"]

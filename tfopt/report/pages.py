@@ -27,6 +27,6 @@ def page_of(record: Record, view: View, *, every_row: bool = False) -> Page | No
     """The page of `record`, None for a profiled run, which has renderers of its own. UsageError where it has no rows of
     the kind that `view.by` asks for."""
     if view.by not in BY and not isinstance(record, TraceRecord | TraceDifferenceRecord):
-        raise UsageError(f"a profiled run has no rows by {view.by}: they are for traces", f"--by takes {', '.join(BY)}")
+        raise UsageError(f"a run of tfopt has no rows by {view.by}: they are for traces", f"--by takes {', '.join(BY)}")
     make = PAGES.get(type(record))
     return None if make is None else make(record, replace(view, top=0, depth=None) if every_row else view)

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from tfopt.records.profile import LayerRow, OpRow, Phase, PhaseRow, ProfileRecord
+from msgspec.structs import replace
+
+from tfopt.records.profile import LayerRow, OpCharge, OpRow, Phase, PhaseRow, ProfileRecord
 from tfopt.trace.scopes import BRACKETED
 
 __all__ = [
@@ -131,9 +133,16 @@ def phase_groups(record: ProfileRecord, top: int) -> list[tuple[PhaseRow, Ops]]:
     """Each phase in which ops ran, largest first, with its largest `top` ops (0: all)."""
     by_phase: defaultdict[Phase, list[OpRow]] = defaultdict(list)
     for op in record.ops:
-        by_phase[op.phase].append(op)
+        for part in op.placed:
+            by_phase[part.phase].append(_part(op, part))
     largest_first = sorted(record.phases, key=lambda row: -row.share)
     return [(row, rank_ops(by_phase[row.phase], record.layers, top)) for row in largest_first if by_phase[row.phase]]
+
+
+def _part(op: OpRow, part: OpCharge) -> OpRow:
+    """The part of an op that belongs to one layer and phase, as an op."""
+    times = {name: getattr(op, name) * part.fraction for name in ("self_ms", "busy_ms", "share")}
+    return replace(op, layer=part.layer, phase=part.phase, charges=(), **times)
 
 
 def idle(record: ProfileRecord) -> Rest:

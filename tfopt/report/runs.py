@@ -21,7 +21,7 @@ from tfopt.records.trace import TRACE_SCHEMA, TraceRecord
 from tfopt.records.trace_difference import TRACE_DIFFERENCE_SCHEMA, TraceDifferenceRecord
 from tfopt.report.files import write_file
 from tfopt.report.json import encode
-from tfopt.report.scratch import scratch_folder
+from tfopt.scratch import scratch_folder
 from tfopt.undo import undone
 
 __all__ = [
@@ -234,7 +234,7 @@ def _foreign(file: Path, schema: str | None) -> InputError:
     if schema is None:
         return InputError(f"{file} is not a tfopt record: it names no schema", "name a run folder or its record.json")
     return InputError(
-        f"{file} follows the schema {schema}, this tfopt reads {SCHEMA}",
+        f"{file} follows the schema {schema}, this tfopt reads {', '.join(filter(None, _KINDS))}",
         "use the version of tfopt that wrote it, or profile again",
     )
 

@@ -81,5 +81,5 @@ def placement(record: ProfileRecord) -> str:
     """How much of the step could be placed, and how surely."""
     coverage = record.coverage
     parts = ((coverage.inferred, "inferred"), (coverage.unattributed, "not placed"), (coverage.idle, "idle"))
-    named = f"{units.percent(coverage.own)} of the step placed by name"
-    return ", ".join([named, *(f"{units.percent(share)} {what}" for share, what in parts if share)])
+    sure = f"{units.percent(coverage.own)} of the step surely placed"
+    return ", ".join([sure, *(f"{units.percent(share)} {what}" for share, what in parts if share)])

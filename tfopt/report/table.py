@@ -21,7 +21,6 @@ from tfopt.report.view import By, View
 __all__ = ["render"]
 
 _WIDEST_BAR = 40
-_LONGEST_NOTE = 1000  # characters; a name in a note may have thousands
 _PHASE_STYLES: dict[Phase, str] = {
     "input": "green",
     "forward": "cyan",

@@ -1,14 +1,14 @@
 """Charge every op that ran to the layers it worked for.
 
-Names come first: an op whose name holds a registered scope belongs there (`own`). Where names are missing or would
-lie, the graph decides, and the charge is `inferred`:
+Names come first: an op whose name holds a registered scope belongs there. Where names are missing or would lie, the
+graph decides:
 - a fused kernel (`_FusedConv2D`, `_MklNativeFusedMatMul`, …) carries the name of its *last* op, so it is walked back
   through the unoptimized graph to the convolution or matrix product that does the work;
 - an XLA fusion is split among its members by their estimated work;
 - an unnamed op goes to the nearest named op that reads it, else that it reads, else that calls it. What only the
   optimizer reads is the gradient of its variable: the layer's backward;
 - a sum of gradients goes to the layer that they all come from, else to its reader.
-`own` means that every member with a name belongs to one layer and phase.
+`own` means one layer: all members with a name say so, or all readers of the result of an op that has none.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def _eager(op: Op, layer_of: Callable[[str], str | None]) -> Attribution:
             layer = layer_of(value) or layer
     if phase in _EAGER_PLACES:
         place = _EAGER_PLACES[phase]
-        return Attribution(op.type, op.type, (Charge(place, 1.0),), "own")
+        return Attribution(op.type, op.type, (Charge(place, 1.0),), "inferred" if phase == "backward" else "own")
     if layer is None:
         return Attribution(op.type, op.type, (Charge(_NOWHERE, 1.0),), "none")
     return Attribution(op.type, op.type, (Charge(Place(layer, "forward"), 1.0),), "own")

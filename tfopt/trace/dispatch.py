@@ -17,10 +17,24 @@ import numpy as np
 from tfopt.trace.intervals import Mask, coverage
 from tfopt.trace.xspace import EventKind, Ints, Line
 
-__all__ = ["KERNEL_NAME", "Dispatch", "dispatch"]
+__all__ = ["KERNEL_NAME", "Dispatch", "ExecutorKinds", "dispatch"]
 
 KERNEL_NAME = "kernel_name"
-_PROCESS, _HAND_ON, _SCHEDULE = "ExecutorState::Process", "ExecutorPropagateOutputs", "ExecutorState::ScheduleReady"
+
+
+@dataclass(frozen=True)
+class ExecutorKinds:
+    """The kinds of the executor's own events on a plane, by what they are."""
+
+    process: Ints
+    hand_on: Ints
+    schedule: Ints
+
+    @classmethod
+    def among(cls, kinds: Mapping[int, EventKind]) -> ExecutorKinds:
+        """Those of a plane's `kinds`."""
+        names = ("ExecutorState::Process", "ExecutorPropagateOutputs", "ExecutorState::ScheduleReady")
+        return cls(*(np.array([key for key, kind in kinds.items() if kind.name == name], np.int64) for name in names))
 
 
 @dataclass(frozen=True)
@@ -33,29 +47,34 @@ class Dispatch:
     owner: Ints
 
 
-def dispatch(line: Line, kinds: Mapping[int, EventKind], is_op: Mask) -> Dispatch:
+_NOTHING = Dispatch(*[np.zeros(0, dtype=np.int64)] * 3)
+
+
+def dispatch(line: Line, kinds: ExecutorKinds, is_op: Mask) -> Dispatch:
     """The executor's pieces of a line; `is_op` marks its events that are ops."""
-    process, hand_on, schedule = (_called(line, kinds, name) for name in (_PROCESS, _HAND_ON, _SCHEDULE))
+    process, hand_on, schedule = (np.isin(line.kind, of) for of in (kinds.process, kinds.hand_on, kinds.schedule))
     if not process.any() or not hand_on.any():
-        nothing = np.zeros(0, dtype=np.int64)
-        return Dispatch(nothing, nothing, nothing)
+        return _NOTHING
     bounds = (line.start[is_op], line.end[is_op], line.start[process], line.end[process])
     edges = np.unique(np.concatenate([*bounds, line.end[hand_on], line.end[schedule]]))
     executing = coverage(edges, line.start[process], line.end[process]) > 0
     gaps = np.flatnonzero(executing & (coverage(edges, line.start[is_op], line.end[is_op]) == 0))
-    when, owner = _claims(line, is_op, hand_on, schedule)
     begin, until = edges[gaps], edges[gaps + 1]
-    next_claim = np.searchsorted(when, until)
-    # What follows the last claim of a Process is still that claim's.
-    outside = np.append(edges[:-1][~executing], edges[-1])
-    leaves = outside[np.searchsorted(outside, until)] if len(outside) else until
-    beyond = (next_claim >= len(when)) | (when[np.minimum(next_claim, len(when) - 1)] > leaves)
-    return _merged(begin, until, owner[np.maximum(next_claim - beyond, 0)])
+    when, owner = _claims(line, is_op, hand_on, schedule)
+    claim = np.searchsorted(when, until)
+    # A claim counts within its own stretch of Process events; what follows the last one is still that one's.
+    enters, leaves = _stretches(edges, executing, begin, until)
+    beyond = (claim >= len(when)) | (when[np.minimum(claim, len(when) - 1)] > leaves)
+    at = np.maximum(claim - beyond, 0)
+    known = ~beyond | ((claim > 0) & (when[at] > enters))
+    return _merged(begin[known], until[known], owner[at[known]])
 
 
-def _called(line: Line, kinds: Mapping[int, EventKind], name: str) -> Mask:
-    wanted = [key for key, kind in kinds.items() if kind.name == name]
-    return np.isin(line.kind, wanted)
+def _stretches(edges: Ints, executing: Mask, begin: Ints, until: Ints) -> tuple[Ints, Ints]:
+    """When the thread entered and left the Process events around each piece."""
+    entered = np.concatenate([edges[:1], edges[1:][~executing]])
+    left = np.append(edges[:-1][~executing], edges[-1])
+    return entered[np.searchsorted(entered, begin, side="right") - 1], left[np.searchsorted(left, until)]
 
 
 def _claims(line: Line, is_op: Mask, hand_on: Mask, schedule: Mask) -> tuple[Ints, Ints]:
@@ -65,8 +84,8 @@ def _claims(line: Line, is_op: Mask, hand_on: Mask, schedule: Mask) -> tuple[Int
     for_whom = _handed_on(line, ops, handed)
     scheduled = line.end[schedule]
     behind = np.maximum(np.searchsorted(line.end[handed], scheduled, side="right") - 1, 0)
-    when = np.concatenate([line.start[ops], line.end[handed], scheduled])
-    owner = np.concatenate([ops, for_whom, for_whom[behind]])
+    when = np.concatenate([line.end[handed], scheduled, line.start[ops]])  # in this order where they coincide
+    owner = np.concatenate([for_whom, for_whom[behind], ops])
     order = np.argsort(when, kind="stable")
     return when[order], owner[order]
 

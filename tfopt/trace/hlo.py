@@ -92,7 +92,7 @@ def _graph(module: Any) -> Graph:
                     text(instruction.metadata.op_name),
                     tuple(names[operand] for operand in instruction.operand_ids if operand in names),
                     members,
-                    tuple(callers[computation.id]),
+                    tuple(dict.fromkeys(callers[computation.id])),
                 )
             )
     return Graph.of(nodes)

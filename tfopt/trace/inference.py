@@ -64,7 +64,8 @@ def nearest(node: Node, graph: Graph, scopes: ScopeTable, depth: int = 0) -> Fou
     if len(found) <= 1:
         return found[0] if found else None
     shared = tuple(Charge(c.place, c.fraction / len(found)) for one in found for c in one.charges)
-    return Found(_summed(shared), "inferred" if len({charge.place.layer for charge in shared}) > 1 else found[0].source)
+    certain = _one_layer(shared) and all(one.source == "own" for one in found)
+    return Found(_summed(shared), "own" if certain else "inferred")
 
 
 def gradient(node: Node, graph: Graph, scopes: ScopeTable) -> Found | None:
@@ -75,7 +76,7 @@ def gradient(node: Node, graph: Graph, scopes: ScopeTable) -> Found | None:
     update reads it, to the first that it comes from.
     """
     placed = [split(graph.nodes[key], scopes) for key in node.inputs if key in graph.nodes]
-    sources = {charges[0].place.layer if charges is not None else None for charges in placed}
+    sources = {charge.place.layer for charges in placed for charge in charges or ()} | ({None} & {*placed})
     known = sources - {None}
     if len(known) == 1:
         return Found.at(Place(known.pop(), "backward"), certain=len(sources) == 1)
@@ -92,7 +93,11 @@ def _of_caller(parent: Node, graph: Graph, scopes: ScopeTable, depth: int) -> Fo
     charges = split(parent, scopes)
     if charges is None:
         return nearest(parent, graph, scopes, depth)
-    return Found(charges, "own" if len(charges) == 1 else "inferred")
+    return Found(charges, "own" if _one_layer(charges) else "inferred")
+
+
+def _one_layer(charges: Iterable[Charge]) -> bool:
+    return len({charge.place.layer for charge in charges}) == 1
 
 
 def _summed(charges: Iterable[Charge]) -> tuple[Charge, ...]:
@@ -124,8 +129,8 @@ def _layers_served(node: Node, graph: Graph, scopes: ScopeTable) -> set[str | No
     while pending and len(seen) < _CROWD:
         at = pending.pop()
         readers = [graph.nodes[key] for key in (graph.readers(at) or at.callers) if key in graph.nodes]
-        if not readers:
-            layers.add(None)
+        if not readers or len(readers) > _CROWD:
+            return layers | {None}
         for reader in readers:
             if reader.id in seen:
                 continue

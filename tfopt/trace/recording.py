@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tfopt.errors import InputError
-from tfopt.trace.dispatch import KERNEL_NAME, dispatch
+from tfopt.trace.dispatch import KERNEL_NAME, ExecutorKinds, dispatch
 from tfopt.trace.intervals import Mask
 from tfopt.trace.xspace import EventKind, Ints, Line, Plane, Space, Stats
 
@@ -45,7 +45,8 @@ _AGAIN = "copy it again, or record it again"
 
 @dataclass(frozen=True)
 class Op:
-    """One distinct op: `name` is its node or instruction, `type` its op type ('' under XLA until the HLO is read).
+    """One distinct op: `name` is its node or instruction, `type` its op type: '' where no kernel ran, and under XLA
+    until the HLO is read.
 
     `program` is the id of the XLA program that holds it. `markers` are the open markers, outermost first (eager mode
     only: elsewhere the name tells the layer).
@@ -130,6 +131,8 @@ class _Builder:
     def __post_init__(self) -> None:
         self.static = {key: op for key, kind in self.plane.kinds.items() if (op := _static_op(kind.name))}
         self.graph_ops = {key: self.number(op) for key, op in self.static.items() if op.kind == "tf"}
+        self.executor = ExecutorKinds.among(self.plane.kinds)
+        self.unseen: set[int] = set()
         self.by_name = {op.name: number for op, number in self.index.items()}
 
     def number(self, op: Op) -> int:
@@ -166,7 +169,9 @@ class _Builder:
 
     def add_dispatch(self, thread: int, line: Line, ops: Ints) -> None:
         """What the executor did for an op is the op's; what never shows as an op has no other event."""
-        found = dispatch(line, self.plane.kinds, (ops >= 0) & (line.end > line.start))
+        found = dispatch(line, self.executor, (ops >= 0) & (line.end > line.start))
+        if not len(found.owner):
+            return
         owners = ops[found.owner]
         unnamed = np.unique(found.owner[owners < 0])
         names = {int(at): self.named(line.stat(int(at), KERNEL_NAME)) for at in unnamed}
@@ -174,16 +179,19 @@ class _Builder:
         owners[only] = [names[int(at)] for at in found.owner[only]]
         keep = owners >= 0
         pieces = (owners[keep], thread, found.start[keep], found.end[keep])
-        unseen = np.array([op.type == "" for op in self.index], dtype=bool)
-        self.append(*pieces, counted=only[keep] & unseen[owners[keep]], executor=keep[keep])
+        unseen = np.isin(owners[keep], list(self.unseen))
+        self.append(*pieces, counted=only[keep] & unseen, executor=keep[keep])
 
     def named(self, kernel: Any) -> int:
-        """The number of the op called `kernel`, as it is shown elsewhere or with no type; -1 for plumbing."""
+        """The number of the op called `kernel`, as it is shown elsewhere or with no type; -1 for functions."""
         name = str(kernel or "")
         if not name or _FUNCTION.match(name):
             return -1
-        known = self.by_name.get(name)
-        return known if known is not None else self.number(Op("tf", name, ""))
+        number = self.by_name.get(name)
+        if number is None:
+            number = self.number(Op("tf", name, ""))
+            self.unseen.add(number)
+        return number
 
     def thunk(self, stats: Stats, end: int) -> int:
         name = str(stats["hlo_op"])

@@ -26,7 +26,7 @@ class Timeline:
     """Per op: `wall` (exclusive share of the steps' wall time), `executor` (the part of it that is the executor's work
     for the op), `busy` (time on its threads), all in ps over all steps, and `count`, its events inside steps.
 
-    `idle` is the time in which no op ran, `total` the steps' length: the sum of `wall` and `idle`.
+    `idle` is the time in which no op ran and the executor worked for none, `total` the steps' length: the sum of both.
     """
 
     wall: Floats
@@ -40,7 +40,7 @@ class Timeline:
         """The timeline of these ops; what the others had becomes idle."""
         wall = self.wall[ops]
         parts = (wall, self.executor[ops], self.busy[ops], self.count[ops])
-        return Timeline(*parts, self.total - float(wall.sum()), self.total)
+        return Timeline(*parts, max(0.0, self.total - float(wall.sum())), self.total)
 
     def scaled(self, factor: Floats, idle: float) -> Timeline:
         """The timeline with each op's times multiplied by its `factor`, and `idle` as it is given."""
@@ -73,7 +73,7 @@ def sweep(recording: Recording) -> Timeline:
     in_step = inside_until[np.searchsorted(edges, recording.end)] > inside_until[begin]
     count = np.bincount(recording.op[in_step & recording.counted], minlength=size)
     total = float(inside_until[-1])
-    return Timeline(wall, executor, busy, count, total - float(wall.sum()), total)
+    return Timeline(wall, executor, busy, count, max(0.0, total - float(wall.sum())), total)
 
 
 def _until(gaps: Floats) -> Floats:

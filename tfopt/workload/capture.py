@@ -33,14 +33,16 @@ _LEVEL_SYMBOL = "_ZN3tsl8profiler8internal13g_trace_levelE"
 
 @dataclass(frozen=True)
 class Capture:
-    """A recorded trace: the file, the wall time of each traced step in ms, and whether cheap ops were recorded too.
-
-    `executed` counts the steps that ran, with the one before the first that is marked."""
+    """A recorded trace: the file, the wall time of each traced step in ms, and whether cheap ops were recorded too."""
 
     file: Path
     wall_ms: tuple[float, ...]
     every_op: bool
-    executed: int
+
+    @property
+    def executed(self) -> int:
+        """Steps that ran, with the unmarked one before the first that is traced."""
+        return 1 + len(self.wall_ms)
 
 
 def capture(run: Callable[[], Any], steps: int | None, folder: Path) -> Capture:
@@ -79,7 +81,7 @@ def capture(run: Callable[[], Any], steps: int | None, folder: Path) -> Capture:
     files = sorted(folder.glob("plugins/profile/*/*.xplane.pb"))
     if not files:
         raise RunFailed("the profiler wrote no trace", "check that the run folder is writable and not full")
-    return Capture(files[-1], tuple(wall), every_op, 1 + len(wall))
+    return Capture(files[-1], tuple(wall), every_op)
 
 
 def _enough(wall_ms: list[float], steps: int | None) -> bool:

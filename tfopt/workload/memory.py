@@ -13,7 +13,7 @@ from tfopt.errors import InputError, UsageError
 from tfopt.model.layers import layer_tree
 from tfopt.report.units import size
 
-__all__ = ["refuse_hopeless"]
+__all__ = ["item_bytes", "refuse_hopeless"]
 
 
 def refuse_hopeless(model: Any, batch_size: int) -> None:
@@ -36,19 +36,20 @@ def refuse_hopeless(model: Any, batch_size: int) -> None:
                         f"the output of {layer.name} has the shape {tuple(tensor.shape)}: it holds no values",
                         "TensorFlow's kernels may end the process on it; build the model without that layer",
                     )
-                example = values * _item_bytes(tensor.dtype)
+                example = values * item_bytes(tensor.dtype)
                 if batch_size * example > memory:
                     raise _refusal(str(layer.name), batch_size, example, memory, fixed=tensor.shape[0] is not None)
 
 
 def _refusal(layer: str, batch_size: int, example: int, memory: int, fixed: bool) -> InputError | UsageError:
-    many = f"a batch of {batch_size}" if fixed or example <= memory else "even one example"
-    needed = example * (batch_size if fixed or example <= memory else 1)
+    alone = example > memory and not fixed
+    many, needed = ("even one example", example) if alone else (f"a batch of {batch_size}", batch_size * example)
     message = f"{many} cannot run: the output of {layer} alone takes {size(needed)}, this machine has {size(memory)}"
-    if fixed or example > memory:
+    if fixed or alone:
         return InputError(message, "save the model for smaller inputs; if its file is damaged, copy it again")
     return UsageError(message, "choose a smaller --batch-size")
 
 
-def _item_bytes(dtype: Any) -> int:
+def item_bytes(dtype: Any) -> int:
+    """Bytes of one value of `dtype`, Keras's or TensorFlow's."""
     return int(tf.as_dtype(keras.backend.standardize_dtype(dtype)).size) or 1  # a string has no size of its own
