@@ -1,7 +1,7 @@
 """Does the table predict what happens when a layer goes or comes again? Layers of whole networks are removed or
 doubled; the table of the plain network predicts the new step time, and both networks are measured side by side.
 
-    python -m bench.ablation [--rounds 20] [--mode graph|xla] [--json FILE] [MODEL ...]
+    python -m bench.ablation [--rounds 20] [--mode graph|xla] [--markdown FILE] [MODEL ...]
 
 Per case: the share of the step that the layers have in the table, the measured change of the interleaved steps with
 its 95 % interval, and the error, predicted / measured - 1. Wall time, since shares are shares of it. Goals: the median
@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
-import json
 import random
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -126,18 +125,19 @@ def main() -> None:
     parser.add_argument("models", nargs="*", default=list(dict.fromkeys(case.model for case in CASES)))
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--mode", choices=list(OWN_GOALS), action="append")
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables of docs/accuracy.md")
     arguments = parser.parse_args()
     outcomes: list[Outcome] = []
-    for mode in arguments.mode or list(OWN_GOALS):
+    modes = arguments.mode or list(OWN_GOALS)
+    for mode in modes:
         head = f"{'model':13} {'mode':5} {'change':30} {'own':>5} {'idle':>5} {'step':>8} {'predicted':>10}"
         print(f"{head} {'measured':>9}  {'95 % interval':18} error", flush=True)
         for model in arguments.models:
             outcomes += _of_model(model, mode, arguments.rounds)
             keras.backend.clear_session()
     _summary(outcomes)
-    if arguments.json:
-        arguments.json.write_text(json.dumps([asdict(outcome) for outcome in outcomes], indent=1) + "\n")
+    if arguments.markdown:
+        arguments.markdown.write_text("\n\n".join(_table(mode, outcomes) for mode in modes) + "\n")
 
 
 def _of_model(model: str, mode: str, rounds: int) -> list[Outcome]:
@@ -223,6 +223,22 @@ def _least(run: Callable[[], Any]) -> float:
         run()
         least = min(least, (time.perf_counter_ns() - started) / 1e6)
     return least
+
+
+def _table(mode: str, outcomes: list[Outcome]) -> str:
+    """The outcomes of a mode as a table in Markdown; a cross marks what fits neither goal."""
+    lines = [
+        f"### {mode}\n",
+        "| network | change | own | idle | step ms | predicted ms | measured ms | 95 % interval | error |",
+        "|:--|:--|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for of in (outcome for outcome in outcomes if outcome.mode == mode):
+        lines.append(
+            f"| {of.model} | `{of.case}` | {of.own:.0%} | {of.idle:.0%} | {of.step_ms:.1f} | {of.predicted_ms:+.2f} "
+            f"| {of.measured_ms:+.2f} | {of.low_ms:+.2f} to {of.high_ms:+.2f} "
+            f"| {of.predicted_ms / of.measured_ms - 1:+.0%}{'' if of.fits else ' ✗'} |"
+        )
+    return "\n".join(lines)
 
 
 def _summary(outcomes: list[Outcome]) -> None:

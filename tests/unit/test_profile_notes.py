@@ -32,7 +32,7 @@ def test_an_executor_that_is_busier_than_the_ops_is_told(executor: float, told: 
     record = flat()
     coverage = msgspec.structs.replace(record.coverage, executor=executor)
     notes = [note.message for note in remarks(msgspec.structs.replace(record, coverage=coverage))]
-    assert [note.startswith("26% of the step is TensorFlow's executor") for note in notes] == [True] * told
+    assert [note.startswith("26% of the step is TensorFlow's own work around") for note in notes] == [True] * told
 
 
 @pytest.mark.parametrize(("mean_ms", "told"), [(50.0, False), (64.0, False), (65.0, True)])

@@ -97,6 +97,17 @@ def test_a_tail_is_time_but_not_another_occurrence() -> None:
     assert timeline.count.tolist() == [1]
 
 
+def test_a_loop_has_what_its_thunks_leave() -> None:
+    """A loop from 0 to 20 (op 0) around thunks from 2 to 5 and, on two threads, from 8 to 12."""
+    events = [(0, -1, 0, 20), (1, 0, 2, 5), (1, 0, 8, 12), (2, 1, 8, 12)]
+    loop = np.array([True, False, False, False])
+    timeline = sweep(replace(recording(events, [(0, 30)]), executor=loop, counted=~loop))
+    assert timeline.wall.tolist() == [13.0, 5.0, 2.0]
+    assert timeline.executor.tolist() == [13.0, 0.0, 0.0]
+    assert timeline.busy.tolist() == [13.0, 7.0, 4.0]
+    assert (timeline.idle, timeline.count.tolist()) == (10.0, [0, 2, 1])
+
+
 def test_what_is_left_out_becomes_idle() -> None:
     timeline = sweep(recording([(0, 1, 0, 4), (1, 1, 4, 7)], [(0, 10)])).only([1])
     assert (timeline.wall.tolist(), timeline.count.tolist(), timeline.idle, timeline.total) == ([3.0], [1], 7.0, 10.0)

@@ -33,7 +33,7 @@ _ASYNC_END = "end: "
 _FUNCTION = re.compile(r"^(__inference_|__forward_|__backward_)")
 # Handing a function's arguments and results over is the executor's work, not an op's.
 _PLUMBING = frozenset({"_Arg", "_Retval"})
-# Thunks that only run other thunks: their asynchronous tail is the time of what they called.
+# Thunks that only run other thunks: of their asynchronous tail they have what these leave.
 _CONTROL = re.compile(r"^(while|conditional|call)([._]\d+)*$")
 # Threads of tf.data: they prepare later batches beside the step; what the step waits for is in the marker.
 _PIPELINE = "tf_data"
@@ -70,7 +70,8 @@ class Recording:
 
     `thread` indexes `threads`, their names; where work goes on after its thunk has returned it is negative, each time
     another. `counted` is false for what continues an event: asynchronous work of a thunk, the executor's work for an
-    op that is shown too; `executor` marks the executor's work. `steps` has one row (start, end) per step, in order;
+    op that is shown too; `executor` marks the executor's work. Beside its thread (a loop under XLA, whose thunk returns
+    at once) it has only the instants in which nothing else ran. `steps` has one row (start, end) per step, in order;
     `events` counts every event on the host. `step_name` is None where nothing marks a step and the whole recorded span
     stands for one.
     """
@@ -126,7 +127,7 @@ class _Builder:
     columns: list[tuple[Ints, ...]] = field(default_factory=list)
     steps: dict[str, list[tuple[int, int, int]]] = field(default_factory=dict)
     ends: dict[tuple[int, str], int] = field(default_factory=dict)
-    launched: list[tuple[tuple[int, str], int, int]] = field(default_factory=list)
+    launched: list[tuple[tuple[int, str], int, int, bool]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.static = {key: op for key, kind in self.plane.kinds.items() if (op := _static_op(kind.name))}
@@ -196,8 +197,8 @@ class _Builder:
     def thunk(self, stats: Stats, end: int) -> int:
         name = str(stats["hlo_op"])
         number = self.number(Op("hlo", name, "", _number(stats, "program_id")))
-        if "_p" in stats and not _CONTROL.match(name):
-            self.launched.append(((stats["_p"], name), number, end))
+        if "_p" in stats:
+            self.launched.append(((stats["_p"], name), number, end, _CONTROL.match(name) is not None))
         return number
 
     def add_eager(self, line: Line, ops: Ints) -> None:
@@ -225,11 +226,11 @@ class _Builder:
 
     def finish(self, step_name: str | None) -> Recording:
         tails = [
-            (number, -1 - position, end, self.ends[key])
-            for position, (key, number, end) in enumerate(self.launched)
+            (number, -1 - position, end, self.ends[key], 0, control)
+            for position, (key, number, end, control) in enumerate(self.launched)
             if self.ends.get(key, 0) > end
         ]
-        self.columns.append(tuple(np.array([(*tail, 0, 0) for tail in tails], dtype=np.int64).reshape(-1, 6).T))
+        self.columns.append(tuple(np.array(tails, dtype=np.int64).reshape(-1, 6).T))
         op, thread, start, end, counted, executor = (_join(column) for column in zip(*self.columns, strict=True))
         if step_name is None:
             step_name = max(self.steps, key=lambda name: len(self.steps[name]), default=None)

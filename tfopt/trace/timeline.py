@@ -53,22 +53,26 @@ def sweep(recording: Recording) -> Timeline:
     start, end, event = exclusive(recording.start, recording.end, recording.thread)
     op = recording.op[event]
     waits = recording.waits[op]
+    loops = recording.executor[event] & (recording.thread[event] < 0)
+    works = ~waits & ~loops
     edges = np.unique(np.concatenate([start, end, recording.steps.ravel()]))
     width = np.diff(edges).astype(np.float64)
     inside = coverage(edges, recording.steps[:, 0], recording.steps[:, 1]) > 0
     waiting = coverage(edges, start[waits], end[waits])
-    working = np.where(waiting > 0, 0, coverage(edges, start[~waits], end[~waits]))
+    working = np.where(waiting > 0, 0, coverage(edges, start[works], end[works]))
+    between = np.where(waiting + working > 0, 0, coverage(edges, start[loops], end[loops]))
 
     first, last = np.searchsorted(edges, start), np.searchsorted(edges, end)
     size = len(recording.ops)
     shares = np.zeros(len(op))
-    for pieces, active in ((waits, waiting), (~waits, working)):
+    for pieces, active in ((waits, waiting), (works, working), (loops, between)):
         until = _until(np.where(inside & (active > 0), width / np.maximum(active, 1), 0.0))
         shares[pieces] = until[last[pieces]] - until[first[pieces]]
     wall = np.bincount(op, weights=shares, minlength=size).astype(np.float64)
     executor = np.bincount(op, weights=shares * recording.executor[event], minlength=size).astype(np.float64)
     inside_until = _until(np.where(inside, width, 0.0))
-    busy = np.bincount(op, weights=inside_until[last] - inside_until[first], minlength=size).astype(np.float64)
+    busy_for = np.where(loops, shares, inside_until[last] - inside_until[first])
+    busy = np.bincount(op, weights=busy_for, minlength=size).astype(np.float64)
     begin = np.searchsorted(edges, recording.start)
     in_step = inside_until[np.searchsorted(edges, recording.end)] > inside_until[begin]
     count = np.bincount(recording.op[in_step & recording.counted], minlength=size)
