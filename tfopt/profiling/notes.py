@@ -118,8 +118,8 @@ def _executor(record: ProfileRecord) -> Iterator[Note]:
     if share > _DISPATCHING:
         ops = sum(row.per_step for row in record.ops)
         yield Note(
-            message=f"{share:.0%} of the step is TensorFlow's own work around {ops:,.0f} ops, starting them and handing "
-            "their results on; each layer's time includes its part",
+            message=f"{share:.0%} of the step is TensorFlow's own work around {ops:,.0f} ops, starting them and "
+            "handing their results on; each layer's time includes its part",
             hint="--xla makes one program of them; a larger --batch-size makes each op longer"
             if not record.run.xla
             else "a larger --batch-size makes each op longer",
