@@ -53,17 +53,27 @@ def _start(work: str, folder: Path, before: str = "", grace: float = 0.5) -> sub
     return process
 
 
-@pytest.mark.parametrize(
-    "work",
-    ["time.sleep(60)", "eval('time.sleep(60)')", _NATIVE, _SWALLOWING, _LOST],
-    ids=["sleeps", "eval", "native", "eats", "del"],
+_WORKS = {
+    "sleeps": "time.sleep(60)",
+    "eval": "eval('time.sleep(60)')",
+    "native": _NATIVE,
+    "eats": _SWALLOWING,
+    "del": _LOST,
+}
+_INTERRUPT, _TERMINATE, _HANG_UP = (
+    (signal.SIGINT, 130, "interrupted\n"),
+    (signal.SIGTERM, 143, "terminated\n"),
+    (signal.SIGHUP, 129, "terminated\n"),
 )
+
+
 @pytest.mark.parametrize(
-    ("number", "code", "word"),
+    ("work", "number", "code", "word"),
     [
-        (signal.SIGINT, 130, "interrupted\n"),
-        (signal.SIGTERM, 143, "terminated\n"),
-        (signal.SIGHUP, 129, "terminated\n"),
+        *((work, *_TERMINATE) for work in _WORKS.values()),
+        (_WORKS["sleeps"], *_INTERRUPT),
+        (_WORKS["native"], *_INTERRUPT),
+        (_WORKS["sleeps"], *_HANG_UP),
     ],
 )
 def test_a_signal_ends_whatever_runs(work: str, number: int, code: int, word: str, tmp_path: Path) -> None:

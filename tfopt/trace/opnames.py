@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from tfopt.records.trace import OpPhase
+from tfopt.trace.scopes import GRADIENT_PARTS
 
 __all__ = ["OpName", "forward_roots", "read_name", "without_calls"]
 
 _TRANSFORM = re.compile(r"^(transpose|jvp)\((.*)\)$", re.DOTALL)
-_GRADIENT_PARTS = frozenset({"gradient_tape", "gradients"})
 # Calls of functions that were inlined around an op: no scope of the model.
 _CALLS = re.compile(r"^((Stateful)?PartitionedCall(_\d+)?/)+")
 _NUMBERED = re.compile(r"_\d+$")
@@ -44,8 +44,8 @@ def read_name(name: str) -> OpName:
             transforms.add(match[1])
             inner = match[2]
         parts += _split(inner) if inner is not part else [part]
-    taped = not _GRADIENT_PARTS.isdisjoint(parts)
-    scope = tuple(part for part in parts[:-1] if part not in _GRADIENT_PARTS)
+    taped = not GRADIENT_PARTS.isdisjoint(parts)
+    scope = tuple(part for part in parts[:-1] if part not in GRADIENT_PARTS)
     phase: OpPhase = "backward" if taped or "transpose" in transforms else "forward" if transforms else "other"
     return OpName(scope, _NUMBERED.sub("", parts[-1]) if parts else "", phase, taped)
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from tfopt.errors import InputError
 
-__all__ = ["Session", "find_session", "holds_trace", "looks_like_trace"]
+__all__ = ["FIRST_BYTES", "Session", "find_session", "holds_trace", "looks_like_trace"]
 
 _SUFFIX = ".xplane.pb"
-_FIRST_BYTES = b"\x0a\x12\x1a\x22"  # the tags of XSpace: planes, errors, warnings, hostnames
+# What an XSpace begins with: its planes, errors, warnings or hostnames, each with a length.
+FIRST_BYTES = (b"\x0a", b"\x12", b"\x1a", b"\x22")
 _NO_TRACE = "name an .xplane.pb file, the folder of a session, or a log folder with plugins/profile in it"
 
 
@@ -38,7 +39,7 @@ def looks_like_trace(path: Path) -> bool:
         return path.name.endswith(_SUFFIX)
     if start.lstrip()[:1] in (b"{", b"["):  # JSON may begin with a line end, which is the tag of XSpace's planes
         return False
-    return path.name.endswith(_SUFFIX) or (start[:1] != b"" and start[0] in _FIRST_BYTES)
+    return path.name.endswith(_SUFFIX) or start.startswith(FIRST_BYTES)
 
 
 def holds_trace(folder: Path) -> bool:

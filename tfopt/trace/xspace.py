@@ -17,6 +17,7 @@ from google.protobuf.message import DecodeError
 
 from tfopt.errors import InputError
 from tfopt.trace.protos import message, text
+from tfopt.trace.sessions import FIRST_BYTES
 
 __all__ = ["EventKind", "Line", "Plane", "Space", "Stats", "read_space"]
 
@@ -25,8 +26,6 @@ Stats = dict[str, Any]
 
 # Times beyond this (13 days, in picoseconds) are no profile's, and sums of them would leave 64 bits.
 _FURTHEST_PS = 2**60
-# The fields of XSpace: planes, errors, warnings, hostnames, each with a length.
-_FIRST_BYTES = (b"\x0a", b"\x12", b"\x1a", b"\x22")
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ def read_space(path: Path) -> Space:
 
 def _unreadable(path: Path, data: bytes) -> InputError:
     replaced = data.count("\N{REPLACEMENT CHARACTER}".encode())
-    if not data.startswith(_FIRST_BYTES):
+    if not data.startswith(FIRST_BYTES):
         return InputError(f"{path} is not a profiler trace: it does not begin like one", "give an .xplane.pb file")
     if replaced > len(data) / 1000:
         how = f"{replaced} of its bytes were replaced when it was copied as text"
