@@ -77,7 +77,7 @@ def _fill(args: Sequence[str]) -> int:
         (_write, "WROTE here/left"),
         (_touch, "WROTE given"),
         (_hang, "HANG over 1 s"),
-        (_fill, "MEMORY 0."),
+        (_fill, "MEMORY "),
         (_die, "KILLED by SIGKILL"),
     ],
 )
