@@ -72,7 +72,7 @@ def profile(
         seed: for synthetic data and for random weights.
         threads: threads for ops; None leaves TensorFlow's choice.
         steps: untraced steps to time; None measures at least 20 and for two seconds.
-        trace_steps: steps to record under the profiler; None records at least 5 and for 0.2 seconds.
+        trace_steps: steps to record under the profiler; None records half a second, 5 to 24 of them.
         imports: modules with the model's custom classes.
         unsafe: allow Lambda layers to run code from the file.
         run_dir: parent folder for a run folder with the record and the TensorBoard trace; None keeps nothing.

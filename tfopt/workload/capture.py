@@ -26,7 +26,7 @@ __all__ = ["STEP_NAME", "Capture", "capture"]
 
 STEP_NAME = "train"
 
-_MIN_STEPS, _MAX_STEPS, _MIN_MS = 5, 50, 200.0
+_MIN_STEPS, _MAX_STEPS, _MIN_MS = 5, 24, 500.0
 _VERBOSE = 3
 _LEVEL_SYMBOL = "_ZN3tsl8profiler8internal13g_trace_levelE"
 
@@ -48,7 +48,7 @@ class Capture:
 def capture(run: Callable[[], Any], steps: int | None, folder: Path) -> Capture:
     """Trace `steps` steps into `folder`/plugins/profile/TIME/HOST.xplane.pb, with a step marker around each.
 
-    By default at least 5, and 0.2 seconds of them, at most 50. One step runs before them without a marker: the
+    By default at least 5, and half a second of them, at most 24. One step runs before them without a marker: the
     recorder's memory is new in it, which makes it slower than all others. The profiler is stopped whatever happens
     inside. Raises RunFailed where it cannot start or write.
     """
