@@ -9,7 +9,6 @@ in the first run has a share within 20 % of that in the others.
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from bench import strangers
 from tfopt.records.profile import ProfileRecord
 
 NOTABLE, GOAL = 0.05, 0.20
@@ -30,8 +30,8 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=2)
     parser.add_argument("--option", action="append", default=[], help="an option of tfopt profile, such as --xla")
     arguments = parser.parse_args()
-    folder = Path(os.environ.get("TFOPT_REAL_MODELS", Path(__file__).resolve().parents[2] / "shared" / "models"))
-    files = arguments.files or sorted(file for file in folder.iterdir() if file.suffix in SUFFIXES)
+    real = strangers.folder("models")
+    files = arguments.files or sorted(file for file in real.iterdir() if file.suffix in SUFFIXES)
     print(f"{'model':34} {'step':>9} {'layers':>6}  {'most different':28} {'shares':22} change  goal")
     for file in files:
         records = [_profiled(file, arguments.option) for _ in range(arguments.runs)]

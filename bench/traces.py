@@ -3,20 +3,20 @@
     python -m bench.traces [--events 1000000]
 
 Writes a trace, half host ops and half device kernels joined to XLA programs, then runs `tfopt report` on it in a fresh
-process. Goals for 10^6 events: at most 15 CPU s and 2 GB at the peak; for each trace of `TFOPT_REAL_TRACES` (default
-../shared/traces): at most 1 CPU s.
+process. Goals for 10^6 events: at most 15 CPU s and 2 GB at the peak; for each trace of `TFOPT_REAL_TRACES`: at most 1
+CPU s.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from bench import strangers
 from tfopt.trace.protos import message
 
 GOAL_SECONDS, GOAL_BYTES, GOAL_REAL_SECONDS = 15.0, 2e9, 1.0
@@ -37,8 +37,7 @@ def main() -> None:
         print(f"synthetic: {path.stat().st_size / 1e6:.0f} MB, {events} events")
         print(f"  CPU     {seconds:5.2f} s   goal ≤ {GOAL_SECONDS:.0f} s   {verdict(seconds <= GOAL_SECONDS)}")
         print(f"  memory  {peak / 1e9:5.2f} GB  goal ≤ {GOAL_BYTES / 1e9:.0f} GB   {verdict(peak <= GOAL_BYTES)}")
-    root = Path(__file__).resolve().parents[1]
-    for path in sorted(Path(os.environ.get("TFOPT_REAL_TRACES", root / "../shared/traces")).glob("*.xplane.pb")):
+    for path in sorted(strangers.folder("traces").glob("*.xplane.pb")):
         seconds, peak = cost(path)
         goal = f"goal ≤ {GOAL_REAL_SECONDS:.0f} s   {verdict(seconds <= GOAL_REAL_SECONDS)}"
         print(f"{path.name}: {seconds:.2f} CPU s  {goal}")

@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
+from bench import strangers
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-_ROOT = Path(__file__).resolve().parent.parent
 
-
-def _outside(variable: str, default: str) -> Path:
-    folder = Path(os.environ.get(variable, _ROOT / default))
+def _outside(what: Literal["models", "traces"]) -> Path:
+    folder = strangers.folder(what)
     if not folder.is_dir():
-        pytest.skip(f"{folder} is absent: set {variable} to the folder")
+        pytest.skip(f"{folder} is absent: set {strangers.VARIABLES[what]} to the folder")
     return folder
 
 
 @pytest.fixture(scope="session")
 def real_models() -> Path:
     """The folder of models saved by strangers."""
-    return _outside("TFOPT_REAL_MODELS", "../shared/models")
+    return _outside("models")
 
 
 @pytest.fixture(scope="session")
 def real_traces() -> Path:
     """The folder of traces recorded by strangers."""
-    return _outside("TFOPT_REAL_TRACES", "../shared/traces")
+    return _outside("traces")

@@ -5,21 +5,17 @@ python -m bench.fuzzing.seeds models|traces FOLDER      makes the fresh ones
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-_ROOT = Path(__file__).resolve().parents[2]
-# A folder of strangers' files: the variable that names it, and where it is otherwise.
-_REAL = {
-    "models": ("TFOPT_REAL_MODELS", "../shared/models", ("*.keras", "*.h5")),
-    "traces": ("TFOPT_REAL_TRACES", "../shared/traces", ("*.pb",)),
-}
+from bench import strangers
+
+_PATTERNS = {"models": ("*.keras", "*.h5"), "traces": ("*.pb",)}
 
 
 @dataclass(frozen=True)
@@ -46,11 +42,10 @@ def read_seed(path: Path) -> Seed:
     )
 
 
-def real_seeds(what: str) -> list[Seed]:
+def real_seeds(what: Literal["models", "traces"]) -> list[Seed]:
     """What strangers made, none where the folder is absent."""
-    variable, default, patterns = _REAL[what]
-    folder = Path(os.environ.get(variable, _ROOT / default))
-    return [read_seed(path) for pattern in patterns for path in sorted(folder.glob(pattern))]
+    folder = strangers.folder(what)
+    return [read_seed(path) for pattern in _PATTERNS[what] for path in sorted(folder.glob(pattern))]
 
 
 def _convolutional() -> Any:
