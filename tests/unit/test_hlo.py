@@ -72,6 +72,22 @@ def test_a_convolution_sums_over_its_kernel(tmp_path: Path, kernel: tuple[int, .
     assert work(tmp_path, fill)["convolution"] == 2 * (2 * 8 * 8 * 32) * (3 * 3 * 16)
 
 
+def test_shapes_beyond_any_number_are_work_all_the_same(tmp_path: Path) -> None:
+    huge = (2**62,) * 20
+
+    def fill(computation: Any) -> None:
+        instruction(computation, 10, "parameter", huge)
+        dot = instruction(computation, 11, "dot", huge, (10, 10))
+        dot.dot_dimension_numbers.lhs_contracting_dimensions.extend(range(20))
+        instruction(computation, 12, "convolution", huge, (10, 10))
+        window = instruction(computation, 13, "reduce-window", huge, (10,))
+        for length in huge:
+            window.window.dimensions.add(size=length)
+
+    found = work(tmp_path, fill)
+    assert all(0 <= amount < float("inf") for amount in found.values())
+
+
 def test_other_work_is_by_element(tmp_path: Path) -> None:
     def fill(computation: Any) -> None:
         instruction(computation, 10, "parameter", (100,))

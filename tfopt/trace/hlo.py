@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -134,18 +135,18 @@ def _of_dot(instruction: Any, operands: list[Any]) -> float:
     """Every output element sums over the contracted dimensions."""
     sizes = operands[0].dimensions if operands else ()
     contracted = instruction.dot_dimension_numbers.lhs_contracting_dimensions
-    return float(2 * math.prod(sizes[at] for at in contracted if 0 <= at < len(sizes)))
+    return 2.0 * _count(sizes[at] for at in contracted if 0 <= at < len(sizes))
 
 
 def _of_convolution(instruction: Any, operands: list[Any]) -> float:
     """Every output element sums over the kernel of its output feature."""
     kernel = operands[1].dimensions if len(operands) > 1 else ()
     feature = instruction.convolution_dimension_numbers.kernel_output_feature_dimension
-    return float(2 * math.prod(size for at, size in enumerate(kernel) if at != feature))
+    return 2.0 * _count(size for at, size in enumerate(kernel) if at != feature)
 
 
 def _of_window(instruction: Any, operands: list[Any]) -> float:
-    return float(math.prod(dimension.size for dimension in instruction.window.dimensions))
+    return _count(dimension.size for dimension in instruction.window.dimensions)
 
 
 _PER_ELEMENT = {
@@ -159,4 +160,8 @@ _PER_ELEMENT = {
 def _elements(shape: Any) -> float:
     if shape.tuple_shapes:
         return sum(_elements(part) for part in shape.tuple_shapes)
-    return min(math.prod(float(max(length, 0)) for length in shape.dimensions), _MOST_ELEMENTS)
+    return _count(shape.dimensions)
+
+
+def _count(lengths: Iterable[int]) -> float:
+    return min(math.prod(float(max(length, 0)) for length in lengths), _MOST_ELEMENTS)
