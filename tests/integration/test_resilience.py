@@ -57,10 +57,10 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 1 MB, nearly full."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", disk], capture_output=True, check=False)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", disk], capture_output=True, check=False)
     if mounted.returncode:
         pytest.skip("only root may mount a small disk")
-    (disk / "filler").write_bytes(b"x" * 4092 * 1024)
+    (disk / "filler").write_bytes(b"x" * 65532 * 1024)
     yield disk
     subprocess.run(["umount", "--lazy", disk], check=True)
 
