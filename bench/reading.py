@@ -37,7 +37,9 @@ recording = record(space)
 timeline = sweep(recording)
 graph = Graph.of(())
 attributions = attribute(recording.ops, ScopeTable(), graph, programs(space))
-op_rows(recording.ops, timeline, attributions, len(recording.steps), 1.0)
+placed = [number for number, attribution in enumerate(attributions) if attribution.charges]
+ops, attributions = [recording.ops[number] for number in placed], [attributions[number] for number in placed]
+op_rows(ops, timeline.only(placed), attributions, len(recording.steps), 1.0)
 print(json.dumps({"cpu_s": time.process_time() - started, "memory": (peak() - before) / space.bytes,
                   "bytes": space.bytes, "events": recording.events}))
 """

@@ -57,7 +57,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 1 MB, nearly full."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", disk], capture_output=True, check=False)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", disk]
+    mounted = subprocess.run(mount, capture_output=True, check=False)
     if mounted.returncode:
         pytest.skip("only root may mount a small disk")
     (disk / "filler").write_bytes(b"x" * 65532 * 1024)
