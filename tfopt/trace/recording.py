@@ -12,7 +12,6 @@ Markers are events that tfopt itself records (`tfopt:KIND:VALUE`); steps are eve
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -124,7 +123,7 @@ class _Builder:
     events: int = 0
     threads: list[str] = field(default_factory=list)
     index: dict[Op, int] = field(default_factory=dict)
-    columns: list[tuple[Ints, ...]] = field(default_factory=list)
+    columns: list[tuple[Any, ...]] = field(default_factory=list)
     steps: dict[str, list[tuple[int, int, int]]] = field(default_factory=dict)
     ends: dict[tuple[int, str], int] = field(default_factory=dict)
     launched: list[tuple[tuple[int, str], int, int, bool]] = field(default_factory=list)
@@ -165,8 +164,7 @@ class _Builder:
         self.add_dispatch(thread, line, ops)
 
     def append(self, ops: Ints, thread: int, start: Ints, end: Ints, *, counted: Mask, executor: Mask) -> None:
-        marks = (counted.astype(np.int64), executor.astype(np.int64))
-        self.columns.append((ops, np.full(len(ops), thread, dtype=np.int64), start, end, *marks))
+        self.columns.append((ops, np.full(len(ops), thread, dtype=np.int64), start, end, counted, executor))
 
     def add_dispatch(self, thread: int, line: Line, ops: Ints) -> None:
         """What the executor did for an op is the op's; what never shows as an op has no other event."""
@@ -230,8 +228,9 @@ class _Builder:
             for position, (key, number, end, control) in enumerate(self.launched)
             if self.ends.get(key, 0) > end
         ]
-        self.columns.append(tuple(np.array(tails, dtype=np.int64).reshape(-1, 6).T))
-        op, thread, start, end, counted, executor = (_join(column) for column in zip(*self.columns, strict=True))
+        columns = np.array(tails, dtype=np.int64).reshape(-1, 6).T
+        self.columns.append((*columns[:4], *(columns[4:] > 0)))
+        op, thread, start, end, counted, executor = (np.concatenate(of) for of in zip(*self.columns, strict=True))
         if step_name is None:
             step_name = max(self.steps, key=lambda name: len(self.steps[name]), default=None)
         elif step_name not in self.steps:
@@ -244,7 +243,7 @@ class _Builder:
         else:
             spans = [(int(start.min()), int(end.max()))] if len(start) else []
         steps = np.array(spans, dtype=np.int64).reshape(-1, 2)
-        events = (op, thread, start, end, counted > 0, executor > 0)
+        events = (op, thread, start, end, counted, executor)
         return Recording(tuple(self.index), *events, steps, self.events, tuple(self.threads), step_name)
 
 
@@ -253,10 +252,6 @@ def _number(stats: Stats, name: str) -> int:
     if not isinstance(value, int):
         raise InputError(f"the trace is damaged: its stat {name} is no whole number ({value!r:.40})", _AGAIN)
     return value
-
-
-def _join(columns: Iterable[Ints]) -> Ints:
-    return np.concatenate(list(columns)).astype(np.int64)
 
 
 def _static_op(name: str) -> Op | None:
