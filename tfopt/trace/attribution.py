@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from tfopt.records.profile import Source
 from tfopt.trace.fused import swallowed
 from tfopt.trace.graph import Graph, Node
-from tfopt.trace.inference import gradient, nearest, split
+from tfopt.trace.inference import Found, gradient, nearest, split
 from tfopt.trace.places import Charge
 from tfopt.trace.recording import MARKER, Op
 from tfopt.trace.scopes import BACKWARD, INPUT, LOSS, OPTIMIZER, Place, ScopeTable
@@ -94,8 +94,7 @@ def _hlo(op: Op, scopes: ScopeTable, programs: Mapping[int, Graph]) -> Attributi
     shown = node.op_name or op.name
     charges = split(node, scopes)
     if charges is not None:
-        layers = _several(charges)
-        return Attribution(node.type, shown, charges, "inferred" if layers else "own", layers)
+        return Attribution(node.type, shown, charges, Found.of(charges).source, _several(charges))
     return _inferred(node.type, shown, scopes.place(node.op_name), node, graph, scopes)
 
 

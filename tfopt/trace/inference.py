@@ -30,6 +30,11 @@ class Found:
     source: Source
 
     @classmethod
+    def of(cls, charges: tuple[Charge, ...]) -> Found:
+        """What an op's own name or members say: certain where they are of one layer."""
+        return cls(charges, "own" if _one_layer(charges) else "inferred")
+
+    @classmethod
     def at(cls, place: Place, *, certain: bool) -> Found:
         """All of it at one place."""
         return cls((Charge(place, 1.0),), "own" if certain else "inferred")
@@ -93,7 +98,7 @@ def _of_caller(parent: Node, graph: Graph, scopes: ScopeTable, depth: int) -> Fo
     charges = split(parent, scopes)
     if charges is None:
         return nearest(parent, graph, scopes, depth)
-    return Found(charges, "own" if _one_layer(charges) else "inferred")
+    return Found.of(charges)
 
 
 def _one_layer(charges: Iterable[Charge]) -> bool:
