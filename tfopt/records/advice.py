@@ -1,0 +1,56 @@
+"""Advice: what to change, on what evidence, what it should gain, and the command that verifies it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from tfopt.records.base import Record
+
+__all__ = ["Advice", "Fact", "Severity", "StepFacts"]
+
+Severity = Literal["high", "medium", "low"]
+
+
+class Fact(Record, frozen=True, kw_only=True):
+    """One construct that was found in a step's graph or model: its `kind`, how often (`count`), in which layers, and
+    numbers that matter to it, with units in their names."""
+
+    kind: str
+    count: int
+    layers: tuple[str, ...] = ()
+    numbers: dict[str, float] = msgspec.field(default_factory=dict)
+    detail: str = ""
+
+
+class StepFacts(Record, frozen=True, kw_only=True):
+    """What a step consists of, found without running it. Kinds that were not found are absent."""
+
+    device: str
+    half_precision: tuple[str, ...]
+    """Half-precision dtypes that this machine multiplies in hardware, of `float16` and `bfloat16`."""
+    facts: tuple[Fact, ...] = ()
+
+    def get(self, kind: str) -> Fact | None:
+        """The fact of this kind, if it was found."""
+        return next((fact for fact in self.facts if fact.kind == kind), None)
+
+
+class Advice(Record, frozen=True, kw_only=True):
+    """One piece of advice. `id` names the rule; `message` is one plain sentence that says what is the case, with its
+    numbers, `action` what to do. `evidence` has the same numbers for programs, with units in their names.
+
+    `gain_low` and `gain_high` are the fractions of the step that following it should save (null: not known).
+    `command` verifies it; empty where no command can. `layers` are those concerned.
+    """
+
+    id: str
+    severity: Severity
+    message: str
+    action: str
+    evidence: dict[str, float] = msgspec.field(default_factory=dict)
+    gain_low: float | None = None
+    gain_high: float | None = None
+    command: str = ""
+    layers: tuple[str, ...] = ()

@@ -1,0 +1,23 @@
+"""What a machine can do at best: the two roofs of the roofline model (Williams, Waterman, Patterson 2009)."""
+
+from __future__ import annotations
+
+from tfopt.records.base import Record
+
+__all__ = ["Machine"]
+
+
+class Machine(Record, frozen=True, kw_only=True):
+    """Measured once per machine, device and number of threads.
+
+    `peak_gflops` is the best rate of a large matrix product by dtype (10⁹ floating-point operations per second),
+    `bandwidth_gb_per_s` the best rate of a copy that no cache holds (10⁹ bytes read and written per second).
+    """
+
+    device: str
+    cpu: str
+    threads: int
+    peak_gflops: dict[str, float]
+    bandwidth_gb_per_s: float
+    measured_at: str
+    tensorflow: str
