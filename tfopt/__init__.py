@@ -10,8 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tfopt.doctor.diagnose import doctor as doctor
     from tfopt.errors import TfoptError as TfoptError
     from tfopt.profiling.profile import profile as profile
+    from tfopt.records.diagnosis import DiagnosisRecord as DiagnosisRecord
     from tfopt.records.difference import DifferenceRecord as DifferenceRecord
     from tfopt.records.profile import ProfileRecord as ProfileRecord
     from tfopt.records.trace import TraceRecord as TraceRecord
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "DiagnosisRecord": "tfopt.records.diagnosis",
     "DifferenceRecord": "tfopt.records.difference",
     "ProfileRecord": "tfopt.records.profile",
     "TfoptError": "tfopt.errors",
@@ -32,6 +35,7 @@ _HOMES = {
     "TraceRecord": "tfopt.records.trace",
     "View": "tfopt.report.view",
     "diff": "tfopt.report.against",
+    "doctor": "tfopt.doctor.diagnose",
     "profile": "tfopt.profiling.profile",
     "read_run": "tfopt.report.runs",
     "read_trace": "tfopt.trace.summary",
@@ -39,6 +43,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "DiagnosisRecord",
     "DifferenceRecord",
     "ProfileRecord",
     "TfoptError",
@@ -47,6 +52,7 @@ __all__ = [
     "View",
     "__version__",
     "diff",
+    "doctor",
     "profile",
     "read_run",
     "read_trace",

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from cli_for_tests import ROOT, Here, clean_environment
 
-from tfopt.cli.serving import free_port
 from tfopt.errors import UsageError
+from tfopt.report.serving import free_port
 
 _PRETENDER = """
 import argparse, http.server, os, sys

@@ -17,11 +17,12 @@ __all__ = ["EXIT_CODES", "show_failure"]
 
 EXIT_CODES = """\
     0  success
+    1  a check failed (doctor found a problem)
     2  wrong usage or configuration
     3  unreadable input: model, data, trace or run
     4  the run failed
   130  interrupted (Ctrl-C); 143 terminated (SIGTERM), 129 hung up
-  1 and 5 are kept for checks that fail or stay inconclusive."""
+  5 is kept for checks that stay inconclusive."""
 
 
 _LONGEST = 1000  # characters of a line; a name in it may have thousands

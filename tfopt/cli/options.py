@@ -12,7 +12,7 @@ from tfopt.cli.settings import GENERAL, Option, in_section
 from tfopt.report import FORMATS
 from tfopt.report.view import BY, TRACE_BY
 
-__all__ = ["MANNERS", "REPORT", "TRACE_REPORT"]
+__all__ = ["MANNERS", "OUTPUT", "REPORT", "TRACE_REPORT"]
 
 
 def _configure(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
@@ -39,6 +39,8 @@ _SHOWN = (
         help="Show this many rows, the largest, and sum up the rest; 0 shows all. Default: 12 layers, 30 ops, "
         "20 types, 5 ops per phase. JSON and CSV always hold every row.",
     ),
+)
+_OUTPUT = (
     Option(
         ["--format", "format_name"],
         type=click.Choice(list(FORMATS)),
@@ -58,8 +60,12 @@ _SHOWN = (
 )
 
 # The fields of `tfopt.cli.output.Delivery`, with --quiet.
-REPORT = in_section("Report", _by(BY, _ROWS), *_SHOWN)
-TRACE_REPORT = in_section("Report", _by(TRACE_BY, f"{_ROWS} Of a trace also its kernels or devices."), *_SHOWN)
+REPORT = in_section("Report", _by(BY, _ROWS), *_SHOWN, *_OUTPUT)
+TRACE_REPORT = in_section(
+    "Report", _by(TRACE_BY, f"{_ROWS} Of a trace also its kernels or devices."), *_SHOWN, *_OUTPUT
+)
+# The same for records without rows to choose from.
+OUTPUT = in_section("Report", *_OUTPUT)
 
 MANNERS = in_section(
     GENERAL,

@@ -43,10 +43,10 @@ def command(runs: str, host: str, port: int | None, quiet: bool, verbose: bool) 
 
     RUNS is a run folder or a folder of runs (default: runs). The address is printed once TensorBoard answers.
     """
-    from tfopt.cli.serving import free_port, tensorboard
     from tfopt.cli.terminal import wants_color
     from tfopt.report.progress import watched
     from tfopt.report.runs import check_trace
+    from tfopt.report.serving import free_port, tensorboard
 
     check_trace(runs)
     with tensorboard(runs, host, free_port(host, port), noisy=verbose) as server:

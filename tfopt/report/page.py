@@ -17,8 +17,9 @@ __all__ = ["Column", "Kind", "Page", "Table", "Value", "labels"]
 
 # What a column holds, and so how it is written: `name` comes from a file (escaped, shortened in the middle on narrow
 # screens, never cut in machine formats), `text` is ours; `share` is a fraction of 1, shown as percent; `ratio` is
-# shown as `1.25 ×`; `change_ms` and `change_share` carry a sign.
-Kind = Literal["name", "text", "count", "ms", "change_ms", "share", "change_share", "ratio"]
+# shown as `1.25 ×`; `change_ms` and `change_share` carry a sign. `prose` is as long as it needs and never shortened,
+# a `command` follows it on a line of its own: a table with these is a list of paragraphs under its first column.
+Kind = Literal["name", "text", "count", "ms", "change_ms", "share", "change_share", "ratio", "prose", "command"]
 Value = str | int | float | None
 
 
@@ -39,7 +40,7 @@ class Table:
     """Rows under a title. `rest` sums up what a person's view leaves out (a label and one value per other column);
     `bar` is the key of the share column that is drawn as a bar beside the numbers. Where there are `depths`, the first
     column holds paths: people see them as a tree, each row as what it adds to the row that it lies in.
-    `by` is the view that chooses this table where a format holds only one (CSV)."""
+    `by` is the view that chooses this table where a format holds only one (CSV); a `quiet` one is for CSV only."""
 
     title: str
     by: str
@@ -48,12 +49,13 @@ class Table:
     rest: tuple[tuple[Value, ...], ...] = ()
     bar: str | None = None
     depths: tuple[int, ...] = ()
+    quiet: bool = False
 
 
 @dataclass(frozen=True)
 class Page:
-    """`title` is the subject (a file, a run), `answer` the numbers that matter most, one phrase each; `facts` are
-    lines of phrases about how it was made; `footer` lines are commands to go on with."""
+    """`title` is the subject (a file, a run), `answer` the numbers that matter most, one phrase each (`alarm`: they are
+    bad news); `facts` are lines of phrases about how it was made; `footer` lines are commands to go on with."""
 
     title: str
     answer: tuple[str, ...]
@@ -61,6 +63,7 @@ class Page:
     tables: tuple[Table, ...]
     notes: tuple[Note, ...] = ()
     footer: tuple[tuple[str, str], ...] = field(default=())
+    alarm: bool = False
 
 
 def labels(table: Table) -> list[str]:

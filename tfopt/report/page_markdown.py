@@ -20,7 +20,12 @@ def render(page: Page, view: View) -> str:
     blocks = [
         f"# {markdown_prose(page.title)}: {markdown_prose(first)}",
         "\n".join(f"- {joined(phrases)}" for phrases in facts if phrases),
-        *(block for part in page.tables for block in (f"## {markdown_prose(part.title)}", _table(part))),
+        *(
+            block
+            for part in page.tables
+            if not part.quiet
+            for block in (f"## {markdown_prose(part.title)}", _table(part))
+        ),
         *(note(remark) for remark in page.notes),
         "\n".join(f"- {name} {markdown_code(text)}" for name, text in page.footer),
     ]
@@ -43,4 +48,6 @@ def _table(part: Table) -> str:
 
 def _cells(row: Iterable[Value], columns: Iterable[Column]) -> list[str]:
     texts = ((shown(value, column.kind), column.kind) for value, column in zip(row, columns, strict=True))
-    return [markdown_code(text) if kind == "name" else markdown_prose(text) for text, kind in texts]
+    return [
+        markdown_code(text) if text and kind in ("name", "command") else markdown_prose(text) for text, kind in texts
+    ]

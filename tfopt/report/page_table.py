@@ -7,7 +7,7 @@ from rich.text import Text
 from tfopt.report import grid, units
 from tfopt.report.bars import bar
 from tfopt.report.escape import visible
-from tfopt.report.flow import flow
+from tfopt.report.flow import flow, wrapped
 from tfopt.report.page import Page, Table, Value, labels
 from tfopt.report.screen import encode, notes
 from tfopt.report.values import NUMBERS, shown
@@ -23,24 +23,45 @@ _MOST = 72  # no name is longer where no width is set: kernels may be called by 
 
 def render(page: Page, view: View) -> str:
     """`page` as lines of text for `view`."""
-    sections = [_header(page, view), *(_table(table, view) for table in page.tables)]
+    sections = [_header(page, view), *(_table(table, view) for table in page.tables if not table.quiet)]
     return encode([*sections, notes(page.notes, view.width), _footer(page)], view.color)
 
 
 def _header(page: Page, view: View) -> list[Text]:
     first, *others = page.answer or ("",)
     title = flow([(visible(page.title), "bold")], "", view.width)
-    answer = flow([(first, "bold green"), *((text, "") for text in others)], "   ", view.width, indent="  ")
+    answer = flow(
+        [(first, "bold red" if page.alarm else "bold green"), *((text, "") for text in others)],
+        "   ",
+        view.width,
+        indent="  ",
+    )
     facts = [flow([(visible(fact), "dim") for fact in line], " · ", view.width) for line in page.facts]
     return [*title, Text(), *answer, *([Text()] if any(facts) else []), *(text for lines in facts for text in lines)]
 
 
 def _table(table: Table, view: View) -> list[Text]:
+    if any(column.kind == "prose" for column in table.columns):
+        return _paragraphs(table, view)
     columns = [_column(table, at, view) for at, column in enumerate(table.columns) if not column.quiet]
     columns = [columns[0], *(column for column in columns[1:] if any(cell.text.strip(" –") for cell in column.cells))]
     if table.bar is not None:
         columns.append(_bars(table, view))
     return grid.titled(grid.lines(grid.fit(columns, view.width)[0]), table.title)
+
+
+def _paragraphs(table: Table, view: View) -> list[Text]:
+    """Each row as a paragraph beside its first column, what is to be typed below it."""
+    wide = max(len(label) for label in labels(table)) + grid.GAP
+    lines = [Text(table.title, "bold")]
+    for label, row in zip(labels(table), table.rows, strict=True):
+        lead = f"{visible(label):<{wide}}"
+        for value, column in zip(row[1:], table.columns[1:], strict=True):
+            style = "cyan" if column.kind == "command" else ""
+            if value:
+                lines += wrapped(visible(str(value)), lead, style, view.width)
+                lead = " " * wide
+    return lines
 
 
 def _column(table: Table, at: int, view: View) -> grid.Column:

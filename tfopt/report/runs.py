@@ -15,6 +15,7 @@ from pathlib import Path, PurePath
 import msgspec
 
 from tfopt.errors import InputError, UsageError
+from tfopt.records.diagnosis import DIAGNOSIS_SCHEMA, DiagnosisRecord
 from tfopt.records.difference import DIFFERENCE_SCHEMA, DifferenceRecord
 from tfopt.records.profile import SCHEMA, ProfileRecord
 from tfopt.records.trace import TRACE_SCHEMA, TraceRecord
@@ -58,10 +59,11 @@ class _Header(msgspec.Struct):
     schema: str | None = None
 
 
-_Shown = ProfileRecord | TraceRecord | DifferenceRecord | TraceDifferenceRecord
+_Shown = ProfileRecord | DiagnosisRecord | TraceRecord | DifferenceRecord | TraceDifferenceRecord
 _KINDS: dict[str | None, type[_Shown]] = {
     SCHEMA: ProfileRecord,
     TRACE_SCHEMA: TraceRecord,
+    DIAGNOSIS_SCHEMA: DiagnosisRecord,
     DIFFERENCE_SCHEMA: DifferenceRecord,
     TRACE_DIFFERENCE_SCHEMA: TraceDifferenceRecord,
 }

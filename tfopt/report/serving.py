@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import socket
 import subprocess
@@ -34,16 +35,24 @@ class Server:
     log: IO[bytes] | None
 
     @property
+    def address(self) -> str:
+        """Where the server answers, without a slash at the end."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    @property
     def url(self) -> str:
         """The address of the profiler's page."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}/#profile"
+        return f"{self.address}/#profile"
 
-    def wait_until_ready(self) -> None:
-        """Return when the server accepts connections; RunFailed if it ends before."""
+    def wait_until_ready(self, seconds: float = math.inf) -> None:
+        """Return when the server accepts connections; RunFailed if it ends before, TimeoutError after `seconds`."""
+        deadline = time.monotonic() + seconds
         while self.process.poll() is None:
             with contextlib.suppress(OSError), socket.create_connection((self.host, self.port), timeout=1):
                 return
+            if time.monotonic() > deadline:
+                raise TimeoutError
             time.sleep(0.1)
         raise self._ended()
 

@@ -1,0 +1,232 @@
+"""The machine: its processor, how much of it this process may use, memory, room on disks, and the terminal."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfopt.doctor.finding import note, ok, problem, unknown
+from tfopt.doctor.limits import cpu_quota, memory_limit
+from tfopt.records.diagnosis import Finding
+from tfopt.report.units import size
+from tfopt.workload.runtime import cpu_name
+
+__all__ = ["CHECKS", "Machine", "Room", "examine", "machine"]
+
+_GB = 10**9
+_TENSORFLOW = 1 * _GB  # what TensorFlow and a small model need
+_COMFORTABLE = 4 * _GB
+_TRACES = 1 * _GB  # a trace of a large model has some hundred MB
+_SMALL_TRACE = 100 * 10**6
+# What the kernel calls the instructions that multiply half precision.
+_BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16")
+_FLOAT16 = ("avx512_fp16", "amx_fp16", "fphp")
+
+
+@dataclass(frozen=True)
+class Room:
+    """A folder where files will go: what for, free bytes (None: unknown), and whether one may write there."""
+
+    what: str
+    path: str
+    free: int | None
+    writable: bool
+    mend: str
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Facts. `cores`: all, `usable`: those that this process may run on, `quota`: processors' worth of time that its
+    container allows (None: no limit); memory in bytes (None: unknown, of `limit`: none)."""
+
+    cpu: str
+    architecture: str
+    flags: frozenset[str]
+    cores: int
+    usable: int
+    quota: float | None
+    load: float | None
+    memory: int | None
+    available: int | None
+    limit: int | None
+    rooms: tuple[Room, ...]
+    encoding: str
+
+
+def machine() -> Machine:
+    """This machine, as this process sees it."""
+    memory = _meminfo()
+    return Machine(
+        cpu=cpu_name(),
+        architecture=platform.machine(),
+        flags=_flags(),
+        cores=os.cpu_count() or 1,
+        usable=len(os.sched_getaffinity(0)),
+        quota=cpu_quota(),
+        load=os.getloadavg()[0],
+        memory=memory.get("MemTotal"),
+        available=memory.get("MemAvailable"),
+        limit=memory_limit(),
+        rooms=(
+            _room("temporary files", Path(tempfile.gettempdir()), "export TMPDIR=/a/folder/with/room"),
+            _room("runs", Path("runs"), "tfopt profile MODEL --run-dir /a/folder/with/room"),
+        ),
+        encoding=(sys.stdout.encoding if sys.stdout is not None else None) or "utf-8",
+    )
+
+
+def examine() -> Iterator[Finding]:
+    """All findings about the machine."""
+    found = machine()
+    for check in CHECKS:
+        yield from check(found)
+
+
+def _flags() -> frozenset[str]:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return frozenset()
+    told = (line.partition(":")[2].split() for line in lines if line.startswith(("flags", "Features")))
+    return frozenset(next(told, []))
+
+
+def _meminfo() -> dict[str, int]:
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return {}
+    words = [line.replace(":", "").split() for line in lines]
+    return {name: int(number) * 1024 for name, number, *_ in words if number.isdigit()}
+
+
+def _room(what: str, path: Path, mend: str) -> Room:
+    there = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
+    try:
+        free = shutil.disk_usage(there).free
+    except OSError:
+        free = None
+    return Room(what, str(path), free, there.is_dir() and os.access(there, os.W_OK), mend)
+
+
+def instructions(found: Machine) -> Iterator[Finding]:
+    """TensorFlow's x86 builds need AVX, and are slow without AVX2 and FMA."""
+    if not found.flags:
+        yield unknown("machine.instructions", "this system does not tell what its processor can do")
+    elif found.architecture != "x86_64":
+        yield ok("machine.instructions", f"{found.cpu} ({found.architecture})")
+    elif "avx" not in found.flags:
+        what = f"{found.cpu} has no AVX: TensorFlow ends with an illegal instruction"
+        yield problem("machine.instructions", what, "use another machine, or a TensorFlow built for this processor")
+    elif not {"avx2", "fma"} <= found.flags:
+        yield note("machine.instructions", f"{found.cpu} has no AVX2 and FMA: matrix products are several times slower")
+    else:
+        best = "AVX-512" if "avx512f" in found.flags else "AVX2 and FMA"
+        yield ok("machine.instructions", f"{found.cpu} with {best}")
+
+
+def half_precision(found: Machine) -> Iterator[Finding]:
+    """Without instructions for it half precision is converted back and forth, which costs more than it saves."""
+    if not found.flags:
+        return
+    has = {
+        "bfloat16": [flag for flag in _BFLOAT16 if flag in found.flags],
+        "float16": [flag for flag in _FLOAT16 if flag in found.flags],
+    }
+    able = [f"{dtype} ({', '.join(flag.upper() for flag in flags)})" for dtype, flags in has.items() if flags]
+    lacks = [dtype for dtype, flags in has.items() if not flags]
+    if able:
+        rest = f"; {lacks[0]} is converted and slow" if lacks else ""
+        yield ok("machine.half_precision", f"multiplies {' and '.join(able)} in hardware{rest}")
+    else:
+        what = "no instructions for bfloat16 or float16: mixed precision is slower here than float32"
+        yield note("machine.half_precision", what)
+
+
+def processors(found: Machine) -> Iterator[Finding]:
+    """TensorFlow counts the processors that it may run on, and knows nothing of a container's quota."""
+    if found.quota is not None and found.quota < found.usable:
+        threads = max(1, int(found.quota))
+        what = (
+            f"the container allows {found.quota:g} of {found.usable} processors, yet TensorFlow starts "
+            f"{found.usable} threads: they are stopped in turn, and times are uneven"
+        )
+        yield note("machine.processors", what, f"tfopt profile MODEL --threads {threads}")
+    else:
+        of = f" of {found.cores}" if found.usable < found.cores else ""
+        yield ok("machine.processors", f"{found.usable}{of} processor{'s' if found.cores > 1 else ''}, no quota below")
+
+
+def load(found: Machine) -> Iterator[Finding]:
+    """Work beside a measurement makes its times long and uneven."""
+    able = min(found.usable, found.quota or found.usable)
+    if found.load is None:
+        return
+    if found.load > able / 2:
+        what = f"the last minute had {found.load:.1f} runnable processes on {able:g} processors: times will be uneven"
+        yield note("machine.load", what, "uptime # measure when it is low")
+    else:
+        yield ok("machine.load", f"load {found.load:.1f}")
+
+
+def memory(found: Machine) -> Iterator[Finding]:
+    """Room for TensorFlow and a model."""
+    if found.memory is None or found.available is None:
+        yield unknown("machine.memory", "this system does not tell how much memory it has")
+        return
+    limited = found.limit is not None and found.limit < found.memory
+    free = min(found.available, found.limit) if found.limit is not None else found.available
+    held = f", of which the container allows {size(found.limit)}" if limited and found.limit is not None else ""
+    what = f"{size(free)} of {size(found.memory)} memory free{held}"
+    if free < _TENSORFLOW:
+        yield problem("machine.memory", f"{what}: TensorFlow alone needs half of {size(_TENSORFLOW)}", "free -h")
+    elif free < _COMFORTABLE:
+        yield note("machine.memory", f"{what}: larger models will not fit", "free -h")
+    else:
+        yield ok("machine.memory", what)
+
+
+def rooms(found: Machine) -> Iterator[Finding]:
+    """Traces are written to a temporary folder or a run's."""
+    for room in found.rooms:
+        id = f"machine.room_{room.what.rpartition(' ')[2]}"
+        if not room.writable:
+            yield problem(id, f"no permission to write {room.what} in {room.path}", room.mend)
+        elif room.free is None:
+            yield unknown(id, f"cannot tell how much room there is for {room.what} in {room.path}")
+        else:
+            say = f"{size(room.free)} for {room.what} in {room.path}"
+            if room.free < _SMALL_TRACE:
+                yield problem(id, f"only {say}: no trace fits", room.mend)
+            elif room.free < _TRACES:
+                yield note(id, f"only {say}: traces of large models have some hundred MB", room.mend)
+            else:
+                yield ok(id, say)
+
+
+def terminal(found: Machine) -> Iterator[Finding]:
+    """Tables draw bars and trees."""
+    try:
+        "█├–".encode(found.encoding)
+    except (UnicodeEncodeError, LookupError):
+        what = f"the terminal takes {found.encoding}: bars and trees are drawn with simpler signs"
+        yield note("machine.terminal", what, "export LC_ALL=C.UTF-8")
+    else:
+        yield ok("machine.terminal", f"the terminal takes {found.encoding}")
+
+
+CHECKS: tuple[Callable[[Machine], Iterator[Finding]], ...] = (
+    instructions,
+    half_precision,
+    processors,
+    load,
+    memory,
+    rooms,
+    terminal,
+)
