@@ -27,12 +27,13 @@ _RECORD = "tfopt profile MODEL"
 class Layout:
     """What `target`, a folder or a trace's file, holds. `listed` are the folders of sessions that TensorBoard would
     list below it, `above` the log folder that it lies too deep in, `traces` all traces, those of the latest session
-    first; `derived` and `events` count other files that profilers and callbacks write."""
+    first; `links` are links to folders, `derived` and `events` count other files that profilers and callbacks write."""
 
     target: Path
     listed: tuple[Path, ...] = ()
     above: Path | None = None
     traces: tuple[Path, ...] = ()
+    links: tuple[Path, ...] = ()
     derived: int = 0
     events: int = 0
 
@@ -55,6 +56,7 @@ def layout(target: Path) -> Layout:
         listed,
         None if listed else log_folder(target),
         tuple(sorted(found, key=lambda file: (file.parent.name, str(file)), reverse=True)),
+        tuple(entry for entry in sorted(target.iterdir()) if entry.is_symlink() and entry.is_dir()),
         sum(1 for pattern in _DERIVED for _ in target.rglob(pattern)),
         sum(1 for _ in target.rglob("events.out.tfevents*")),
     )
@@ -96,6 +98,9 @@ def placement(found: Layout) -> Iterator[Finding]:
         what = f"{where} holds event files (scalars, graphs) but no profile: the profiler was not on"
         mend = "keras.callbacks.TensorBoard(profile_batch=(10, 15)), in a run that reaches that batch"
         yield problem("layout.traces", what, mend)
+    elif found.links:
+        what = f"{where} holds no profile, but links to folders, which TensorBoard does not follow"
+        yield problem("layout.traces", what, f"tensorboard --logdir {quoted(found.links[0].resolve())}")
     else:
         yield problem("layout.traces", f"{where} holds no profile: no plugins/profile, no *.{_TRACE}", _RECORD)
 
@@ -110,9 +115,7 @@ def _listed(found: Layout) -> Iterator[Finding]:
         holds = "only files that are made from traces" if derived else "no trace"
         name = folder.relative_to(found.target)
         what = f"TensorBoard lists {name} and shows nothing of it: it holds {holds} (*.{_TRACE})"
-        yield (
-            note("layout.traces", what, f"rm -r {quoted(folder)}") if shown else problem("layout.traces", what, _RECORD)
-        )
+        yield note("layout.traces", what) if shown else problem("layout.traces", what, _RECORD)
 
 
 def _misplaced(found: Layout) -> Finding:

@@ -80,7 +80,8 @@ def summary(seen: Seen) -> Iterator[Finding]:
     """What is there to be shown."""
     trace = seen.trace
     steps = f", {trace.steps.count} steps" if trace.steps else ""
-    ran = f"{len(trace.devices)} devices" if trace.where == "device" else f"{len(trace.ops)} ops on the host"
+    rows = len(trace.devices)
+    ran = f"{rows} device{'' if rows == 1 else 's'}" if trace.where == "device" else f"{len(trace.ops)} ops on the host"
     size = units.size(trace.source.bytes)
     yield ok("trace.readable", f"{seen.name}: {trace.source.events} events ({size}), {ran}{steps}")
 
@@ -99,9 +100,7 @@ def devices(seen: Seen) -> Iterator[Finding]:
     """Pages about devices stay empty where none was recorded, as is right for a run on the CPU."""
     if seen.trace.where == "device":
         return
-    what = (
-        f"{seen.name} has no device plane: TensorBoard's pages about devices (op profile, kernels, roofline) stay empty"
-    )
+    what = f"{seen.name} has no device plane: TensorBoard's pages about devices stay empty"
     if seen.run is not None and "gpu" not in seen.run.run.device.lower():
         yield ok("trace.devices", f"{what}, as for every run on the CPU")
     else:
