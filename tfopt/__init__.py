@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tfopt.doctor.diagnose import doctor as doctor
+    from tfopt.diagnosis.diagnose import doctor as doctor
     from tfopt.errors import TfoptError as TfoptError
     from tfopt.profiling.profile import profile as profile
     from tfopt.records.diagnosis import DiagnosisRecord as DiagnosisRecord
@@ -35,7 +35,7 @@ _HOMES = {
     "TraceRecord": "tfopt.records.trace",
     "View": "tfopt.report.view",
     "diff": "tfopt.report.against",
-    "doctor": "tfopt.doctor.diagnose",
+    "doctor": "tfopt.diagnosis.diagnose",
     "profile": "tfopt.profiling.profile",
     "read_run": "tfopt.report.runs",
     "read_trace": "tfopt.trace.summary",

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tfopt.doctor.limits import cpu_quota, memory_limit
-from tfopt.doctor.machine import CHECKS, Machine, Room, machine
+from tfopt.diagnosis.limits import cpu_quota, memory_limit
+from tfopt.diagnosis.machine import CHECKS, Machine, Room, machine
 
 GB = 10**9
 SOUND = Machine(

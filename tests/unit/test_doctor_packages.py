@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tfopt.doctor import packages as checks
-from tfopt.doctor.installed import Distribution, Packages, packages
-from tfopt.doctor.requirements import unmet
-from tfopt.doctor.variables import RULES, keras_file, keras_settings, legacy_keras, variables
+from tfopt.diagnosis import packages as checks
+from tfopt.diagnosis.installed import Distribution, Packages, packages
+from tfopt.diagnosis.requirements import unmet
+from tfopt.diagnosis.variables import RULES, keras_file, keras_settings, legacy_keras, variables
 from tfopt.records.diagnosis import Finding
 
 SITE = "/env/site-packages"

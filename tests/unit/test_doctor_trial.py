@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from traces_for_tests import gpu, host, record_of
 
-from tfopt.doctor import gpu as gpus
-from tfopt.doctor import trial
-from tfopt.doctor.gpu import Gpus
-from tfopt.doctor.tensorboard import Served, serves
-from tfopt.doctor.tensorflow import examine, readable
-from tfopt.doctor.trial import Outcome, Report, trying
+from tfopt.diagnosis import gpu as gpus
+from tfopt.diagnosis import trial
+from tfopt.diagnosis.gpu import Gpus
+from tfopt.diagnosis.tensorboard import Served, serves
+from tfopt.diagnosis.tensorflow import examine, readable
+from tfopt.diagnosis.trial import Outcome, Report, trying
 from tfopt.records.diagnosis import Finding
 
 BROKEN = {

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "tfopt"
 # From left to right. docs/architecture.md shows the same.
 ORDER = [
     {"cli"},
-    {"profiling", "doctor"},
+    {"profiling", "diagnosis"},
     {"workload"},
     {"model"},
     {"report"},

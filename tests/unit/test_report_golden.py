@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from records_for_tests import DIFFERENCES, FOLDER, RECORDS
+from records_for_tests import DIFFERENCES, FOLDER, RECORDS, diagnosis
 from traces_for_tests import gpu, hostile, record_of
 
 from tfopt.report import render
@@ -62,10 +62,22 @@ TRACES: dict[str, tuple[str, View]] = {
 }
 
 
-@pytest.mark.parametrize("case", [*CASES, *TRACES])
+DIAGNOSES: dict[str, tuple[str, View]] = {
+    **{
+        f"{name}-{width}.txt": ("table", View(width=width)) for name in ("diagnosis", "in-order") for width in (80, 120)
+    },
+    "diagnosis.md": ("md", View()),
+    "diagnosis.csv": ("csv", View()),
+    "diagnosis.json": ("json", View()),
+}
+
+
+@pytest.mark.parametrize("case", [*CASES, *TRACES, *DIAGNOSES])
 def test_golden(case: str) -> None:
     if case in TRACES:
         text = render(record_of(gpu), TRACES[case][1], TRACES[case][0])
+    elif case in DIAGNOSES:
+        text = render(diagnosis(sound=case.startswith("in-order")), DIAGNOSES[case][1], DIAGNOSES[case][0])
     else:
         name, format, view = CASES[case]
         text = render(MADE[name](), dataclasses.replace(view, run_dir=FOLDER), format)
@@ -76,4 +88,4 @@ def test_golden(case: str) -> None:
 
 
 def test_no_golden_file_is_left_over() -> None:
-    assert {file.name for file in GOLDEN.iterdir()} == {*CASES, *TRACES}
+    assert {file.name for file in GOLDEN.iterdir()} == {*CASES, *TRACES, *DIAGNOSES}

@@ -42,7 +42,7 @@ def command(ctx: click.Context, /, runs: str | None, verbose: bool, **options: A
 
     delivery = Delivery.checked(by="layer", depth=None, top=None, **options)
     with watched(quiet=delivery.quiet, verbose=verbose, color=wants_color(sys.stderr)) as progress:
-        from tfopt.doctor.diagnose import doctor
+        from tfopt.diagnosis.diagnose import doctor
 
         record = doctor(runs, progress=progress)
     delivery.deliver(record, None)

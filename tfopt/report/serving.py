@@ -95,14 +95,15 @@ def free_port(host: str, wanted: int | None) -> int:
 
 
 @contextlib.contextmanager
-def tensorboard(runs: str, host: str, port: int, *, noisy: bool) -> Iterator[Server]:
-    """TensorBoard serving the folder `runs` while the block runs; it never outlives it."""
+def tensorboard(runs: str, host: str, port: int, *, noisy: bool, temporary: str | None = None) -> Iterator[Server]:
+    """TensorBoard serving the folder `runs` while the block runs; it never outlives it. It keeps notes about itself in
+    the folder `temporary` (default: where temporary files go)."""
     if find_spec("tensorboard") is None:
         raise RunFailed("TensorBoard is not installed", "pip install tensorboard tensorboard-plugin-profile")
     # -P: a folder called tensorboard in the working directory is not the module we mean.
     command = [sys.executable, "-P", "-m", "tensorboard.main"]
     command += ["--logdir", os.path.abspath(runs), "--host", host, "--port", str(port)]
-    environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ}
+    environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ, **({"TMPDIR": temporary} if temporary else {})}
     with contextlib.ExitStack() as stack:
         log = None if noisy else stack.enter_context(tempfile.TemporaryFile())
         process = subprocess.Popen(

@@ -107,11 +107,12 @@ class Trial:
 
 @contextlib.contextmanager
 def trying(folder: Path) -> Iterator[Trial]:
-    """A worker that tries TensorFlow, with the packages that this process would import; traces go to `folder`.
+    """A worker that tries TensorFlow, with the packages that this process would import; whatever it writes goes to
+    `folder`.
 
     It never outlives the block, nor this process.
     """
-    environment = {"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ}
+    environment = {"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ, "TMPDIR": str(folder)}
     command = [sys.executable, "-P", "-c", _START, json.dumps(sys.path), str(folder)]
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(

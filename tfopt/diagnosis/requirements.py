@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion
 
-from tfopt.doctor.installed import TENSORFLOWS, Distribution, normal
+from tfopt.diagnosis.installed import TENSORFLOWS, Distribution, normal
 
 __all__ = ["Unmet", "unmet"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tfopt.doctor.finding import note, ok, problem, unknown
-from tfopt.doctor.trial import Report
+from tfopt.diagnosis.finding import note, ok, problem, unknown
+from tfopt.diagnosis.trial import Report
 from tfopt.errors import TfoptError
 from tfopt.records.diagnosis import Finding
 from tfopt.records.trace import TraceRecord

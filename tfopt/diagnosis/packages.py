@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tfopt.doctor.finding import note, ok, problem, unknown
-from tfopt.doctor.installed import TENSORFLOWS, Packages, packages
+from tfopt.diagnosis.finding import note, ok, problem, unknown
+from tfopt.diagnosis.installed import TENSORFLOWS, Packages, packages
 from tfopt.records.diagnosis import Finding
 
 __all__ = ["CHECKS", "examine"]
@@ -45,7 +45,7 @@ def versions(found: Packages) -> Iterator[Finding]:
 def requirements(found: Packages) -> Iterator[Finding]:
     """Versions against what tfopt and everything below it declare."""
     try:
-        from tfopt.doctor.requirements import unmet
+        from tfopt.diagnosis.requirements import unmet
     except ImportError:
         yield unknown("packages.requirements", "the package packaging, which compares versions, is not installed")
         return

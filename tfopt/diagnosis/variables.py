@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tfopt.doctor.finding import note, ok, problem
+from tfopt.diagnosis.finding import note, ok, problem
 from tfopt.records.diagnosis import Finding
 
 __all__ = ["RULES", "Rule", "examine", "keras_settings", "legacy_keras", "variables"]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tfopt.doctor.finding import ok, problem, unknown
+from tfopt.diagnosis.finding import ok, problem, unknown
 from tfopt.errors import TfoptError
 from tfopt.records.diagnosis import Finding
 from tfopt.report.serving import Server

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfopt.doctor.finding import note, ok, problem, unknown
-from tfopt.doctor.trial import Report
+from tfopt.diagnosis.finding import note, ok, problem, unknown
+from tfopt.diagnosis.trial import Report
 from tfopt.records.diagnosis import Finding
 
 __all__ = ["CHECKS", "Gpus", "examine"]

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfopt.doctor.finding import note, ok, problem, unknown
-from tfopt.doctor.limits import cpu_quota, memory_limit
+from tfopt.diagnosis.finding import note, ok, problem, unknown
+from tfopt.diagnosis.limits import cpu_quota, memory_limit
 from tfopt.records.diagnosis import Finding
 from tfopt.report.units import size
 from tfopt.workload.runtime import cpu_name

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfopt.doctor.finding import note, ok, problem
+from tfopt.diagnosis.finding import note, ok, problem
 from tfopt.records.diagnosis import Finding
 
-__all__ = ["Layout", "layout", "log_folder", "placement", "quoted"]
+__all__ = ["Layout", "host_of", "layout", "log_folder", "placement", "quoted"]
 
 _TRACE = "xplane.pb"
 # Written beside a trace, by older profilers or by TensorBoard's plugin: nothing is shown of these alone.
@@ -41,7 +41,8 @@ class Layout:
     def logdir(self) -> str:
         """The line that shows these traces in TensorBoard; '' where none does."""
         folder = self.above or (self.target if self.listed else None)
-        return f"tensorboard --logdir {quoted(folder)}" if folder is not None and self.traces else ""
+        shown = any(host_of(file) for file in self.traces)
+        return f"tensorboard --logdir {quoted(folder)}" if folder is not None and shown else ""
 
 
 def layout(target: Path) -> Layout:
@@ -68,6 +69,11 @@ def _traces(session: Path) -> list[Path]:
 
 def _is_trace(file: Path) -> bool:
     return file.name == _TRACE or file.name.endswith(f".{_TRACE}")
+
+
+def host_of(trace: Path) -> str:
+    """The host that a trace's name tells; '' where it tells none, and TensorBoard leaves it out."""
+    return trace.name.removesuffix(_TRACE).removesuffix(".")
 
 
 def log_folder(path: Path) -> Path | None:
@@ -121,7 +127,7 @@ def _listed(found: Layout) -> Iterator[Finding]:
 def _misplaced(found: Layout) -> Finding:
     """Copying leaves what is there as it is, and works where one may only read."""
     first = found.traces[0]
-    stem = first.name.removesuffix(_TRACE).removesuffix(".")
+    stem = host_of(first)
     session = Path("logs/plugins/profile") / (first.parent.name if found.target.is_dir() else stem or "session")
     source = quoted(first) if found.target.is_file() else f"{quoted(first.parent)}/*.{_TRACE}"
     goal = session if found.target.is_dir() else session / f"{stem or 'host'}.{_TRACE}"

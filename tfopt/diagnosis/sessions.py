@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfopt.doctor.finding import note, ok, problem, unknown
-from tfopt.doctor.layout import log_folder, quoted
+from tfopt.diagnosis.finding import note, ok, problem, unknown
+from tfopt.diagnosis.layout import host_of, log_folder, quoted
 from tfopt.errors import InputError
 from tfopt.records.diagnosis import Finding
 from tfopt.records.profile import ProfileRecord
@@ -108,15 +108,15 @@ def devices(seen: Seen) -> Iterator[Finding]:
 
 
 def names(seen: Seen) -> Iterator[Finding]:
-    """A file's name tells the host; pages are chosen by it."""
-    file = seen.file
-    host = file.name.removesuffix("xplane.pb").removesuffix(".")
+    """TensorBoard leaves out a file whose name tells no host, and splits lists of hosts at commas
+    (`ProfilePlugin._get_valid_hosts` of xprof)."""
+    file, host = seen.file, host_of(seen.file)
     if not host:
         mend = f"mv {quoted(file)} {quoted(file.with_name('host.xplane.pb'))}"
-        yield note("trace.host", f"{seen.name} names no host, by which TensorBoard chooses pages", mend)
+        yield problem("trace.host", f"{seen.name} names no host: TensorBoard leaves it out", mend)
     elif "," in host:
         mend = f"mv {quoted(file)} {quoted(file.with_name(file.name.replace(',', '-')))}"
-        yield note("trace.host", f"TensorBoard takes {seen.name} for several hosts, because of its commas", mend)
+        yield note("trace.host", f"TensorBoard takes the host of {seen.name} for several, because of its commas", mend)
 
 
 def viewer(seen: Seen) -> Iterator[Finding]:

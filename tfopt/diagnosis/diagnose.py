@@ -9,10 +9,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import tfopt
-from tfopt.doctor import gpu, machine, packages, tensorboard, tensorflow, variables
-from tfopt.doctor.layout import layout, placement
-from tfopt.doctor.sessions import sessions
-from tfopt.doctor.trial import Report, trying
+from tfopt.diagnosis import gpu, machine, packages, tensorboard, tensorflow, variables
+from tfopt.diagnosis.layout import layout, placement
+from tfopt.diagnosis.sessions import sessions
+from tfopt.diagnosis.trial import Report, trying
 from tfopt.errors import InputError, TfoptError
 from tfopt.records.diagnosis import DiagnosisRecord, Finding
 from tfopt.report import serving
@@ -53,7 +53,7 @@ def _environment(progress: ProgressCallback) -> Iterator[Finding]:
     with ExitStack() as stack:
         folder = stack.enter_context(temporary_folder())
         trial = stack.enter_context(trying(folder))
-        server = _server(stack, folder)
+        server = _server(stack, str(folder))
         progress("looking at packages and the machine", None)
         yield from packages.examine()
         yield from variables.examine()
@@ -66,10 +66,10 @@ def _environment(progress: ProgressCallback) -> Iterator[Finding]:
         yield from _served(server, report)
 
 
-def _server(stack: ExitStack, folder: Path) -> serving.Server | TfoptError:
+def _server(stack: ExitStack, folder: str) -> serving.Server | TfoptError:
     try:
         port = serving.free_port("127.0.0.1", 0)
-        return stack.enter_context(serving.tensorboard(str(folder), "127.0.0.1", port, noisy=False))
+        return stack.enter_context(serving.tensorboard(folder, "127.0.0.1", port, noisy=False, temporary=folder))
     except TfoptError as error:
         return error
 
