@@ -75,5 +75,7 @@ def test_what_cannot_be_read_is_exit_code_3(here: Here) -> None:
 
 
 def test_formats_for_profiles_are_refused(here: Here, asked: list[dict[str, object]]) -> None:
-    said = here("doctor", "logs", "--format", "speedscope")
-    assert (said.code, said.out) == (2, "")
+    for wish in (["--format", "speedscope"], ["-o", "x.chrome.json"]):
+        said = here("doctor", "logs", *wish)
+        assert (said.code, said.out, asked) == (2, "", [])
+        assert "shows profiled runs only" in said.err

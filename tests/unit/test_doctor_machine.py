@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from tfopt.diagnosis.limits import cpu_quota, memory_limit
-from tfopt.diagnosis.machine import CHECKS, Machine, Room, machine
+from tfopt.diagnosis.machine import CHECKS, MachineFacts, Room, machine
 
 GB = 10**9
-SOUND = Machine(
+SOUND = MachineFacts(
     cpu="AMD EPYC",
     architecture="x86_64",
     flags=frozenset({"avx", "avx2", "fma", "avx512f", "avx512_bf16"}),
@@ -27,13 +27,13 @@ SOUND = Machine(
 )
 
 
-def said(found: Machine) -> dict[str, str]:
+def said(found: MachineFacts) -> dict[str, str]:
     """Everything that is not fine."""
     every = [finding for check in CHECKS for finding in check(found)]
     return {finding.id.partition(".")[2]: finding.status for finding in every if finding.status != "ok"}
 
 
-def text(found: Machine, id: str) -> str:
+def text(found: MachineFacts, id: str) -> str:
     return next(one.found for check in CHECKS for one in check(found) if one.id == f"machine.{id}")
 
 
@@ -71,7 +71,7 @@ ROOM = SOUND.rooms[0]
         (replace(SOUND, encoding="no-such-code"), {"terminal": "note"}),
     ],
 )
-def test_each_lack_is_found_alone(found: Machine, wanted: dict[str, str]) -> None:
+def test_each_lack_is_found_alone(found: MachineFacts, wanted: dict[str, str]) -> None:
     assert said(found) == wanted
 
 

@@ -63,9 +63,8 @@ TRACES: dict[str, tuple[str, View]] = {
 
 
 DIAGNOSES: dict[str, tuple[str, View]] = {
-    **{
-        f"{name}-{width}.txt": ("table", View(width=width)) for name in ("diagnosis", "in-order") for width in (80, 120)
-    },
+    **{f"diagnosis-{width}.txt": ("table", View(width=width)) for width in (80, 120)},
+    "in-order-80.txt": ("table", View(width=80)),
     "diagnosis.md": ("md", View()),
     "diagnosis.csv": ("csv", View()),
     "diagnosis.json": ("json", View()),

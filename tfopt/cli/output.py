@@ -52,10 +52,19 @@ class Delivery:
     @property
     def needs_trace(self) -> bool:
         """Whether a format that was asked for is made from the run's trace."""
+        return any(format.needs_trace for format in self._formats())
+
+    def check_page(self) -> None:
+        """UsageError where a format that was asked for shows profiled runs only: for records of another kind."""
+        for format in self._formats():
+            if format.runs_only:
+                raise UsageError(f"{format.name} shows profiled runs only", "use table, json, csv or md")
+
+    def _formats(self) -> list[Format]:
         from tfopt.report import FORMATS, format_of
 
         shown = [] if self.quiet and self.outputs else [FORMATS[self.format_name]]
-        return any(format.needs_trace for format in (*shown, *(format_of(str(path)) for path in self.outputs)))
+        return [*shown, *(format_of(str(path)) for path in self.outputs)]
 
     def deliver(self, record: Record, run_dir: str | Path | None) -> None:
         """Write the files first: a reader that hangs up on standard output must not cost them, nor they the answer."""

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
-from importlib.util import find_spec
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 __all__ = ["TENSORFLOWS", "Distribution", "Packages", "normal", "packages"]
@@ -99,8 +99,9 @@ def _is_editable(distribution: metadata.Distribution) -> bool:
 
 
 def _origin(module: str) -> str | None:
+    """What an import would load in a new process: what this one has loaded does not count."""
     try:
-        spec = find_spec(module)
+        spec = PathFinder.find_spec(module)
     except (ImportError, ValueError):
         return None
     if spec is None:

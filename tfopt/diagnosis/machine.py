@@ -17,7 +17,7 @@ from tfopt.records.diagnosis import Finding
 from tfopt.report.units import size
 from tfopt.workload.runtime import cpu_name
 
-__all__ = ["CHECKS", "Machine", "Room", "examine", "machine"]
+__all__ = ["CHECKS", "MachineFacts", "Room", "examine", "machine"]
 
 _GB = 10**9
 _TENSORFLOW = 1 * _GB  # what TensorFlow and a small model need
@@ -41,7 +41,7 @@ class Room:
 
 
 @dataclass(frozen=True)
-class Machine:
+class MachineFacts:
     """Facts. `cores`: all, `usable`: those that this process may run on, `quota`: processors' worth of time that its
     container allows (None: no limit); memory in bytes (None: unknown, of `limit`: none)."""
 
@@ -59,10 +59,10 @@ class Machine:
     encoding: str
 
 
-def machine() -> Machine:
+def machine() -> MachineFacts:
     """This machine, as this process sees it."""
     memory = _meminfo()
-    return Machine(
+    return MachineFacts(
         cpu=cpu_name(),
         architecture=platform.machine(),
         flags=_flags(),
@@ -115,7 +115,7 @@ def _room(what: str, path: Path, mend: str) -> Room:
     return Room(what, str(path), free, there.is_dir() and os.access(there, os.W_OK), mend)
 
 
-def instructions(found: Machine) -> Iterator[Finding]:
+def instructions(found: MachineFacts) -> Iterator[Finding]:
     """TensorFlow's x86 builds need AVX, and are slow without AVX2 and FMA."""
     if not found.flags:
         yield unknown("machine.instructions", "this system does not tell what its processor can do")
@@ -131,7 +131,7 @@ def instructions(found: Machine) -> Iterator[Finding]:
         yield ok("machine.instructions", f"{found.cpu} with {best}")
 
 
-def half_precision(found: Machine) -> Iterator[Finding]:
+def half_precision(found: MachineFacts) -> Iterator[Finding]:
     """Without instructions for it half precision is converted back and forth, which costs more than it saves."""
     if not found.flags:
         return
@@ -149,7 +149,7 @@ def half_precision(found: Machine) -> Iterator[Finding]:
         yield note("machine.half_precision", what)
 
 
-def processors(found: Machine) -> Iterator[Finding]:
+def processors(found: MachineFacts) -> Iterator[Finding]:
     """TensorFlow counts the processors that it may run on, and knows nothing of a container's quota."""
     if found.quota is not None and found.quota < found.usable:
         threads = max(1, int(found.quota))
@@ -163,7 +163,7 @@ def processors(found: Machine) -> Iterator[Finding]:
         yield ok("machine.processors", f"{found.usable}{of} processor{'s' if found.cores > 1 else ''}, no quota below")
 
 
-def load(found: Machine) -> Iterator[Finding]:
+def load(found: MachineFacts) -> Iterator[Finding]:
     """Work beside a measurement makes its times long and uneven."""
     able = min(found.usable, found.quota or found.usable)
     if found.load is None:
@@ -175,7 +175,7 @@ def load(found: Machine) -> Iterator[Finding]:
         yield ok("machine.load", f"load {found.load:.1f}")
 
 
-def memory(found: Machine) -> Iterator[Finding]:
+def memory(found: MachineFacts) -> Iterator[Finding]:
     """Room for TensorFlow and a model."""
     if found.memory is None or found.available is None:
         yield unknown("machine.memory", "this system does not tell how much memory it has")
@@ -192,7 +192,7 @@ def memory(found: Machine) -> Iterator[Finding]:
         yield ok("machine.memory", what)
 
 
-def rooms(found: Machine) -> Iterator[Finding]:
+def rooms(found: MachineFacts) -> Iterator[Finding]:
     """Traces are written to a temporary folder or a run's."""
     for room in found.rooms:
         id = f"machine.room_{room.what.rpartition(' ')[2]}"
@@ -210,7 +210,7 @@ def rooms(found: Machine) -> Iterator[Finding]:
                 yield ok(id, say)
 
 
-def terminal(found: Machine) -> Iterator[Finding]:
+def terminal(found: MachineFacts) -> Iterator[Finding]:
     """Tables draw bars and trees."""
     try:
         "█├–".encode(found.encoding)
@@ -221,7 +221,7 @@ def terminal(found: Machine) -> Iterator[Finding]:
         yield ok("machine.terminal", f"the terminal takes {found.encoding}")
 
 
-CHECKS: tuple[Callable[[Machine], Iterator[Finding]], ...] = (
+CHECKS: tuple[Callable[[MachineFacts], Iterator[Finding]], ...] = (
     instructions,
     half_precision,
     processors,

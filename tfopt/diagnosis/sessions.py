@@ -101,7 +101,7 @@ def devices(seen: Seen) -> Iterator[Finding]:
     if seen.trace.where == "device":
         return
     what = f"{seen.name} has no device plane: TensorBoard's pages about devices stay empty"
-    if seen.run is not None and "gpu" not in seen.run.run.device.lower():
+    if seen.run is not None and "cpu" in seen.run.run.device.lower():
         yield ok("trace.devices", f"{what}, as for every run on the CPU")
     else:
         yield note("trace.devices", what, f"tfopt report {quoted(seen.file)} # shows what ran on the host")
