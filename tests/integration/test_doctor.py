@@ -44,7 +44,7 @@ def started(place: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "tfopt", "doctor", "--format", "json", "--verbose"],
         cwd=place / "work",
-        env={**os.environ, "TMPDIR": str(place / "temporary"), "PYTHONPATH": path},
+        env={**os.environ, "TMPDIR": str(place / "temporary"), "PYTHONPATH": path, "http_proxy": "http://127.0.0.1:9"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -195,3 +195,9 @@ def test_keras_s_file_is_read_where_keras_reads_it(tmp_path: Path, monkeypatch: 
 )
 def test_legacy_keras(value: str, has: bool, status: list[str]) -> None:
     assert [finding.status for finding in legacy_keras(value, has)] == status
+
+
+def test_leavings_of_a_removed_package_are_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "~ensorflow-2.20.0.dist-info").mkdir()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert all(str(tmp_path) not in one.location for found in packages().copies.values() for one in found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from traces_for_tests import gpu, host, record_of
 
 from tfopt.diagnosis import gpu as gpus
 from tfopt.diagnosis import trial
+from tfopt.diagnosis.diagnose import _tried
 from tfopt.diagnosis.gpu import Gpus
 from tfopt.diagnosis.tensorboard import Served, serves
 from tfopt.diagnosis.tensorflow import examine, readable
@@ -189,3 +191,17 @@ def test_what_tensorboard_answers(found: Served, status: str, words: str) -> Non
     (finding,) = serves(found)
     assert finding.status == status
     assert words in finding.found
+
+
+def test_a_family_that_fails_keeps_no_other_from_its_work() -> None:
+    def family() -> Iterator[Finding]:
+        yield from serves(Served(True))
+        raise PermissionError("no")
+
+    first, second = _tried("family", family())
+    assert first.id == "tensorboard.profile"
+    assert (second.id, second.status, second.found) == (
+        "family.checks",
+        "unknown",
+        "the checks ended: PermissionError: no",
+    )

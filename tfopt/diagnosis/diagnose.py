@@ -10,6 +10,7 @@ from pathlib import Path
 
 import tfopt
 from tfopt.diagnosis import gpu, machine, packages, tensorboard, tensorflow, variables
+from tfopt.diagnosis.finding import unknown
 from tfopt.diagnosis.layout import layout, placement
 from tfopt.diagnosis.sessions import sessions
 from tfopt.diagnosis.trial import Report, trying
@@ -55,15 +56,23 @@ def _environment(progress: ProgressCallback) -> Iterator[Finding]:
         trial = stack.enter_context(trying(folder))
         server = _server(stack, str(folder))
         progress("looking at packages and the machine", None)
-        yield from packages.examine()
-        yield from variables.examine()
-        yield from machine.examine()
+        yield from _tried("packages", packages.examine())
+        yield from _tried("variables", variables.examine())
+        yield from _tried("machine", machine.examine())
         progress("trying TensorFlow in a process of its own", None)
         report = trial.report()
-        yield from tensorflow.examine(report)
-        yield from gpu.examine(report)
+        yield from _tried("tensorflow", tensorflow.examine(report))
+        yield from _tried("gpu", gpu.examine(report))
         progress("asking TensorBoard for the trial's trace", None)
         yield from _served(server, report)
+
+
+def _tried(family: str, findings: Iterable[Finding]) -> Iterator[Finding]:
+    """`findings`; whatever keeps a check from its work must not keep the others from theirs."""
+    try:
+        yield from findings
+    except Exception as error:
+        yield unknown(f"{family}.checks", f"the checks ended: {type(error).__name__}: {error}")
 
 
 def _server(stack: ExitStack, folder: str) -> serving.Server | TfoptError:

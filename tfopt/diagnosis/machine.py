@@ -112,7 +112,7 @@ def _room(what: str, path: Path, mend: str) -> Room:
         free = shutil.disk_usage(there).free
     except OSError:
         free = None
-    return Room(what, str(path), free, there.is_dir() and os.access(there, os.W_OK), mend)
+    return Room(what, str(path.absolute()), free, there.is_dir() and os.access(there, os.W_OK), mend)
 
 
 def instructions(found: MachineFacts) -> Iterator[Finding]:

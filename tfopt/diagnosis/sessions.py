@@ -46,8 +46,6 @@ def sessions(files: Sequence[Path]) -> Iterator[Finding]:
 
 
 def _session(file: Path) -> Iterator[Finding]:
-    from tfopt.trace.summary import read_trace
-
     run, complaint = _run(file)
     if complaint is not None:
         yield complaint
@@ -57,9 +55,14 @@ def _session(file: Path) -> Iterator[Finding]:
         yield problem("trace.readable", what, "record fewer steps: tfopt profile MODEL --trace-steps 2")
         return
     try:
+        from tfopt.trace.summary import read_trace
+
         seen = Seen(file, read_trace(file), run)
     except InputError as error:
         yield problem("trace.readable", error.message, error.hint)
+        return
+    except ImportError as error:
+        yield unknown("trace.readable", f"{file} could not be read: {error}", "tfopt doctor")
         return
     for check in CHECKS:
         yield from check(seen)

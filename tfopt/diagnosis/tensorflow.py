@@ -7,7 +7,6 @@ from pathlib import Path
 
 from tfopt.diagnosis.finding import note, ok, problem, unknown
 from tfopt.diagnosis.trial import Report
-from tfopt.errors import TfoptError
 from tfopt.records.diagnosis import Finding
 from tfopt.records.trace import TraceRecord
 from tfopt.report.units import seconds, size
@@ -61,7 +60,7 @@ def trace(report: Report) -> Iterator[Finding]:
         from tfopt.trace.summary import read_trace
 
         record = read_trace(Path(found["file"]))
-    except (TfoptError, ImportError) as error:
+    except Exception as error:  # a protobuf or numpy that does not fit fails in any way
         yield problem("tensorflow.trace", f"a trace was written, but it cannot be read: {error}", _AGAIN)
         return
     yield from readable(record, every_op=found["every_op"], bytes=found["bytes"])
