@@ -51,7 +51,7 @@ ROOM = SOUND.rooms[0]
         (replace(SOUND, flags=frozenset({"sse4_2"})), {"instructions": "problem", "half_precision": "note"}),
         (replace(SOUND, flags=OLD), {"instructions": "note", "half_precision": "note"}),
         (replace(SOUND, flags=frozenset()), {"instructions": "unknown"}),
-        (replace(SOUND, architecture="aarch64", flags=frozenset({"asimd", "bf16", "fphp"})), {}),
+        (replace(SOUND, architecture="aarch64", flags=frozenset({"asimd", "bf16", "asimdhp"})), {}),
         (replace(SOUND, quota=1.5), {"processors": "note"}),
         (replace(SOUND, quota=8.0), {}),
         (replace(SOUND, usable=2), {}),

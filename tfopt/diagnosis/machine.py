@@ -26,7 +26,7 @@ _TRACES = 1 * _GB  # a trace of a large model has some hundred MB
 _SMALL_TRACE = 100 * 10**6
 # What the kernel calls the instructions that multiply half precision.
 _BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16")
-_FLOAT16 = ("avx512_fp16", "amx_fp16", "fphp")
+_FLOAT16 = ("avx512_fp16", "amx_fp16", "asimdhp")
 
 
 @dataclass(frozen=True)

@@ -88,4 +88,4 @@ def _failed(report: Report, stage: str, what: str, mend: str) -> Finding:
     return unknown(f"tensorflow.{stage}", report.error(stage))
 
 
-CHECKS: tuple[Callable[[Report], Iterator[Finding]], ...] = (imports, xla, trace)
+CHECKS: tuple[Callable[[Report], Iterator[Finding]], ...] = (imports, trace, xla)

@@ -112,7 +112,9 @@ def trying(folder: Path) -> Iterator[Trial]:
 
     It never outlives the block, nor this process.
     """
-    environment = {"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ, "TMPDIR": str(folder)}
+    # What a wrong backend does is said elsewhere: the rest must still be tried.
+    settings = {"TMPDIR": str(folder), "KERAS_BACKEND": "tensorflow"}
+    environment = {"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ, **settings}
     command = [sys.executable, "-P", "-c", _START, json.dumps(sys.path), str(folder)]
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(

@@ -39,10 +39,10 @@ RULES = (
     Rule("TF_ENABLE_ONEDNN_OPTS", "oneDNN is off: convolutions and matrix products run slower kernels", _off),
     Rule(
         "TF_XLA_FLAGS",
-        "XLA compiles parts of every graph ({}): a run without --xla is not without XLA",
+        "XLA compiles parts of every graph: a run without --xla is not without XLA",
         lambda value: "--tf_xla_auto_jit=" in value and "--tf_xla_auto_jit=0" not in value,
     ),
-    Rule("XLA_FLAGS", "XLA compiles with options of your own: {}"),
+    Rule("XLA_FLAGS", "XLA compiles with options of your own"),
     Rule("TF_NUM_INTRAOP_THREADS", "an op may use {} threads, unless --threads says otherwise"),
     Rule("TF_NUM_INTEROP_THREADS", "{} ops may run at a time, unless --threads says otherwise"),
     Rule("TF_DETERMINISTIC_OPS", "ops are made deterministic: some run slower kernels", _on),
@@ -52,7 +52,7 @@ RULES = (
         "protobuf runs in plain Python: traces are read many times more slowly",
         lambda value: value == "python",
     ),
-    Rule("LD_PRELOAD", "libraries are loaded before all others: {}"),
+    Rule("LD_PRELOAD", "libraries are loaded before all others"),
 )
 _NAMED = ("TF_CPP_MIN_LOG_LEVEL", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "KERAS_BACKEND", "TF_ENABLE_ONEDNN_OPTS")
 

@@ -80,6 +80,6 @@ def _trace(folder: Path) -> dict[str, Any]:
 STAGES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "import": _import,
     "devices": _devices,
-    "xla": _xla,
     "trace": _trace,
+    "xla": _xla,  # last: with flags that it does not know XLA ends the process
 }
