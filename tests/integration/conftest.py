@@ -1,4 +1,4 @@
-"""Every integration test leaves Keras's registry of custom classes as it found it, and warms up for a moment only."""
+"""Every integration test leaves Keras's registry of custom classes as it found it, and measures for a moment only."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ def custom_classes() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def short_warm_up() -> Iterator[None]:
-    """These tests need a step that runs, not one whose time is stable."""
+    """These tests need a step that runs, not one whose time is stable, and roofs that are about right."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tfopt.workload.timing._WARM_SECONDS", 0.3)
+        patch.setattr("tfopt.workload.machine._SECONDS", 0.3)
+        patch.setattr("tfopt.workload.machine._LONGEST_S", 0.1)
         yield
