@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from typing import Literal
 
 import keras
 
 from tfopt.errors import InputError
-from tfopt.model.cost import layer_costs
+from tfopt.model.cost import layer_costs, step_costs
 from tfopt.profiling.failures import first_line
 from tfopt.profiling.roofline import Costs
 from tfopt.records.base import Note
@@ -48,14 +49,18 @@ def _told(what: str, notes: list[Note]) -> Iterator[None]:
 
 
 def _layers(workload: Workload) -> dict[str, LayerCost]:
-    """What one call of the model costs, with the gradients and updates that a stock step adds to it."""
-    if not isinstance(workload.model, keras.Model):
+    """What the step's layers cost, by path. An eager step has no trace: the model is traced for it."""
+    model, scopes = workload.model, workload.scopes
+    if not isinstance(model, keras.Model):
         raise InputError("a serving signature does not say what its layers are", "")
-    root = workload.scopes.tree[0].path
-    if workload.scopes.calls[root] != 1:
-        raise InputError(f"{workload.step.source} does not call the model once", "")
-    mode, optimizer = ("train", workload.model.optimizer) if workload.step.trains else ("infer", None)
-    costs = layer_costs(workload.model, workload.batch.arguments[0], mode=mode, optimizer=optimizer)
+    mode: Literal["train", "infer"] = "train" if workload.step.trains else "infer"
+    optimizer = next(iter(scopes.applied), None)
+    step = workload.step.concrete(workload.batch.arguments)
+    if step is None:
+        costs = layer_costs(model, workload.batch.arguments[0], mode=mode, optimizer=optimizer)
+    else:
+        trace = next(trace for trace in scopes.traces if trace.graph is step.graph)
+        costs = step_costs(model, scopes.tree, trace, mode=mode, optimizer=optimizer)
     return {cost.path: cost for cost in costs}
 
 

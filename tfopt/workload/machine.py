@@ -12,6 +12,7 @@ is three to four seconds.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import itertools
 import time
@@ -35,6 +36,7 @@ _SIZES = (512, 1024, 2048, 4096, 8192)
 _LONGEST_S = 0.35  # of one run
 _TURN_S = 0.1  # for which a probe runs when it is its turn, once at least
 _SECONDS = 2.0  # for which they take turns
+_BUSY = 0.2  # of the time that threads want to run
 _LEAST_BYTES, _MOST_BYTES = 2**27, 2**29  # of an array
 
 
@@ -64,8 +66,25 @@ def known_machine(
     if machine is not None:
         return machine, ()
     progress("measuring the machine", None)
+    waited, used = _waited_s(), time.process_time()
     machine = measure_machine(placement)
+    waited, used = _waited_s() - waited, time.process_time() - used
+    if waited > _BUSY * (waited + used):
+        message = (
+            f"the machine was busy when its roofs were measured: threads waited for {waited / (waited + used):.0%} of "
+            "their time. The roofs are too low and the shares of them too high"
+        )
+        return machine, (Note(message=message, hint="profile again when nothing else runs: they are not kept"),)
     return machine, keep(machine, key)
+
+
+def _waited_s() -> float:
+    """Seconds that this process's threads were ready to run and something else ran; 0 where Linux does not say."""
+    waited = 0
+    for file in Path("/proc/self/task").glob("*/schedstat"):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            waited += int(file.read_text().split()[1])
+    return waited / 1e9
 
 
 def measure_machine(placement: Placement) -> Machine:
@@ -115,11 +134,11 @@ _ADDITION = "addition"
 def _products(dtype: str, placement: Placement) -> list[_Probe]:
     """Products of matrices of `dtype`, each run already, smallest first."""
 
-    @tf.function(autograph=False, input_signature=[tf.TensorSpec((None, None), dtype)] * 2)
     def product(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
         return tf.linalg.matmul(left, right)[0, 0]  # one number to wait for
 
-    return list(_growing(dtype, product, placement))
+    signature = [tf.TensorSpec((None, None), dtype)] * 2
+    return list(_growing(dtype, tf.function(product, input_signature=signature, autograph=False), placement))
 
 
 def _growing(dtype: str, product: Callable[..., tf.Tensor], placement: Placement) -> Iterator[_Probe]:
@@ -136,12 +155,12 @@ def _addition(placement: Placement) -> _Probe:
     size = min(max(_LEAST_BYTES, 4 * _last_level_cache()), _MOST_BYTES)
     total, addend = tf.Variable(tf.zeros(size // 4)), tf.ones(size // 4)
 
-    @tf.function(autograph=False)
     def add(addend: tf.Tensor) -> tf.Tensor:
         total.assign_add(addend)
         return total[0]
 
-    probe = _Probe(_ADDITION, 3.0 * size, lambda: placement.run(add, (addend,)).numpy())
+    compiled = tf.function(add, autograph=False)
+    probe = _Probe(_ADDITION, 3.0 * size, lambda: placement.run(compiled, (addend,)).numpy())
     probe.seconds()
     return probe
 

@@ -6,6 +6,7 @@ its class (`registry`; one file per family of layers) or counts the ops that the
 
 from __future__ import annotations
 
-from tfopt.model.cost.costs import layer_costs
+from tfopt.model.cost.costs import layer_costs, step_costs
+from tfopt.model.cost.observe import Trace, observing
 
-__all__ = ["layer_costs"]
+__all__ = ["Trace", "layer_costs", "observing", "step_costs"]
