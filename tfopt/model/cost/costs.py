@@ -31,7 +31,7 @@ from tfopt.model.layers import LayerNode, layer_tree, own_variables
 from tfopt.model.sizes import item_bytes
 from tfopt.records.cost import CostSource, LayerCost
 
-__all__ = ["layer_costs", "step_costs"]
+__all__ = ["Costs", "layer_costs", "step_costs"]
 
 
 def layer_costs(
@@ -61,23 +61,23 @@ def step_costs(
 ) -> tuple[LayerCost, ...]:
     """The same of a step whose calls were noted while it was traced, which costs next to nothing."""
     trained = list(model.trainable_variables) if mode == "train" else []
-    return tuple(_Costs(trace, tree, trained, optimizer).rows())
+    return tuple(Costs(trace, tree, trained, optimizer).rows())
 
 
-class _Costs:
+class Costs:
     """The trace of a model's forward pass, with what its step trains, made into rows."""
 
     def __init__(self, trace: Trace, tree: Sequence[LayerNode], trained: Sequence[Any], optimizer: Any) -> None:
         self.trace, self.tree, self.optimizer = trace, tree, optimizer
         self.trained = {id(variable): variable for variable in trained}
-        self.graphs = {trace.graph.name: Body(trace.graph), **inner_graphs(trace.graph)}
+        self.bodies = {id(trace.graph): Body(trace.graph), **inner_graphs(trace.graph)}
         self.gradients = _gradients(trace, trained)
         self.live = live(trace.graph)
         self.own_ops: dict[int, list[Any]] = {}
-        for name, body in self.graphs.items():
+        for body in self.bodies.values():
             for op in body.graph.get_operations():
-                frame = trace.owners.get((name, op.name))
-                if frame is not None and (frame.looped or name != trace.graph.name or op.name in self.live):
+                frame = trace.owners.get((id(body.graph), op.name))
+                if frame is not None and (frame.looped or body.graph is not trace.graph or op.name in self.live):
                     self.own_ops.setdefault(id(frame), []).append(op)
 
     def rows(self) -> Iterator[LayerCost]:
@@ -125,7 +125,7 @@ class _Costs:
 
     def times(self, frame: Frame, remarks: dict[str, None]) -> int:
         """How often a call runs per step."""
-        loop = self.graphs.get(frame.graph)
+        loop = self.bodies.get(id(frame.graph))
         if loop is not None and loop.alternative:
             remarks["in a branch: counted as if taken"] = None
         around = 1 if loop is None else loop.times
@@ -162,7 +162,7 @@ class _Costs:
     def by_ops(self, frame: Frame, remarks: dict[str, None]) -> Work:
         """The ops that the call made itself. A layer that calls others moves what its ops move, each by itself."""
         total = Count()
-        gradients = self.gradients if frame.graph == self.trace.graph.name else None
+        gradients = self.gradients if frame.graph is self.trace.graph else None
         for op in self.own_ops.get(id(frame), ()):
             total.add(count_op(op, gradients, self.trace.owners))
         remarks.update({f"not counted: {what}": None for what in total.uncounted})

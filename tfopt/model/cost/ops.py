@@ -197,8 +197,8 @@ def count_op(op: Any, gradients: set[str] | None = None, owners: Any = None) -> 
     """The work of one op with that of the bodies it calls, each as often as it runs.
 
     Only floating-point work counts. `gradients` names the tensors that get one: matrix products then cost as much
-    again for each such factor, other work as much again where the result has one. `owners` is a mapping of graph and
-    op name: ops in it belong to somebody else.
+    again for each such factor, other work as much again where the result has one. `owners` is a mapping of graph id
+    and op name: ops in it belong to somebody else.
     """
     inside = bodies(op)
     if inside:
@@ -249,7 +249,7 @@ def _counts(graph: Any, differentiated: bool, owners: Any) -> Iterator[Count]:
     needed = live(graph)
     names = {t.name for op in graph.get_operations() for t in op.outputs} if differentiated else None
     for op in graph.get_operations():
-        if op.name in needed and (graph.name, op.name) not in owners:
+        if op.name in needed and (id(graph), op.name) not in owners:
             yield count_op(op, names, owners)
 
 
