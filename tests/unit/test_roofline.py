@@ -74,6 +74,13 @@ def test_a_dtype_without_a_known_peak_has_a_rate_and_no_roof(machine: Machine | 
     assert (held.roof_share, held.bound) == (None, None)
 
 
+@pytest.mark.parametrize(("inferred", "known"), [(5.0, True), (5.1, False)])
+def test_time_that_is_mostly_a_guess_is_held_against_no_roof(inferred: float, known: bool) -> None:
+    held = with_rates(msgspec.structs.replace(layer(10.0), inferred_ms=inferred), 10**9, 1, "float32", MACHINE)
+    assert held.gflops_per_s == pytest.approx(100.0)
+    assert (held.roof_share is not None, held.bound is not None) == (known, known)
+
+
 STEP = cost(
     forward_flops=100,
     backward_flops=200,

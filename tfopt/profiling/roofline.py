@@ -53,15 +53,21 @@ def _with_cost(row: LayerRow, times: Mapping[str, float], costs: Costs) -> Layer
     return with_rates(row, flops, moved, costs.dtypes[row.path], costs.machine)
 
 
+_GUESSED = 0.5
 _PHASES: tuple[Phase, ...] = ("forward", "backward", "optimizer")
 
 
 def with_rates(row: LayerRow, flops: float, moved_bytes: float, dtype: str, machine: Machine | None) -> LayerRow:
-    """`row` with the rates of this work in its time; its place under the roofs where the peak of `dtype` is known."""
+    """`row` with the rates of this work in its time, and its place under the roofs.
+
+    Without the latter where the peak of `dtype` is not known, and where most of the time is inferred: inside a fusion
+    the bytes of a layer need not be moved, and its time is its part of the estimated work, not measured.
+    """
     row = msgspec.structs.replace(
         row, gflops_per_s=flops / row.self_ms / 1e6, intensity=flops / moved_bytes if moved_bytes else None
     )
-    if machine is None or (flops and dtype not in machine.peak_gflops):
+    guessed = row.inferred_ms > _GUESSED * row.self_ms
+    if machine is None or guessed or (flops and dtype not in machine.peak_gflops):
         return row
     computing = flops / machine.peak_gflops[dtype] / 1e6 if flops else 0.0
     moving = moved_bytes / machine.bandwidth_gb_per_s / 1e6

@@ -19,7 +19,7 @@ from tfopt.trace.scopes import BRACKETED
 __all__ = ["Line", "Times", "layer_lines", "record_lines"]
 
 _NOISE = 1e-9  # below this, a difference of sums is rounding
-_NEARLY_ALL = 0.99
+_NEARLY_ALL = 0.9
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ class Times:
 
     @property
     def gflops_per_s(self) -> float | None:
-        """The rate of floating-point operations; None where some time went to what nobody has counted."""
+        """The rate of floating-point operations; None where much of the time went to what nobody has counted."""
         return self.mflop / self.counted_ms if self._is_all(self.counted_ms) else None
 
     @property
     def roof_share(self) -> float | None:
-        """The least time that the machine's roofs allow, of what was taken; None where it is not known for all."""
+        """The least time that the machine's roofs allow, of what was taken; None where it is not known for most."""
         return self.least_ms / self.roofed_ms if self._is_all(self.roofed_ms) else None
 
     def _is_all(self, part_ms: float) -> bool:
