@@ -169,10 +169,9 @@ def counted(model: Any, x: Any) -> tuple[list[LayerCost], Count]:
 def backward_count(model: Any, x: Any) -> Count:
     """The ops of forward and backward together, with gradients of inputs and weights."""
 
-    def step(*inputs: Any) -> Any:
+    def step(inputs: Any) -> Any:
         with tf.GradientTape() as tape:
-            outputs = model(list(inputs), training=True)
+            outputs = model(inputs, training=True)
         return outputs, tape.gradient(outputs, model.trainable_variables, output_gradients=tf.ones_like(outputs))
 
-    specs = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in x]
-    return OpCounter().graph(tf.function(step, autograph=False).get_concrete_function(*specs).graph)
+    return OpCounter().graph(tf.function(step, autograph=False).get_concrete_function(x).graph)

@@ -155,6 +155,7 @@ def observe(model: Any, inputs: Any, tree: Sequence[LayerNode], *, training: boo
     observer = _Observer()
 
     def run(x: Any) -> Any:
+        observer.trace = Trace()  # a function that creates variables is traced twice
         with patching() as patch:
             for node in tree:
                 for name in CALLS:
