@@ -35,7 +35,7 @@ def counted(
         with _told("this machine's roofs could not be measured", notes):
             machine, said = known_machine(placement, recalibrate, progress)
             notes += said
-    return Costs(layers, _dtypes(workload), machine), tuple(notes)
+    return Costs(layers, _dtypes(workload), machine, workload.xla), tuple(notes)
 
 
 @contextlib.contextmanager
