@@ -26,7 +26,7 @@ from tfopt.model.cost.graphs import Body, differentiable, inner_graphs, live
 from tfopt.model.cost.observe import Frame, Trace, is_tensor, observe
 from tfopt.model.cost.optimizers import update_bytes, update_flops
 from tfopt.model.cost.registry import formula_for
-from tfopt.model.cost.work import Call, NoFormula, Operand, UnknownShape, Work
+from tfopt.model.cost.work import Call, Operand, Work
 from tfopt.model.layers import LayerNode, layer_tree, own_variables
 from tfopt.model.sizes import item_bytes
 from tfopt.records.cost import CostSource, LayerCost
@@ -87,9 +87,8 @@ class Costs:
         for frame in frames:
             times = self.times(frame, remarks)
             call = self.call(frame, variables)
-            try:
-                work = _by_formula(call)
-            except (NoFormula, UnknownShape):
+            work = _by_formula(call)
+            if work is None:
                 source = "ops"
                 work = self.by_ops(frame, remarks)
             total.add(work, call, self.activations(frame), times)
@@ -141,6 +140,8 @@ class Costs:
 
         Inside loops and branches every floating-point tensor is taken to need a gradient if anything is trained.
         """
+        if isinstance(value, keras.Variable):
+            return Operand(tuple(value.shape), value.dtype, id(value) in self.trained)
         if not is_tensor(value):
             return value
         if not isinstance(value, tf.Tensor):
@@ -196,11 +197,13 @@ class _Total:
         self.activations += times * activations
 
 
-def _by_formula(call: Call) -> Work:
+def _by_formula(call: Call) -> Work | None:
+    """The work of a call by closed form; None where there is none for this layer, or for this way of calling it."""
     formula = formula_for(call.layer)
-    if formula is None:
-        raise NoFormula
-    return formula(call)
+    try:
+        return None if formula is None else formula(call)
+    except Exception:  # NoFormula, UnknownShape, and whatever else a stranger's call has in store: its ops tell
+        return None
 
 
 def _known(operands: Iterable[Operand]) -> int:
@@ -236,8 +239,9 @@ def _gradients(trace: Trace, trained: Sequence[Any]) -> frozenset[str]:
     a gradient wherever what it gives does.
     """
     seeds: list[Any] = []
+    noted = [tensor for frame in trace.frames if frame.looped for tensor in frame.outputs if is_tensor(tensor)]
     while True:
-        found = differentiable(trace.graph, trained, seeds)
+        found = differentiable(trace.graph, trained, seeds, noted)
         states = (
             state
             for frame in trace.frames
