@@ -23,7 +23,7 @@ from tfopt.model.cost import (  # noqa: F401  (registered by being imported)
 )
 from tfopt.model.cost.counting import Count, OpCounter
 from tfopt.model.cost.graphs import Body, differentiable, inner_graphs, live
-from tfopt.model.cost.observe import Frame, Trace, is_tensor, observe
+from tfopt.model.cost.observe import Frame, Trace, is_dense, is_tensor, observe
 from tfopt.model.cost.optimizers import update_bytes, update_flops
 from tfopt.model.cost.registry import formula_for
 from tfopt.model.cost.work import Call, Operand, Work
@@ -144,10 +144,8 @@ class Costs:
             return Operand(tuple(value.shape), value.dtype, id(value) in self.trained)
         if not is_tensor(value):
             return value
-        if not isinstance(value, tf.Tensor):
-            return Operand(None, value.dtype.name)
-        shape = None if value.shape.rank is None else tuple(value.shape)
-        if not tf.is_symbolic_tensor(value):
+        shape = None if value.shape.rank is None or not isinstance(value, tf.Tensor) else tuple(value.shape)
+        if not is_dense(value):
             return Operand(shape, value.dtype.name)
         if value.graph is self.trace.graph:
             return Operand(shape, value.dtype.name, value.name in self.gradients)
@@ -238,17 +236,17 @@ def _gradients(trace: Trace, trained: Sequence[Any]) -> frozenset[str]:
     A cell is noted before its loop, where its states are zeros: in the loop they come from the step before, and need
     a gradient wherever what it gives does.
     """
-    seeds: list[Any] = []
-    noted = [tensor for frame in trace.frames if frame.looped for tensor in frame.outputs if is_tensor(tensor)]
+
+    def names(tensors: Iterable[Any]) -> set[str]:
+        return {tensor.name for tensor in tensors if is_dense(tensor) and tensor.graph is trace.graph}
+
+    results = set[str]().union(*(names(frame.outputs) for frame in trace.frames if frame.looped or frame.outermost))
+    cells = [frame for frame in trace.frames if frame.looped]
+    seeds: set[str] = set()
     while True:
-        found = differentiable(trace.graph, trained, seeds, noted)
-        states = (
-            state
-            for frame in trace.frames
-            if frame.looped and any(tensor.name in found for tensor in frame.outputs)
-            for state in keras.tree.flatten(frame.arguments.get("states"))
-        )
-        more = [state for state in states if is_tensor(state) and state.name not in found]
-        if not more:
+        found = differentiable(trace.graph, results, trained, seeds)
+        reached = [frame for frame in cells if names(frame.outputs) & found]
+        more = set[str]().union(*(names(keras.tree.flatten(frame.arguments.get("states"))) for frame in reached))
+        if more <= seeds:
             return found
-        seeds += more
+        seeds |= more
