@@ -39,9 +39,11 @@ bench: setup
 	$(BIN)/python -m bench.reading
 	$(BIN)/python -m bench.traces
 	$(BIN)/python -m bench.input
+	$(BIN)/python -m bench.cost
 	$(BIN)/python -m bench.attribution
 	$(BIN)/python -m bench.ablation
 	$(BIN)/python -m bench.repeat
+	$(BIN)/python -m bench.roofline
 	$(BIN)/python -m bench.interrupt
 	$(BIN)/python -m bench.fuzz models
 	$(BIN)/python -m bench.fuzz traces

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tfopt.diagnosis.diagnose import doctor as doctor
     from tfopt.errors import TfoptError as TfoptError
+    from tfopt.profiling.inspect import inspect as inspect
     from tfopt.profiling.profile import profile as profile
     from tfopt.records.diagnosis import DiagnosisRecord as DiagnosisRecord
     from tfopt.records.difference import DifferenceRecord as DifferenceRecord
+    from tfopt.records.inspection import InspectionRecord as InspectionRecord
     from tfopt.records.profile import ProfileRecord as ProfileRecord
     from tfopt.records.trace import TraceRecord as TraceRecord
     from tfopt.records.trace_difference import TraceDifferenceRecord as TraceDifferenceRecord
@@ -29,6 +31,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "DiagnosisRecord": "tfopt.records.diagnosis",
     "DifferenceRecord": "tfopt.records.difference",
+    "InspectionRecord": "tfopt.records.inspection",
     "ProfileRecord": "tfopt.records.profile",
     "TfoptError": "tfopt.errors",
     "TraceDifferenceRecord": "tfopt.records.trace_difference",
@@ -36,6 +39,7 @@ _HOMES = {
     "View": "tfopt.report.view",
     "diff": "tfopt.report.against",
     "doctor": "tfopt.diagnosis.diagnose",
+    "inspect": "tfopt.profiling.inspect",
     "profile": "tfopt.profiling.profile",
     "read_run": "tfopt.report.runs",
     "read_trace": "tfopt.trace.summary",
@@ -45,6 +49,7 @@ _HOMES = {
 __all__ = [
     "DiagnosisRecord",
     "DifferenceRecord",
+    "InspectionRecord",
     "ProfileRecord",
     "TfoptError",
     "TraceDifferenceRecord",
@@ -53,6 +58,7 @@ __all__ = [
     "__version__",
     "diff",
     "doctor",
+    "inspect",
     "profile",
     "read_run",
     "read_trace",

@@ -13,7 +13,7 @@ from typing import Any
 import jsonschema
 import msgspec
 import pytest
-from records_for_tests import RECORDS, hostile
+from records_for_tests import RECORDS, flat, hostile
 from traces_for_tests import gpu, record_of
 
 from tfopt.errors import UsageError
@@ -71,8 +71,9 @@ def test_csv_of_layers_comes_back_exactly(name: str) -> None:
 
 def _typed(row: dict[str, str], kind: type[Any]) -> Any:
     texts = {"path", "type", "source", "name", "layer", "phase"}
+    known = {key: value for key, value in row.items() if value or key in texts}  # an empty number is not known
     return msgspec.convert(
-        {key: from_csv_cell(value) if key in texts else value for key, value in row.items()}, kind, strict=False
+        {key: from_csv_cell(value) if key in texts else value for key, value in known.items()}, kind, strict=False
     )
 
 
@@ -129,3 +130,15 @@ def test_every_format_shows_a_trace_or_says_that_it_cannot(format: str) -> None:
             render(record_of(gpu), format=format)
     else:
         assert render(record_of(gpu), format=format)
+
+
+def test_a_run_from_before_the_roofline_is_shown_without_it() -> None:
+    old = msgspec.to_builtins(flat())
+    del old["machine"]
+    added = ("flops", "moved_bytes", "gflops_per_s", "intensity", "bound", "roof_share")
+    old["layers"] = [{key: value for key, value in row.items() if key not in added} for row in old["layers"]]
+    record = msgspec.convert(old, ProfileRecord)
+    assert (record.machine, record.layers[1].flops) == (None, None)
+    for format in ("table", "md"):
+        shown, before = render(flat(), View(), format), render(record, View(), format)
+        assert all(word in shown and word not in before for word in ("GFLOP/s", "of roof", "bound by", "roofs of this"))

@@ -17,9 +17,24 @@ __all__ = ["Column", "Kind", "Page", "Table", "Value", "labels"]
 
 # What a column holds, and so how it is written: `name` comes from a file (escaped, shortened in the middle on narrow
 # screens, never cut in machine formats), `text` is ours; `share` is a fraction of 1, shown as percent; `ratio` is
-# shown as `1.25 ×`; `change_ms` and `change_share` carry a sign. `prose` is as long as it needs and never shortened,
+# shown as `1.25 ×`; `change_ms` and `change_share` carry a sign; `flops` (and any large count) is shown as `1.25 G`,
+# `bytes` as `1.25 GB`, `per_byte` as a plain number. `prose` is as long as it needs and never shortened,
 # a `command` follows it on a line of its own: a table with these is a list of paragraphs under its first column.
-Kind = Literal["name", "text", "count", "ms", "change_ms", "share", "change_share", "ratio", "prose", "command"]
+Kind = Literal[
+    "name",
+    "text",
+    "count",
+    "ms",
+    "change_ms",
+    "share",
+    "change_share",
+    "ratio",
+    "flops",
+    "bytes",
+    "per_byte",
+    "prose",
+    "command",
+]
 Value = str | int | float | None
 
 

@@ -17,6 +17,7 @@ import msgspec
 from tfopt.errors import InputError, UsageError
 from tfopt.records.diagnosis import DIAGNOSIS_SCHEMA, DiagnosisRecord
 from tfopt.records.difference import DIFFERENCE_SCHEMA, DifferenceRecord
+from tfopt.records.inspection import INSPECTION_SCHEMA, InspectionRecord
 from tfopt.records.profile import SCHEMA, ProfileRecord
 from tfopt.records.trace import TRACE_SCHEMA, TraceRecord
 from tfopt.records.trace_difference import TRACE_DIFFERENCE_SCHEMA, TraceDifferenceRecord
@@ -59,13 +60,14 @@ class _Header(msgspec.Struct):
     schema: str | None = None
 
 
-_Shown = ProfileRecord | DiagnosisRecord | TraceRecord | DifferenceRecord | TraceDifferenceRecord
+_Shown = ProfileRecord | DiagnosisRecord | TraceRecord | DifferenceRecord | TraceDifferenceRecord | InspectionRecord
 _KINDS: dict[str | None, type[_Shown]] = {
     SCHEMA: ProfileRecord,
     TRACE_SCHEMA: TraceRecord,
     DIAGNOSIS_SCHEMA: DiagnosisRecord,
     DIFFERENCE_SCHEMA: DifferenceRecord,
     TRACE_DIFFERENCE_SCHEMA: TraceDifferenceRecord,
+    INSPECTION_SCHEMA: InspectionRecord,
 }
 
 
