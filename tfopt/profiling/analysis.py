@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from tfopt.errors import InputError, RunFailed
+from tfopt.profiling.advice import advise
 from tfopt.profiling.notes import remarks
 from tfopt.profiling.tables import TreeRow, coverage, layer_rows, op_rows, phase_rows
 from tfopt.records.advice import StepFacts
@@ -52,9 +53,9 @@ class Analysis:
     facts: StepFacts
 
     def record(self, model: ModelInfo, run: RunInfo, step: StepInfo, notes: tuple[Note, ...]) -> ProfileRecord:
-        """The whole record, with `notes` before those that the numbers call for."""
+        """The whole record, with advice, and `notes` before those that the numbers call for."""
         record = ProfileRecord(model=model, run=run, step=step, **vars(self))
-        return msgspec.structs.replace(record, notes=(*notes, *remarks(record)))
+        return msgspec.structs.replace(record, notes=(*notes, *remarks(record)), advice=advise(record))
 
 
 def analyse(trace: Capture, workload: Workload, step: StepInfo, precision: str | None, device: str) -> Analysis:
