@@ -85,8 +85,8 @@ def xla_may_help(record: ProfileRecord) -> Iterator[Advice]:
         yield Advice(
             id="xla-may-help",
             severity="low",
-            message=f"{percent(share)} of the step is idle or TensorFlow's own work around {ops:,.0f} ops; XLA makes one "
-            "program of them",
+            message=f"{percent(share)} of the step is idle or TensorFlow's own work around {ops:,.0f} ops; XLA makes "
+            "one program of them",
             action="try XLA",
             evidence={"share": share, "ops_per_step": ops},
             gain_low=0.0,
