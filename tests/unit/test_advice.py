@@ -107,6 +107,16 @@ def casting(ms: float) -> ProfileRecord:
     return profiled(fact("half_casts", "m/a", count=25, bytes=1e7), ops=[("Cast", "m/Cast", "m/a", "forward", ms)])
 
 
+def roofed(first: float, others: float, share: float = 10.0, count: int = 3) -> ProfileRecord:
+    """A layer and its peers, by the share of the roof that they reach."""
+    names = {"m/slow": ("Dense", share, 0.0, 0.0)} | {f"m/{n}": ("Dense", 10.0, 0.0, 0.0) for n in range(count)}
+    made = profiled(rows=names)
+    rows = (
+        msgspec.structs.replace(line, roof_share=first if line.path == "m/slow" else others) for line in made.layers
+    )
+    return msgspec.structs.replace(made, layers=tuple(line for line in rows if line.path.startswith("m/")))
+
+
 HALF = {"computed": {"float16": 3}, "precision": "mixed_float16"}
 ODD = fact("odd_dimensions", "m/a", flops_share=0.1)
 EVEN = fact("odd_dimensions", "m/a", flops_share=0.09)
@@ -231,6 +241,13 @@ CASES: dict[Callable[..., Any], list[tuple[str, ProfileRecord, list[ProfileRecor
         ),
     ],
     waste.unfused_recurrence: [("recurrence-unfused", profiled(UNFUSED, device=GPU), [profiled(UNFUSED)])],
+    layers.far_off_the_roof: [
+        (
+            "off-the-roof",
+            roofed(0.09, 0.4),
+            [roofed(0.09, 0.36), roofed(0.1, 0.9), roofed(0.09, 0.4, share=9.9), roofed(0.09, 0.4, count=2)],
+        )
+    ],
     layers.dear_activation: [
         ("dear-activation", activated(10.1), [activated(10.0), activated(50.0, "PartitionedCall")])
     ],

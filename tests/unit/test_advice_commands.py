@@ -68,3 +68,21 @@ def test_a_model_object_has_no_command_line() -> None:
 
 def test_a_run_of_the_python_api_gets_a_command_line_as_well() -> None:
     assert profile_with(ran("tfopt.profile"), "--xla") == "tfopt profile m.keras --batch-size 16 --xla"
+
+
+@pytest.mark.parametrize("verb", ["profile", "compare"])
+def test_the_command_line_is_one_that_tfopt_reads(verb: str) -> None:
+    """Every option that is kept or added is one of the verb's."""
+    command = pytest.importorskip(f"tfopt.cli.{verb}").command
+    kept = "--data x.npz --import m --input-shape 4 --input-size 8 --loss mse --mode train --optimizer sgd --unsafe"
+    made = ran(f"tfopt profile m.keras {kept} --seed 1 --threads 2 --device cpu", data="x.npz")
+    for line in (
+        compare_programs(made, "graph", "xla"),
+        compare_batches(made, [1, 2]),
+        profile_with(made, "--optimizer", "adam"),
+        profile_with(made, "--by", "op"),
+    ):
+        words = shlex.split(line)
+        if words[1] == verb:
+            context = command.make_context(verb, words[2:])
+            assert context.params["seed"] == 1

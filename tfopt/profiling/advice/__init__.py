@@ -40,6 +40,7 @@ RULES: tuple[Rule, ...] = (
     waste.recurrent_loop,
     waste.unfused_recurrence,
     layers.dear_activation,
+    layers.far_off_the_roof,
 )
 
 
