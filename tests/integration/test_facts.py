@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+import tfopt
 from bench import advice as problems
 from bench.zoo import ZOO
 from tfopt.model.load import load
@@ -180,3 +181,14 @@ def test_a_real_model(real_models: Path) -> None:
     loop = facts(model, batch_size=2).get("recurrent_loop")
     assert loop is not None
     assert loop.numbers["time_steps"] > 1
+
+
+def test_a_profile_gives_advice_on_what_was_built() -> None:
+    """The update of four large tables is most of this step, and it is known why."""
+    record = tfopt.profile(ZOO["embeddings"](), steps=3, trace_steps=2, batch_size=8)
+    found = next(advice for advice in record.advice if advice.id == "dense-embedding-update")
+    assert len(found.layers) == 4
+    assert found.evidence["share"] > 0.5
+    assert found.command == ""  # a model object has no command line
+    assert record.facts is not None
+    assert record.facts.device == record.run.device

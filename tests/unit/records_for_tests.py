@@ -305,7 +305,7 @@ def flat(blocks: int = 20, time: float = 3.2, step: float = 142.6) -> ProfileRec
             id="small-batch",
             severity="medium",
             message="26 % of the step is idle or TensorFlow's own work around ops, whatever the batch",
-            action="enlarge the batch of 16, or set steps_per_execution for fit",
+            action="a batch of 64 takes less per example; for fit also set steps_per_execution",
             evidence={"idle_share": 0.074, "executor_share": 0.19},
             gain_low=0.1,
             gain_high=0.75,

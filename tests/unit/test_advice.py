@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -63,8 +64,8 @@ def under_xla(kind: str, layer: str, *times: float) -> ProfileRecord:
     return profiled(fact(kind, "m/d", forward_macs=1e7, values=1e6), rows={"m/d": (layer, *times)}, xla=True)  # type: ignore[arg-type]
 
 
-def products(share: float, **options: Any) -> ProfileRecord:
-    return profiled(ops=[("_MklMatMul", "m/a/MatMul", "m/a", "forward", share)], **options)
+def products(share: float, found: tuple[Fact, ...] = (), **options: Any) -> ProfileRecord:
+    return profiled(*found, ops=[("_MklMatMul", "m/a/MatMul", "m/a", "forward", share)], **options)
 
 
 def updating(optimizer_ms: float) -> ProfileRecord:
@@ -190,6 +191,7 @@ CASES: dict[Callable[..., Any], list[tuple[str, ProfileRecord, list[ProfileRecor
                 products(50.0, half=()),
                 products(50.0, precision="mixed_bfloat16"),
                 products(50.0, xla=True),
+                products(50.0, found=(fact("recurrent_loop", time_steps=9),)),
             ],
         ),
     ],
@@ -319,3 +321,8 @@ def test_notes_no_longer_say_what_advice_says() -> None:
         for note in remarks(made)
     ]
     assert not [note for note in said if "traced" in note.message or "XLA" in note.message]
+
+
+def test_every_rule_is_documented() -> None:
+    documented = (Path(__file__).parents[2] / "docs" / "advice.md").read_text(encoding="utf-8")
+    assert [id for cases in CASES.values() for id, *_ in cases if f"| `{id}` |" not in documented] == []

@@ -45,7 +45,9 @@ def bfloat16_possible(record: ProfileRecord) -> Iterator[Advice]:
     if record.facts is None or record.run.precision != "float32" or "bfloat16" not in record.facts.half_precision:
         return
     share = _products(record)
-    if share >= _MOSTLY and not record.run.xla and set(record.precision.compute_ops) <= {"float32"}:
+    if record.run.xla or record.facts.get("recurrent_loop"):  # no faster there, measured
+        return
+    if share >= _MOSTLY and set(record.precision.compute_ops) <= {"float32"}:
         yield Advice(
             id="bfloat16-possible",
             severity="low",
