@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
@@ -86,6 +87,13 @@ def test_numbers() -> None:
     wide = facts(chain(layers.Dense(64, dtype="float64"), layers.Dense(8)), batch_size=4).get("float64")
     assert wide is not None
     assert any(name.endswith("MatMul") for name in wide.ops)
+
+
+def test_float64_targets_are_found_with_their_cast(tmp_path: Path) -> None:
+    np.savez(tmp_path / "data.npz", x=np.ones((8, 16)), y=np.ones((8, 4)))
+    found = facts(chain(layers.Dense(4)), data=str(tmp_path / "data.npz")).get("float64")
+    assert found is not None
+    assert (found.count, found.numbers["inputs"]) == (1, 1)
 
 
 def test_python_functions_and_recurrences() -> None:

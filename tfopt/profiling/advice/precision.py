@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tfopt.profiling.advice.commands import compare_programs, profile_with
+from tfopt.profiling.advice.commands import compare_programs
 from tfopt.profiling.advice.shares import NOTABLE, op_share, ops_named, severity_of
 from tfopt.profiling.advice.wording import counted, listed, percent
 from tfopt.records.advice import Advice
@@ -115,7 +115,6 @@ def float64(record: ProfileRecord) -> Iterator[Advice]:
             evidence={"share": share, "ops": fact.count, "bytes": fact.numbers["bytes"]},
             gain_low=share * 0.4,
             gain_high=share * 0.85,
-            command=profile_with(record, "--precision", "float32"),
             layers=fact.layers,
         )
 

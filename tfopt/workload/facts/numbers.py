@@ -34,11 +34,13 @@ def _to_or_from_half(source: str, target: str) -> bool:
 
 
 def float64_ops(step: TracedStep) -> Iterator[Fact]:
-    """Ops that compute in float64 on more than one number, with the inputs that are float64."""
+    """Ops that compute in float64 on more than one number or cast it, with the inputs that are float64."""
     found = [
         op
         for op in step.ops.ops
-        if op.dtype() == "float64" and op.type not in _NO_ARITHMETIC and (op.shape is None or elements(op.shape) > 1)
+        if "float64" in (op.dtype(), op.dtype("SrcT"))
+        and op.type not in _NO_ARITHMETIC
+        and (op.shape is None or elements(op.shape) > 1)
     ]
     inputs = [op for op in step.ops.typed("Placeholder") if op.dtype("dtype") == "float64"]
     if found or inputs:
