@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tfopt.profiling.advice.commands import compare_batches, compare_programs, profile_with
-from tfopt.profiling.advice.shares import NOTABLE, op_share, phase_share, severity_of
+from tfopt.profiling.advice.shares import NOTABLE, layer_share, op_share, phase_share, severity_of
 from tfopt.profiling.advice.wording import counted, listed, percent
 from tfopt.records.advice import Advice
 from tfopt.records.profile import ProfileRecord
@@ -70,10 +70,14 @@ def small_batch(record: ProfileRecord) -> Iterator[Advice]:
 
 
 def optimizer_share(record: ProfileRecord) -> Iterator[Advice]:
-    """An update that takes long beside forward and backward."""
-    share = phase_share(record, "optimizer")
+    """An update that takes long beside forward and backward, that of whole Embedding tables not counted."""
     fact = record.facts.get("optimizer_updates") if record.facts else None
-    if share >= _NOTABLE_UPDATE and fact is not None:
+    if record.facts is None or fact is None:
+        return
+    tables = [layer for table in record.facts.all("dense_embedding_update") for layer in table.layers]
+    told = layer_share(record, tables, lambda row: row.optimizer_ms)  # by a rule of its own
+    share = phase_share(record, "optimizer") - told
+    if share >= _NOTABLE_UPDATE:
         small, variables = int(fact.numbers["small_variables"]), int(fact.numbers["variables"])
         many = f", {small} of them small: {fact.count:,} ops" if small > variables / 2 else ""
         size = record.run.batch_size
