@@ -107,14 +107,14 @@ def sizes() -> None:
         return keras.layers.Dense(size, name="probe"), (size,)
 
     def norm(size: int) -> tuple[keras.Layer, tuple[int, ...]]:
-        return keras.layers.BatchNormalization(name="probe"), (16, 16, size)
+        return keras.layers.BatchNormalization(name="probe"), (4, 4, size)
 
     def conv(size: int) -> tuple[keras.Layer, tuple[int, ...]]:
         return keras.layers.Conv2D(size, 3, padding="same", name="probe"), (16, 16, size)
 
     kinds: tuple[tuple[Callable[[int], tuple[keras.Layer, tuple[int, ...]]], tuple[int, ...], str], ...] = (
         (dense, (8, 64, 512, 4096), "compute"),
-        (norm, (4, 32, 256, 1024), "memory"),
+        (norm, (1, 64, 2048, 16384), "memory"),
         (conv, (4, 16, 64, 256), "compute"),
     )
     print(f"\n{'layer':8} {'size':>5} {'ms':>8} {'GFLOP/s':>8} {'of roof':>8}  bound by")

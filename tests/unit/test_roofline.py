@@ -74,13 +74,6 @@ def test_a_dtype_without_a_known_peak_has_a_rate_and_no_roof(machine: Machine | 
     assert (held.roof_share, held.bound) == (None, None)
 
 
-@pytest.mark.parametrize(("inferred", "known"), [(5.0, True), (5.1, False)])
-def test_time_that_is_mostly_a_guess_is_held_against_no_roof(inferred: float, known: bool) -> None:
-    held = with_rates(msgspec.structs.replace(layer(10.0), inferred_ms=inferred), 10**9, 1, "float32", MACHINE)
-    assert held.gflops_per_s == pytest.approx(100.0)
-    assert (held.roof_share is not None, held.bound is not None) == (known, known)
-
-
 STEP = cost(
     forward_flops=100,
     backward_flops=200,
@@ -89,6 +82,16 @@ STEP = cost(
     backward_bytes=2000,
     optimizer_bytes=5,
 )
+
+
+@pytest.mark.parametrize(("inferred", "xla", "known"), [(5.0, True, True), (5.1, True, False), (10.0, False, True)])
+def test_a_layer_split_off_a_fusion_is_held_against_no_roof(inferred: float, xla: bool, known: bool) -> None:
+    """Outside XLA a fused kernel is the convolution's or matrix product's, whole."""
+    fused = msgspec.structs.replace(layer(10.0), inferred_ms=inferred)
+    costs = Costs({fused.path: STEP}, {fused.path: "float32"}, MACHINE, xla)
+    (row,) = with_cost([fused], {fused.path: {"forward": 10.0}}, costs)
+    assert row.gflops_per_s == pytest.approx(100 / 1e7)
+    assert (row.roof_share is not None, row.bound is not None) == (known, known)
 
 
 def held(times: dict[str, float], counted: LayerCost = STEP) -> LayerRow:

@@ -8,8 +8,7 @@ from typing import Literal
 
 import keras
 
-from tfopt.errors import InputError
-from tfopt.model.cost import layer_costs, step_costs
+from tfopt.model.cost import layer_costs, scope_costs, step_costs
 from tfopt.profiling.failures import first_line
 from tfopt.profiling.roofline import Costs
 from tfopt.records.base import Note
@@ -36,7 +35,7 @@ def counted(
         with _told("this machine's roofs could not be measured", notes):
             machine, said = known_machine(placement, recalibrate, progress)
             notes += said
-    return Costs(layers, _dtypes(workload), machine), tuple(notes)
+    return Costs(layers, _dtypes(workload), machine, workload.xla), tuple(notes)
 
 
 @contextlib.contextmanager
@@ -51,12 +50,12 @@ def _told(what: str, notes: list[Note]) -> Iterator[None]:
 def _layers(workload: Workload) -> dict[str, LayerCost]:
     """What the step's layers cost, by path. An eager step has no trace: the model is traced for it."""
     model, scopes = workload.model, workload.scopes
-    if not isinstance(model, keras.Model):
-        raise InputError("a serving signature does not say what its layers are", "")
     mode: Literal["train", "infer"] = "train" if workload.step.trains else "infer"
     optimizer = next(iter(scopes.applied), None)
     step = workload.step.concrete(workload.batch.arguments)
-    if step is None:
+    if not isinstance(model, keras.Model):
+        costs = scope_costs(model, workload.batch.size)
+    elif step is None:
         costs = layer_costs(model, workload.batch.arguments[0], mode=mode, optimizer=optimizer)
     else:
         trace = next(trace for trace in scopes.traces if trace.graph is step.graph)
@@ -66,5 +65,5 @@ def _layers(workload: Workload) -> dict[str, LayerCost]:
 
 def _dtypes(workload: Workload) -> dict[str, str]:
     """What each layer computes in; a `keras.ops` call between layers in what the model does."""
-    root = getattr(workload.model, "compute_dtype", "")
+    root = getattr(workload.model, "compute_dtype", "float32")
     return {node.path: getattr(node.layer, "compute_dtype", root) for node in workload.scopes.tree}

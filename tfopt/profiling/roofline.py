@@ -24,18 +24,21 @@ OVERHEAD_BELOW = 0.1  # of its roof; docs/roofline.md says why
 
 @dataclass(frozen=True)
 class Costs:
-    """What the layers of a step cost and compute in, by path, and what the machine can do."""
+    """What the layers of a step cost and compute in, by path, what the machine can do, whether XLA made the step."""
 
     layers: Mapping[str, LayerCost]
     dtypes: Mapping[str, str]
     machine: Machine | None
+    xla: bool = False
 
 
 def with_cost(rows: Sequence[LayerRow], times: Mapping[str, Mapping[str, float]], costs: Costs) -> tuple[LayerRow, ...]:
     """`rows` with what their layers cost and how near they come to the roofs. `times`: ms by path and phase, its own.
 
     Amounts are those of the whole step. Rates are those of the phases in which the layer took time: in eager mode
-    that is the forward pass; and what runs inside another layer's kernel is not in them.
+    that is the forward pass; and what runs inside another layer's kernel is not in them. A layer with most of its time
+    in XLA's fusions is held against no roof: inside them its bytes need not move, and its time is its part of the
+    estimated work, not measured.
     """
     return tuple(_with_cost(row, times.get(row.path, {}), costs) for row in rows)
 
@@ -50,7 +53,8 @@ def _with_cost(row: LayerRow, times: Mapping[str, float], costs: Costs) -> Layer
         return row
     flops = sum(getattr(cost, f"{phase}_flops") for phase in phases)
     moved = sum(getattr(cost, f"{phase}_bytes") for phase in phases)
-    return with_rates(row, flops, moved, costs.dtypes[row.path], costs.machine)
+    split = costs.xla and row.inferred_ms > _GUESSED * row.self_ms
+    return with_rates(row, flops, moved, costs.dtypes[row.path], None if split else costs.machine)
 
 
 _GUESSED = 0.5
@@ -58,16 +62,11 @@ _PHASES: tuple[Phase, ...] = ("forward", "backward", "optimizer")
 
 
 def with_rates(row: LayerRow, flops: float, moved_bytes: float, dtype: str, machine: Machine | None) -> LayerRow:
-    """`row` with the rates of this work in its time, and its place under the roofs.
-
-    Without the latter where the peak of `dtype` is not known, and where most of the time is inferred: inside a fusion
-    the bytes of a layer need not be moved, and its time is its part of the estimated work, not measured.
-    """
+    """`row` with the rates of this work in its time; its place under the roofs where the peak of `dtype` is known."""
     row = msgspec.structs.replace(
         row, gflops_per_s=flops / row.self_ms / 1e6, intensity=flops / moved_bytes if moved_bytes else None
     )
-    guessed = row.inferred_ms > _GUESSED * row.self_ms
-    if machine is None or guessed or (flops and dtype not in machine.peak_gflops):
+    if machine is None or (flops and dtype not in machine.peak_gflops):
         return row
     computing = flops / machine.peak_gflops[dtype] / 1e6 if flops else 0.0
     moving = moved_bytes / machine.bandwidth_gb_per_s / 1e6

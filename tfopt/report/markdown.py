@@ -26,7 +26,7 @@ _RATE_HEADER = ("GFLOP/s", "of roof", "bound by")
 
 def render(record: ProfileRecord, view: View) -> str:
     """`record` as a Markdown document."""
-    title = summary.subject(record)[0]
+    title = summary.subject(record.model)[0]
     blocks = [
         f"# {markdown_prose(title)}: {markdown_prose(summary.timing(record)[0])}",
         "\n".join(f"- {joined(facts)}" for facts in _facts(record) if facts),
@@ -42,7 +42,7 @@ def render(record: ProfileRecord, view: View) -> str:
 def _facts(record: ProfileRecord) -> Iterable[list[str]]:
     run = record.run
     yield summary.timing(record)[1:]
-    yield summary.subject(record)[1:]
+    yield summary.subject(record.model)[1:]
     yield summary.circumstances(record)
     yield summary.inputs(record)
     yield [fact for fact in (summary.computing(record), summary.placement(record), summary.roofs(record)) if fact]

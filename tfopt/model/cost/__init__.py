@@ -8,5 +8,6 @@ from __future__ import annotations
 
 from tfopt.model.cost.costs import layer_costs, step_costs
 from tfopt.model.cost.observe import Trace, observing
+from tfopt.model.cost.serving import scope_costs
 
-__all__ = ["Trace", "layer_costs", "observing", "step_costs"]
+__all__ = ["Trace", "layer_costs", "observing", "scope_costs", "step_costs"]

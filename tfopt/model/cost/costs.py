@@ -21,9 +21,9 @@ from tfopt.model.cost import (  # noqa: F401  (registered by being imported)
     preprocessing,
     recurrent,
 )
+from tfopt.model.cost.counting import Count, OpCounter
 from tfopt.model.cost.graphs import Body, differentiable, inner_graphs, live
 from tfopt.model.cost.observe import Frame, Trace, is_tensor, observe
-from tfopt.model.cost.ops import Count, count_op
 from tfopt.model.cost.optimizers import update_bytes, update_flops
 from tfopt.model.cost.registry import formula_for
 from tfopt.model.cost.work import Call, NoFormula, Operand, UnknownShape, Work
@@ -162,9 +162,10 @@ class Costs:
     def by_ops(self, frame: Frame, remarks: dict[str, None]) -> Work:
         """The ops that the call made itself. A layer that calls others moves what its ops move, each by itself."""
         total = Count()
-        gradients = self.gradients if frame.graph is self.trace.graph else None
+        known = self.gradients if frame.graph is self.trace.graph else frozenset[str]()
+        counter = OpCounter(known, self.trace.owners)
         for op in self.own_ops.get(id(frame), ()):
-            total.add(count_op(op, gradients, self.trace.owners))
+            total.add(counter.op(op))
         remarks.update({f"not counted: {what}": None for what in total.uncounted})
         moved = total.bytes if id(frame.node.layer) in self.trace.parents else None
         back = None if moved is None else 2 * moved * bool(total.backward)
@@ -235,7 +236,7 @@ def _output_shape(frames: Sequence[Frame]) -> tuple[int, ...] | None:
     return tuple(shape) if shape is not None and shape.is_fully_defined() else None
 
 
-def _gradients(trace: Trace, trained: Sequence[Any]) -> set[str]:
+def _gradients(trace: Trace, trained: Sequence[Any]) -> frozenset[str]:
     """The tensors of the traced graph that get a gradient.
 
     A cell is noted before its loop, where its states are zeros: in the loop they come from the step before, and need

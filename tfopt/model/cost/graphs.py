@@ -83,7 +83,7 @@ def live(graph: Any) -> set[str]:
     return reached
 
 
-def differentiable(graph: Any, trained: Iterable[Any], seeds: Iterable[Any] = ()) -> set[str]:
+def differentiable(graph: Any, trained: Iterable[Any], seeds: Iterable[Any] = ()) -> frozenset[str]:
     """The names of the tensors of `graph` that get a gradient: those that `trained` variables, or the tensors `seeds`,
     reach through differentiable ops."""
     handles = {id(variable.value.handle) for variable in trained}
@@ -92,7 +92,7 @@ def differentiable(graph: Any, trained: Iterable[Any], seeds: Iterable[Any] = ()
     for op in graph.get_operations():
         if op.type not in _CONSTANT and any(tensor.name in found for tensor in op.inputs):
             found.update(out.name for out in op.outputs if out.dtype.is_floating or out.dtype in _CARRIERS)
-    return found
+    return frozenset(found)
 
 
 _CARRIERS = (tf.variant, tf.resource)

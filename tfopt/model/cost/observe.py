@@ -42,7 +42,8 @@ class Frame:
 class Trace:
     """The traced graph, the calls in it in the order in which they ended, and which call each op belongs to.
 
-    `owners` is by the graph's id and the op's name; an op that no layer's call made is absent, one of a repeated call has None.
+    `owners` is by the graph's id and the op's name; an op that no layer's call made is absent, one of a
+    repeated call has None.
     """
 
     graph: Any = None
@@ -156,7 +157,7 @@ def observe(model: Any, inputs: Any, tree: Sequence[LayerNode], *, training: boo
 
     def run(x: Any) -> Any:
         with observing(tree) as trace:
-            traces.append(trace)
+            traces.append(trace)  # a function that creates variables is traced twice
             return model(x, training=training) if getattr(model, "_call_has_training_arg", False) else model(x)
 
     tf.function(run, autograph=False).get_concrete_function(inputs)

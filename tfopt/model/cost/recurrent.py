@@ -9,6 +9,7 @@ import math
 from typing import Any
 
 import keras
+from keras.src.layers.rnn.conv_lstm import ConvLSTMCell
 
 from tfopt.model.cost.activations import activation
 from tfopt.model.cost.registry import formula
@@ -88,16 +89,13 @@ def _simple(call: Call) -> Work:
     return work + activation(call, layer.activation, size)
 
 
+@formula(ConvLSTMCell)
 def _conv_lstm(call: Call) -> Work:
     _no_dropout(call)
     layer, size = call.layer, call.output.size
     places = size // layer.filters
     kernels = (math.prod(kernel.shape) for kernel in (layer.kernel, layer.recurrent_kernel))
     return _products(call, *(places * kernel for kernel in kernels)) + _gates_of_lstm(call, size)
-
-
-# Keras does not export the cell's class.
-formula(type(_LAYERS.ConvLSTM1D(1, 1).cell))(_conv_lstm)
 
 
 @formula(_LAYERS.RNN, _LAYERS.StackedRNNCells, _LAYERS.TimeDistributed)
