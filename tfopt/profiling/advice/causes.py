@@ -22,6 +22,7 @@ def causes(facts: StepFacts, *, xla: bool, eager: bool, precision: str, device: 
         *(_eager(facts) if eager else ()),
         *(_half(facts, half, device) if half else ()),
         *(_on_gpu(facts) if device.startswith("GPU") else ()),
+        *(_in_graph(facts) if device.startswith("CPU") and not xla else ()),
         *_always(facts, xla),
     ]
     return tuple(found)
@@ -94,6 +95,20 @@ def _on_gpu(facts: StepFacts) -> Iterator[Advice]:
             action="use the default activations and leave unroll and recurrent_dropout out",
             evidence={"layers": recurrence.count},
             layers=recurrence.layers,
+        )
+
+
+def _in_graph(facts: StepFacts) -> Iterator[Advice]:
+    grouped = facts.get("convolution_under_xla")
+    if grouped is not None:
+        yield Advice(
+            id="grouped-convolution",
+            severity="high",
+            message=f"{counted(grouped.count, 'convolution')} with groups or channels first, which Keras runs in XLA's "
+            "slow kernel on CPU",
+            action="split the channels and give each group a Conv2D of its own",
+            evidence={"ops": grouped.count},
+            layers=grouped.layers,
         )
 
 
