@@ -5,12 +5,14 @@ Times are made up from a few numbers and then closed the way a real profile is: 
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from tfopt.profiling.roofline import with_rates
+from tfopt.records.advice import Advice
 from tfopt.records.base import Note
 from tfopt.records.diagnosis import DiagnosisRecord, Finding
 from tfopt.records.difference import DifferenceRecord
@@ -299,11 +301,32 @@ def flat(blocks: int = 20, time: float = 3.2, step: float = 142.6) -> ProfileRec
         keras_version="3.15.1",
     )
     brackets = {"loss": 0.9, "optimizer": 0.31, "unattributed": 0.52, "input": 0.0}
-    note = Note(
-        message="XLA would be slower here: 17 depthwise convolutions have no fast kernel under XLA on CPU.",
-        hint="tfopt profile models/mobilenet.keras --xla shows by how much",
+    advice = (
+        Advice(
+            id="small-batch",
+            severity="medium",
+            message="26 % of the step is idle or TensorFlow's own work around ops, whatever the batch",
+            action="a batch of 64 takes less per example; for fit also set steps_per_execution",
+            evidence={"idle_share": 0.074, "executor_share": 0.19},
+            gain_low=0.1,
+            gain_high=0.75,
+            command="tfopt compare models/mobilenet.keras --variants graph --batch-sizes 16,32,64",
+        ),
+        Advice(
+            id="xla-would-be-slower",
+            severity="low",
+            message="XLA would be slower here: 17 depthwise convolutions have no fast kernel under XLA on CPU",
+            action="leave XLA off",
+            evidence={"ops": 17},
+            command="tfopt compare models/mobilenet.keras --variants graph,xla --batch-sizes 16",
+            layers=tuple(path for path, kind, *_ in leaves if kind == "DepthwiseConv2D"),
+        ),
     )
-    return msgspec.structs.replace(record(model, step, rows, ops, brackets, notes=(note,)), machine=MACHINE)
+    note = Note(
+        message="the model is not compiled; assumed: the optimizer Adam", hint="choose with --loss and --optimizer"
+    )
+    made = record(model, step, rows, ops, brackets, notes=(note,))
+    return msgspec.structs.replace(made, advice=advice, machine=MACHINE)
 
 
 def nested() -> ProfileRecord:
@@ -416,7 +439,21 @@ def hostile() -> ProfileRecord:
         keras_version="3.15.1",
     )
     note = Note(message="layer \x1b[31m`x|y` <b>@team</b>\nspans lines", hint="rename [it](http://example.org)")
-    return record(model, step, rows, ops, {"loss": 0.1}, notes=(note,), run={"data": "-module:make"})
+    advice = tuple(
+        Advice(
+            id=name,
+            severity="high",
+            message=f"12 % of the step: the activation of {text} takes longer than the product",
+            action="try relu",
+            gain_low=low,
+            gain_high=0.1,
+            command=shlex.join(["tfopt", "compare", text, "--variants", "graph,xla"]),
+            layers=(f"{root}/{text}",),
+        )
+        for (name, text), low in zip(HOSTILE.items(), (0.0, 0.03, 0.1, 0.0, 0.0, 0.0, 0.0, 0.0), strict=True)
+    )
+    made = record(model, step, rows, ops, {"loss": 0.1}, notes=(note,), run={"data": "-module:make"})
+    return msgspec.structs.replace(made, advice=advice)
 
 
 def changed() -> DifferenceRecord:

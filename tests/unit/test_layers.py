@@ -76,6 +76,7 @@ def test_no_file_is_over_400_lines() -> None:
         "tfopt.trace.recording",
         "tfopt.report",
         "tfopt.records",
+        "tfopt.profiling.advice",
         "tfopt.model.source",
         "tfopt.diagnosis.diagnose",
     ],

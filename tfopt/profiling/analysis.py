@@ -8,9 +8,11 @@ from pathlib import Path
 import msgspec
 
 from tfopt.errors import InputError, RunFailed
+from tfopt.profiling.advice import advise
 from tfopt.profiling.notes import remarks
 from tfopt.profiling.roofline import Costs, with_cost
 from tfopt.profiling.tables import TreeRow, coverage, layer_rows, op_rows, own_times, phase_rows
+from tfopt.records.advice import StepFacts
 from tfopt.records.base import Note
 from tfopt.records.machine import Machine
 from tfopt.records.profile import (
@@ -32,6 +34,7 @@ from tfopt.trace.timeline import sweep
 from tfopt.trace.untraced import untraced
 from tfopt.trace.xspace import Space, read_space
 from tfopt.workload.capture import STEP_NAME, Capture
+from tfopt.workload.facts import step_facts
 from tfopt.workload.graph import StepGraph
 from tfopt.workload.precision import census
 from tfopt.workload.workload import Workload
@@ -50,14 +53,17 @@ class Analysis:
     precision: PrecisionInfo
     trace: TraceInfo
     machine: Machine | None
+    facts: StepFacts
 
     def record(self, model: ModelInfo, run: RunInfo, step: StepInfo, notes: tuple[Note, ...]) -> ProfileRecord:
-        """The whole record, with `notes` before those that the numbers call for."""
+        """The whole record, with advice, and `notes` before those that the numbers call for."""
         record = ProfileRecord(model=model, run=run, step=step, **vars(self))
-        return msgspec.structs.replace(record, notes=(*notes, *remarks(record)))
+        return msgspec.structs.replace(record, notes=(*notes, *remarks(record)), advice=advise(record))
 
 
-def analyse(trace: Capture, workload: Workload, step: StepInfo, precision: str | None, costs: Costs) -> Analysis:
+def analyse(
+    trace: Capture, workload: Workload, step: StepInfo, precision: str | None, costs: Costs, device: str
+) -> Analysis:
     """Place the time of a trace, and hold it against what the layers cost.
 
     The untraced `step` turns shares into ms, and says how much of it is waiting.
@@ -96,6 +102,7 @@ def analyse(trace: Capture, workload: Workload, step: StepInfo, precision: str |
             every_op=trace.every_op,
         ),
         costs.machine,
+        step_facts(workload, step_graph, device),
     )
 
 

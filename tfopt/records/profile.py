@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from tfopt.records.advice import Advice, StepFacts
 from tfopt.records.base import Note, Record
 from tfopt.records.machine import Machine
 
@@ -265,4 +266,6 @@ class ProfileRecord(Record, frozen=True, kw_only=True):
     precision: PrecisionInfo
     trace: TraceInfo
     notes: tuple[Note, ...] = ()
+    facts: StepFacts | None = None
+    advice: tuple[Advice, ...] = ()
     machine: Machine | None = None

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from tfopt.records.base import Note
 from tfopt.records.profile import ProfileRecord
 from tfopt.report import summary, units
+from tfopt.report.advice import advice_blocks
 from tfopt.report.escape import markdown_code, markdown_prose
 from tfopt.report.rows import Ops, Rest, idle, phase_groups, phase_rows, rank_ops, rank_types
 from tfopt.report.tree import Line, record_lines
@@ -31,6 +32,7 @@ def render(record: ProfileRecord, view: View) -> str:
         "\n".join(f"- {joined(facts)}" for facts in _facts(record) if facts),
         _phases(record),
         *_BODIES[view.by](record, view),
+        *advice_blocks(record),
         *(note(remark) for remark in record.notes),
         _footer(record, view),
     ]

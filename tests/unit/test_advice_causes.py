@@ -1,0 +1,73 @@
+"""Why a variant is slow: the facts that explain it, the largest first, and nothing that this variant has not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from records_for_tests import hostile
+
+from tfopt.profiling.advice import causes
+from tfopt.records.advice import Fact, StepFacts
+from tfopt.report import render
+from tfopt.report.view import View
+
+FACTS = (
+    Fact(kind="ops", count=1500),
+    Fact(kind="max_pool_gradient", count=1, numbers={"values": 1e5}),
+    Fact(kind="lone_random", count=1, numbers={"values": 1e4}),
+    Fact(kind="depthwise_convolution", count=17, numbers={"forward_macs": 1e7, "gradient_ops": 34}),
+    Fact(kind="half_casts", count=25, numbers={"bytes": 8e6}),
+    Fact(kind="unfused_recurrence", count=1, detail="m/l: unroll=True"),
+)
+
+
+def why(*facts: Fact, **variant: Any) -> list[str]:
+    chosen = {"xla": False, "eager": False, "precision": "float32", "device": "CPU"} | variant
+    found = StepFacts(device=chosen["device"], half_precision=("bfloat16",), facts=facts or FACTS)
+    return [cause.id for cause in causes(found, **chosen)]
+
+
+@pytest.mark.parametrize(
+    ("variant", "ids"),
+    [
+        ({}, []),
+        ({"xla": True}, ["xla-depthwise", "xla-random", "xla-max-pool"]),
+        ({"xla": True, "device": "GPU:0 H200"}, ["recurrence-unfused"]),
+        ({"eager": True}, ["eager"]),
+        ({"precision": "mixed_float16"}, ["half-unsupported", "casts"]),
+        ({"precision": "mixed_bfloat16"}, ["casts"]),
+        ({"xla": True, "precision": "mixed_bfloat16"}, ["xla-depthwise", "xla-random", "xla-max-pool", "casts"]),
+    ],
+)
+def test_causes_are_those_of_the_variant_the_largest_first(variant: dict[str, Any], ids: list[str]) -> None:
+    assert why(**variant) == ids
+
+
+def test_what_takes_no_time_is_no_cause() -> None:
+    assert why(Fact(kind="lone_random", count=1, numbers={"values": 64}), xla=True) == []
+
+
+def test_a_cause_is_a_clause_that_follows_a_colon() -> None:
+    (cause,) = causes(
+        StepFacts(device="CPU", half_precision=(), facts=FACTS[3:4]),
+        xla=True,
+        eager=False,
+        precision="float32",
+        device="CPU",
+    )
+    assert cause.message == "17 depthwise convolutions have no fast kernel under XLA on CPU"
+
+
+@pytest.mark.parametrize(
+    ("xla", "device", "ids"), [(False, "CPU", ["grouped-convolution"]), (True, "CPU", []), (False, "GPU:0", [])]
+)
+def test_groups_are_slow_in_a_graph_on_cpu(xla: bool, device: str, ids: list[str]) -> None:
+    assert why(Fact(kind="convolution_under_xla", count=2), xla=xla, device=device) == ids
+
+
+def test_top_0_shows_all_advice() -> None:
+    assert "5 more with --top 0" in render(hostile(), View(width=80))
+    everything = render(hostile(), View(width=80, top=0))
+    assert "more with --top 0" not in everything
+    assert everything.count("takes longer") == 8
