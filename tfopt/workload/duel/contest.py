@@ -110,7 +110,7 @@ class _Contest:
         self._open = dict(self._arms)
         self._rules, self._progress = rules, progress
         self._deadline = time.monotonic() + rules.max_seconds - _MARGIN_S
-        self._unmeasured = f"its turn did not come within {rules.max_seconds:.0f} s"
+        self._unmeasured = f"the time of {rules.max_seconds:.0f} s was over before it was measured"
 
     def results(self) -> Iterator[DuelResult]:
         """Run workers; each arm's result as soon as it is final."""
@@ -118,6 +118,7 @@ class _Contest:
         while chosen := self._chosen(number):
             number += 1
             self._work(number, chosen)
+            self._check_clock()
             final = [standing for standing in self._open.values() if self._final(standing)]
             for standing in final:
                 del self._open[standing.label]
@@ -127,7 +128,7 @@ class _Contest:
     def outcome(self, interrupted: bool) -> DuelOutcome:
         """What is known now."""
         if interrupted:
-            self._unmeasured = "interrupted before its turn was over"
+            self._unmeasured = "interrupted before it was measured"
         pairs = {label: [pair for pairs in arm.processes for pair in pairs] for label, arm in self._arms.items()}
         return DuelOutcome(
             timings=(
@@ -150,6 +151,10 @@ class _Contest:
             rules.max_processes,
             gross=standing.gross,
         )
+
+    def _check_clock(self) -> None:
+        if self._rules.clock == "cpu" and not self._baseline.on_cpu:
+            raise UsageError("CPU time says nothing about what runs on another device", "compare by wall time")
 
     def _chosen(self, number: int) -> list[Standing]:
         """Who takes part in the next worker: as many as are expected to finish in time, first those that ran least.
@@ -179,7 +184,8 @@ class _Contest:
 
         def tell(label: str, phase: str, pairs: int) -> None:
             who = f"worker {number}/{rules.max_processes}: {label}{', ' if label else ''}"
-            self._progress(who + phase, pairs / _PAIRS if phase == "measuring" else None)
+            self._progress(who + phase, min(pairs / _PAIRS, 1.0) if phase == "measuring" else None)
 
         with worker(task) as child:
-            Listener(self._baseline, {arm.label: arm for arm in chosen}, self._deadline, tell).listen(child)
+            arms = {arm.label: arm for arm in chosen}
+            Listener(self._baseline, arms, self._deadline, rules.max_seconds, tell).listen(child)

@@ -15,6 +15,8 @@ __all__ = ["Listener"]
 
 # What takes this many times longer than it took last time counts as hung, but nothing does within half a minute.
 _PATIENCE, _LEAST_PATIENCE_S = 10.0, 30.0
+# Where nobody knows how long it takes, half of the time that is left; but it takes an eighth of all to be called hung.
+_OF_REST, _OF_ALL = 1 / 2, 1 / 8
 _ERRORS: dict[str, type[TfoptError]] = {error.__name__: error for error in (UsageError, InputError)}
 
 
@@ -26,9 +28,11 @@ class Listener:
         baseline: Standing,
         arms: Mapping[str, Standing],
         deadline: float,
+        max_seconds: float,
         tell: Callable[[str, str, int], None],
     ) -> None:
-        self._baseline, self._arms, self._deadline, self._tell = baseline, arms, deadline, tell
+        self._baseline, self._arms, self._tell = baseline, arms, tell
+        self._deadline, self._max_seconds = deadline, max_seconds
         self._open = set(arms)
         self._doing = Doing("", "starting a process")
         self._began = time.monotonic()
@@ -54,11 +58,13 @@ class Listener:
         return message
 
     def _patience(self, left: float) -> float:
-        """How long to wait for a word. Where nobody knows how long it takes, half of the time that is left."""
+        """How many seconds to wait for a word."""
         if self._doing.patience_s is not None:
             return self._doing.patience_s
         cost = self._arms.get(self._doing.label, self._baseline).cost_s
-        return left / 2 if cost is None else max(_LEAST_PATIENCE_S, _PATIENCE * cost)
+        if cost is None:
+            return max(_OF_REST * left, _OF_ALL * self._max_seconds)
+        return max(_LEAST_PATIENCE_S, _PATIENCE * cost)
 
     def _failed(self, verdict: Verdict, reason: str) -> None:
         label, phase = self._doing.label, self._doing.phase

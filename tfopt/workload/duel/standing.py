@@ -9,7 +9,7 @@ from statistics import fmean, median
 
 from tfopt.records.duel import ArmTiming, Clock, DuelResult, Interval, Verdict
 from tfopt.workload.duel.messages import Pair, Ready, Time
-from tfopt.workload.duel.statistics import bounds, half_width, judge
+from tfopt.workload.duel.statistics import bounds, half_width, judge, telling_clock
 
 __all__ = ["CLOCKS", "Standing", "interval"]
 
@@ -32,6 +32,11 @@ class Standing:
     def gross(self) -> bool:
         """Whether it was stopped early in every process."""
         return bool(self.early) and all(self.early)
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether it never ran on another device."""
+        return all(ready.on_cpu for ready in self.readies)
 
     def logs(self, clock: Clock) -> list[float]:
         """The median log-ratio of each process."""
@@ -73,10 +78,8 @@ class Standing:
         )
 
     def _telling_clock(self, tolerance: float) -> Clock:
-        """Wall time; CPU time where wall time cannot tell, its interval being too wide, and that of CPU time is not."""
-        wall, cpu, limit = self.logs("wall"), self.logs("cpu"), math.log1p(tolerance)
-        unclear = wall and judge(wall, tolerance) == "INCONCLUSIVE" and half_width(wall) > limit
-        return "cpu" if unclear and self.readies[-1].on_cpu and half_width(cpu) <= limit else "wall"
+        measured = self.processes and self.on_cpu
+        return telling_clock(self.logs("wall"), self.logs("cpu"), tolerance) if measured else "wall"
 
     def _judged(self, by: Clock, asked: Clock | None, tolerance: float) -> tuple[Verdict, str]:
         logs = self.logs(by)

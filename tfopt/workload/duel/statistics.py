@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from statistics import fmean, stdev
+from statistics import fmean
 
-from tfopt.records.duel import Verdict
+from tfopt.records.duel import Clock, Verdict
 
-__all__ = ["bounds", "decided", "half_width", "judge", "t_quantile"]
+__all__ = ["bounds", "decided", "half_width", "judge", "t_quantile", "telling_clock"]
 
 # Student's t, 97.5 %, for 1 to 30 degrees of freedom (NIST/SEMATECH e-Handbook of Statistical Methods, 1.3.6.7.2).
 _T = (
@@ -36,7 +36,12 @@ def t_quantile(freedom: int) -> float:
 
 def half_width(logs: Sequence[float]) -> float:
     """Half the width of the 95 % interval of the mean of `logs`; infinite for fewer than two."""
-    return t_quantile(len(logs) - 1) * stdev(logs) / math.sqrt(len(logs)) if len(logs) > 1 else math.inf
+    count = len(logs)
+    if count < 2:
+        return math.inf
+    mean = fmean(logs)
+    variance = math.fsum((log - mean) ** 2 for log in logs) / (count - 1)
+    return t_quantile(count - 1) * math.sqrt(variance / count)
 
 
 def bounds(logs: Sequence[float]) -> tuple[float, float, float]:
@@ -72,3 +77,12 @@ def decided(
     limit = math.log1p(tolerance)
     clear = low > limit or high < -limit
     return clear or (not gross and high - low <= 2 * _NARROW * limit)
+
+
+def telling_clock(wall: Sequence[float], cpu: Sequence[float], tolerance: float) -> Clock:
+    """Wall time; CPU time where the interval of wall time is too wide to tell a change of `tolerance`, and that of CPU
+    time is not. The widths choose, and say nothing of the direction, so that this adds no second chance of an alarm.
+    """
+    limit = math.log1p(tolerance)
+    unclear = half_width(wall) > limit and judge(wall, tolerance) == "INCONCLUSIVE"
+    return "cpu" if unclear and half_width(cpu) <= limit else "wall"
