@@ -192,11 +192,8 @@ def collect(folder: Path, file: Path, processes: int, kinds: list[str]) -> None:
             for name, taken in samples[kind].items():
                 with load(kind):
                     taken.append(_pairs(str(folder / f"{name}.keras"), f"{kind} {number}"))
-        print(
-            f"{kind}: {sum(map(len, samples[kind]['cnn']))} and {sum(map(len, samples[kind]['mlp']))} pairs, load now",
-            *os.getloadavg(),
-        )
-        file.write_text(json.dumps(samples, separators=(",", ":")).replace("]],[[", "]],\n[["))
+                print(f"{kind} {number} {name}: {len(taken[-1])} pairs, load", *os.getloadavg(), flush=True)
+            file.write_text(json.dumps(samples, separators=(",", ":")).replace("]],[[", "]],\n[["))
 
 
 def _pairs(model: str, seed: str) -> list[list[int]]:

@@ -28,8 +28,8 @@ Say = Callable[[Message], None]
 _CALLS, _BLOCK_S = 5, 2.0
 # An arm this many times slower or faster than the baseline needs few pairs.
 _GROSS, _GROSS_PAIRS, _FEWEST_PAIRS = 2.0, 2, 2
-# Quick steps get more pairs than asked for, up to so many times as many, as long as these seconds are not over.
-_QUICK_TIMES, _QUICK_S = 5, 1.0
+# Quick steps get more pairs than asked for, since theirs differ more: up to so many, within these seconds.
+_QUICK_PAIRS, _QUICK_S = 50, 2.0
 # How much longer than expected something may take before it counts as hung.
 _PATIENCE, _LEAST_PATIENCE_S = 10.0, 30.0
 
@@ -109,9 +109,9 @@ def _enough(logs: list[float], task: Task, seconds: float) -> bool:
     gross = _gross(logs)
     if seconds >= task.pair_seconds and len(logs) >= (1 if gross else _FEWEST_PAIRS):
         return True
-    if gross or seconds >= _QUICK_S:
-        return len(logs) >= (_GROSS_PAIRS if gross else task.pairs)
-    return len(logs) >= _QUICK_TIMES * task.pairs
+    if gross:
+        return len(logs) >= _GROSS_PAIRS
+    return len(logs) >= task.pairs and (seconds >= _QUICK_S or len(logs) >= _QUICK_PAIRS)
 
 
 def _gross(logs: list[float]) -> bool:
