@@ -15,6 +15,7 @@ from tfopt.model.said import said_as_notes
 from tfopt.workload.device import place
 from tfopt.workload.duel.contestant import Contestant
 from tfopt.workload.duel.messages import Doing, Done, Message, Pair, Ready, Task, Time
+from tfopt.workload.duel.statistics import median_error
 from tfopt.workload.failures import StepUnsound, explained, file_at_fault
 from tfopt.workload.prepared import prepared
 from tfopt.workload.timing import collector_held, finished, timed, warm_up
@@ -28,8 +29,7 @@ Say = Callable[[Message], None]
 _CALLS, _BLOCK_S = 5, 2.0
 # An arm this many times slower or faster than the baseline needs few pairs.
 _GROSS, _GROSS_PAIRS, _FEWEST_PAIRS = 2.0, 2, 2
-# Quick steps get more pairs than asked for, since theirs differ more: up to so many, within these seconds.
-_QUICK_PAIRS, _QUICK_S = 50, 2.0
+_MOST_PAIRS = 200
 # How much longer than expected something may take before it counts as hung.
 _PATIENCE, _LEAST_PATIENCE_S = 10.0, 30.0
 
@@ -76,7 +76,7 @@ def ready(contestant: Contestant, say: Say) -> Arm:
 
 
 def fight(baseline: Arm, arm: Arm, task: Task, say: Say) -> None:
-    """Pairs of blocks, in an order drawn anew for each, until there are enough or `task.pair_seconds` are over."""
+    """Pairs of blocks, in an order drawn anew for each, until their median is known well enough or the time is over."""
     calls = max(1, min(_CALLS, int(_BLOCK_S / max(baseline.step_s, arm.step_s))))
     order = random.Random(task.seed + arm.label)
     say(Doing(arm.label, "measuring", _patience((calls + 1) * (baseline.step_s + arm.step_s))))
@@ -111,7 +111,7 @@ def _enough(logs: list[float], task: Task, seconds: float) -> bool:
         return True
     if gross:
         return len(logs) >= _GROSS_PAIRS
-    return len(logs) >= task.pairs and (seconds >= _QUICK_S or len(logs) >= _QUICK_PAIRS)
+    return len(logs) >= task.pairs and (len(logs) >= _MOST_PAIRS or median_error(logs) <= task.precision)
 
 
 def _gross(logs: list[float]) -> bool:
