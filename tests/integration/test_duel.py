@@ -108,7 +108,7 @@ def test_an_arm_that_hangs_and_the_time_that_is_kept(folder: Path, monkeypatch: 
     outcome = duel(_contestant(folder, "plain"), [_contestant(folder, "hang")], max_seconds=30)
     assert time.monotonic() - started < 30
     assert outcome.results[0].verdict == "HUNG"
-    assert outcome.results[0].reason.endswith("while compiling; it may need more time")
+    assert outcome.results[0].reason.endswith("while compiling")
     assert outcome.timings[0].prepare_s is not None
 
 

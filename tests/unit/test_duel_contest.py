@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -39,6 +40,8 @@ def act(label, phase):
         os._exit(0)
     if word == "hang":
         time.sleep(100)
+    while word == "spin":
+        pass
     if word == "slow":
         time.sleep(0.4)
     if word in ("InputError", "StepUnsound"):
@@ -159,6 +162,13 @@ def test_the_order_of_arms() -> None:
     loading = [stage.removesuffix(", loading").split()[1:] for stage in stages if stage.endswith(", loading")]
     orders = [[label for worker, label in loading if worker.startswith(f"{number}/")] for number in (1, 2, 3)]
     assert orders == [["base", "7.5", "1.0", "1.2"], ["base", "7.5", "1.0", "1.2"], ["base", "1.2", "1.0", "7.5"]]
+
+
+def test_what_still_computes_is_not_called_hung() -> None:
+    spin, hang = _duel("spin@compiling", "hang@compiling", max_seconds=4.0).results
+    assert (spin.verdict, hang.verdict) == ("NOT RUN", "HUNG")
+    assert re.fullmatch(r"still at work after \d s, which may need a longer time, while compiling", spin.reason)
+    assert re.fullmatch(r"no answer for \d s while compiling", hang.reason)
 
 
 def test_an_arm_whose_turn_does_not_come() -> None:

@@ -17,6 +17,9 @@ __all__ = ["Listener"]
 _PATIENCE, _LEAST_PATIENCE_S = 10.0, 30.0
 # Where nobody knows how long it takes, half of the time that is left; but it takes an eighth of all to be called hung.
 _OF_REST, _OF_ALL = 1 / 2, 1 / 8
+# What used less CPU time than this part of a silence did nothing; on a crowded machine work gets little more.
+_WORKING = 0.05
+_SILENCE = {False: "no answer for {:.0f} s", True: "still at work after {:.0f} s, which may need a longer time,"}
 _ERRORS: dict[str, type[TfoptError]] = {error.__name__: error for error in (UsageError, InputError)}
 
 
@@ -47,17 +50,16 @@ class Listener:
             self._take(message)
 
     def _next(self, child: Worker) -> Message | None:
-        silent_since = time.monotonic()
+        silent_since, computed_s = time.monotonic(), child.computed_s()
         try:
             message = child.receive(min(self._deadline, silent_since + self._patience(self._deadline - silent_since)))
         except Ended as ended:
             self._failed("CRASHED", str(ended))
             return None
         if message is None and (now := time.monotonic()) < self._deadline:
-            known = self._doing.patience_s is not None or self._cost() is not None
-            self._failed(
-                "HUNG", f"no answer for {now - silent_since:.0f} s", "" if known else "; it may need more time"
-            )
+            silence, computed_s = now - silent_since, child.computed_s() - computed_s
+            working = self._doing.patience_s is None and self._cost() is None and computed_s > _WORKING * silence
+            self._failed("NOT RUN" if working else "HUNG", _SILENCE[working].format(silence))
         return message
 
     def _patience(self, left: float) -> float:
@@ -72,8 +74,8 @@ class Listener:
     def _cost(self) -> float | None:
         return self._arms.get(self._doing.label, self._baseline).cost_s
 
-    def _failed(self, verdict: Verdict, what: str, remark: str = "") -> None:
-        label, reason = self._doing.label, f"{what} while {self._doing.phase}{remark}"
+    def _failed(self, verdict: Verdict, what: str) -> None:
+        label, reason = self._doing.label, f"{what} while {self._doing.phase}"
         if label in self._arms:
             self._arms[label].failure = (verdict, reason)
             return

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import IO
 
 import msgspec
@@ -52,6 +53,14 @@ class Worker:
                 raise Ended(self._ending())
             *self._lines, self._rest = (self._rest + chunk).split(b"\n")
         return _DECODER.decode(self._lines.pop(0))
+
+    def computed_s(self) -> float:
+        """CPU seconds that the process has used so far; 0 where the system does not tell."""
+        try:
+            fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return 0.0
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def end(self) -> None:
         """Kill the process and all that it started; once, since the number may then become another's."""
