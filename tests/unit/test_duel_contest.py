@@ -30,7 +30,7 @@ def say(type, label, **fields):
     print(json.dumps({"type": type, "label": label, **fields}), flush=True)
 def act(label, phase):
     say("Doing", label, phase=phase)
-    word, _, when = label.partition("@")
+    word, when, *_ = label.split("@") + [""]
     if when != phase:
         return
     if word == "crash":
@@ -152,7 +152,7 @@ def test_the_time_is_kept_and_used() -> None:
     took = time.monotonic() - started
     assert took < 2.5
     fast, slow = (result.wall.processes for result in outcome.results if result.wall)
-    assert 2 <= slow <= 5
+    assert 1 <= slow <= 5
     assert fast >= slow
 
 
@@ -172,12 +172,11 @@ def test_what_still_computes_is_not_called_hung() -> None:
 
 
 def test_an_arm_whose_turn_does_not_come() -> None:
-    outcome = _duel("hang@measuring", "1.0", max_seconds=1.2)
-    assert _verdicts(outcome)["hang@measuring"] == "HUNG"
-    results = _duel("slow@loading", "slow@compiling", "slow@measuring", "1.0", max_seconds=1.4).results
-    assert [result.verdict for result in results][2:] == ["NOT RUN", "NOT RUN"]
-    assert results[3].reason == "the time of 1 s was over before it was measured"
-    assert results[3].wall is None
+    outcome = _duel(*(f"slow@measuring@{number}" for number in range(8)), max_seconds=3.0)
+    first, *_, last = outcome.results
+    assert first.wall is not None
+    assert (last.verdict, last.reason) == ("NOT RUN", "the time of 3 s was over before it was measured")
+    assert last.wall is None
 
 
 def test_results_are_told_when_they_are_final() -> None:
