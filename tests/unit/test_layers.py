@@ -78,6 +78,7 @@ def test_no_file_is_over_400_lines() -> None:
         "tfopt.records",
         "tfopt.profiling.advice",
         "tfopt.model.source",
+        "tfopt.workload.duel",
         "tfopt.diagnosis.diagnose",
     ],
 )

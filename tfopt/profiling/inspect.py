@@ -71,9 +71,10 @@ def inspect(
         progress("loading TensorFlow", None)
         import_tensorflow()
 
-        from tfopt.profiling.failures import StepUnsound, explained, file_at_fault
-        from tfopt.profiling.subject import loaded_model, model_info, prepared
+        from tfopt.profiling.subject import loaded_model, model_info
         from tfopt.workload.device import place
+        from tfopt.workload.failures import StepUnsound, explained, file_at_fault
+        from tfopt.workload.prepared import prepared
         from tfopt.workload.scope_names import usable_scopes
 
         placement = place("cpu")

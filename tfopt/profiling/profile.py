@@ -94,10 +94,11 @@ def profile(
 
         from tfopt.profiling.analysis import analyse
         from tfopt.profiling.costing import counted
-        from tfopt.profiling.failures import file_at_fault
         from tfopt.profiling.measuring import measure_step
-        from tfopt.profiling.subject import loaded_model, model_info, prepared
+        from tfopt.profiling.subject import loaded_model, model_info
         from tfopt.workload.device import place
+        from tfopt.workload.failures import file_at_fault
+        from tfopt.workload.prepared import prepared
 
         placement = place(device)
         stack.enter_context(placement.scope())

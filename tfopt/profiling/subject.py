@@ -1,4 +1,4 @@
-"""What a verb works on: the loaded model, its workload, and how records describe it."""
+"""What a verb works on: the loaded model, and how records describe it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,11 @@ import keras
 from tfopt.errors import InputError, UsageError
 from tfopt.model.load import LoadedModel, given, load
 from tfopt.model.sizes import item_bytes
-from tfopt.profiling.failures import StepUnsound, explained
 from tfopt.records.profile import ModelInfo
-from tfopt.workload.device import Placement
-from tfopt.workload.options import Options
 from tfopt.workload.precision import precision_of
 from tfopt.workload.preserve import preserved
-from tfopt.workload.scope_names import usable_scopes
-from tfopt.workload.serving import prepare_serving
-from tfopt.workload.workload import Workload, prepare
 
-__all__ = ["loaded_model", "model_info", "prepared", "saved_precision"]
+__all__ = ["loaded_model", "model_info", "saved_precision"]
 
 
 def loaded_model(
@@ -39,13 +33,6 @@ def loaded_model(
         raise InputError(f"{model.name} is not built", "call it on a batch, or model.build(input_shape), first")
     stack.enter_context(preserved(model))
     return given(model)
-
-
-def prepared(loaded: LoadedModel, options: Options, placement: Placement) -> Workload:
-    """The workload of a loaded model."""
-    with explained("preparing the step", StepUnsound), usable_scopes():
-        prepare_any = prepare_serving if loaded.source.format == "savedmodel" else prepare
-        return prepare_any(loaded.model, options, placement)
 
 
 def model_info(loaded: LoadedModel, model: Any) -> ModelInfo:
