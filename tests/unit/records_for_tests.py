@@ -10,8 +10,10 @@ from typing import Any
 
 import msgspec
 
+from tfopt.profiling.roofline import with_rates
 from tfopt.records.base import Note
 from tfopt.records.difference import DifferenceRecord
+from tfopt.records.machine import Machine
 from tfopt.records.profile import (
     Coverage,
     InputInfo,
@@ -87,6 +89,16 @@ def row(
         source=source,
         inferred_ms=inferred,
     )
+
+
+def with_work(line: LayerRow) -> LayerRow:
+    """A row with the work that its type and time stand for."""
+    if line.type not in RATES or not line.self_ms:
+        return line
+    rate, intensity = RATES[line.type]
+    flops = round(rate * line.self_ms * 1e6)
+    moved = round(flops / intensity)
+    return with_rates(msgspec.structs.replace(line, flops=flops, moved_bytes=moved), flops, moved, "float32", MACHINE)
 
 
 def op(
@@ -210,6 +222,20 @@ RUN = RunInfo(
     keras="3.15.1",
 )
 
+# A ridge of 10 operations per byte in float32, of 20 in bfloat16.
+MACHINE = Machine(
+    device="CPU",
+    cpu="Example",
+    threads=2,
+    peak_gflops={"float32": 100.0, "bfloat16": 200.0},
+    bandwidth_gb_per_s=10.0,
+    measured_at="2026-11-20T09:31:07+00:00",
+    tensorflow="2.21.0",
+)
+
+# Made-up rates by type: operations per second (10⁹), operations per byte.
+RATES = {"Conv2D": (62.0, 40.0), "BatchNormalization": (3.1, 0.8), "DepthwiseConv2D": (0.62, 4.0)}
+
 STEP = StepInfo(
     median_ms=142.6,
     low_ms=140.9,
@@ -254,7 +280,7 @@ def flat(blocks: int = 20, time: float = 3.2, step: float = 142.6) -> ProfileRec
             ops.append(op(f"_MklNative{kind}", f"{root}/{name}_1/{kind}", path, "forward", forward, step, source))
             ops.append(op(f"{kind}Grad", f"gradient_tape/{root}/{name}_1/{kind}Grad", path, "backward", backward, step))
             ops.append(op("ResourceApplyAdam", f"adam/{name}", path, "optimizer", 0.04, step, per=2.0))
-    rows = layer_rows(root, {root: "Functional"}, leaves, step)
+    rows = [with_work(line) for line in layer_rows(root, {root: "Functional"}, leaves, step)]
     ops += [
         op("SparseSoftmaxCrossEntropyWithLogits", "loss/xent", "(loss)", "loss", 0.9, step),
         op("AssignAddVariableOp", "adam/iterations", "(optimizer)", "optimizer", 0.31, step),
@@ -276,7 +302,7 @@ def flat(blocks: int = 20, time: float = 3.2, step: float = 142.6) -> ProfileRec
         message="XLA would be slower here: 17 depthwise convolutions have no fast kernel under XLA on CPU.",
         hint="tfopt profile models/mobilenet.keras --xla shows by how much",
     )
-    return record(model, step, rows, ops, brackets, notes=(note,))
+    return msgspec.structs.replace(record(model, step, rows, ops, brackets, notes=(note,)), machine=MACHINE)
 
 
 def nested() -> ProfileRecord:

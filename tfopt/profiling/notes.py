@@ -145,6 +145,19 @@ def _nothing_ran(record: ProfileRecord) -> Iterator[Note]:
         yield Note(message="no layer ran an op: there is nothing to compute in this model", hint="")
 
 
+def _above_the_peak(record: ProfileRecord) -> Iterator[Note]:
+    """Only where the time is surely the layer's own: caches carry no layer above the peak."""
+    above = [row for row in record.layers if row.bound == "compute" and (row.roof_share or 0) > 1 + _NOTABLE]
+    sure = [row for row in above if row.inferred_ms < _NOTABLE * row.self_ms]
+    if sure:
+        fastest = max(sure, key=lambda row: row.roof_share or 0)
+        yield Note(
+            message=f"{fastest.path} computes at {fastest.roof_share:.0%} of this machine's measured peak: the machine "
+            "was busy when it was measured",
+            hint="measure it anew with --recalibrate",
+        )
+
+
 RULES: tuple[Rule, ...] = (
     _eager,
     _retraced,
@@ -159,4 +172,5 @@ RULES: tuple[Rule, ...] = (
     _cheap_ops_missing,
     _unplaced,
     _nothing_ran,
+    _above_the_peak,
 )

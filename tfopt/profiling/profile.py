@@ -45,6 +45,7 @@ def profile(
     threads: int | None = None,
     steps: int | None = None,
     trace_steps: int | None = None,
+    recalibrate: bool = False,
     imports: Sequence[str] = (),
     unsafe: bool = False,
     run_dir: str | os.PathLike[str] | None = None,
@@ -70,6 +71,7 @@ def profile(
         threads: threads for ops; None leaves TensorFlow's choice.
         steps: untraced steps to time; None measures at least 20 and for two seconds.
         trace_steps: steps to record under the profiler; None records half a second, 5 to 24 of them.
+        recalibrate: measure the machine's roofs anew instead of reading what is kept of them.
         imports: modules with the model's custom classes.
         unsafe: allow Lambda layers to run code from the file.
         run_dir: parent folder for a run folder with the record and the TensorBoard trace; None keeps nothing.
@@ -91,6 +93,7 @@ def profile(
         set_threads(threads)
 
         from tfopt.profiling.analysis import analyse
+        from tfopt.profiling.costing import counted
         from tfopt.profiling.failures import file_at_fault
         from tfopt.profiling.measuring import measure_step
         from tfopt.profiling.subject import loaded_model, model_info, prepared
@@ -104,11 +107,13 @@ def profile(
         with said_as_notes(said), file_at_fault(loaded.source, options):
             workload = prepared(loaded, options, placement)
             measured = measure_step(workload, steps, trace_steps, folder, progress)
+        costs, remarks = counted(workload, placement, recalibrate, progress)
         progress("reading the trace", None)
         step = measured.step_info(workload)
-        analysis = analyse(measured.trace, workload, step, precision)
+        analysis = analyse(measured.trace, workload, step, precision, costs)
         run = _run_info(options, workload, placement, step.samples, len(measured.trace.wall_ms), command, started_at)
-        record = analysis.record(model_info(loaded, workload.model), run, step, (*loaded.notes, *workload.notes, *said))
+        notes = (*loaded.notes, *workload.notes, *said, *remarks)
+        record = analysis.record(model_info(loaded, workload.model), run, step, notes)
         return record if run_dir is None else finish_run(folder, name, record, measured.trace.file)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-__all__ = ["align", "count", "duration", "interval", "ms", "percent", "seconds", "size", "times"]
+__all__ = ["align", "count", "duration", "interval", "ms", "number", "percent", "rate", "seconds", "size", "times"]
 
 _NOTHING = "–"
 _UNKNOWN = "?"
@@ -20,7 +20,12 @@ def _three_digits(value: float) -> str:
 
 
 def ms(value: float) -> str:
-    """Milliseconds without their unit: `143`, `44.2`, `5.27`, `0.413`, `–` for nothing."""
+    """Milliseconds without their unit, as a `number`."""
+    return number(value)
+
+
+def number(value: float) -> str:
+    """A positive number without its unit: `143`, `44.2`, `5.27`, `0.413`, `–` for nothing."""
     if not math.isfinite(value):
         return _UNKNOWN
     if value == 0:
@@ -31,6 +36,11 @@ def ms(value: float) -> str:
 def duration(value_ms: float) -> str:
     """A time with its unit, from milliseconds: `143 ms`, `12.3 s`."""
     return f"{ms(value_ms)} ms" if value_ms < 10_000 or math.isinf(value_ms) else seconds(value_ms / 1000)
+
+
+def rate(gflops_per_s: float) -> str:
+    """A rate of floating-point operations with its unit: `87.3 GFLOP/s`."""
+    return f"{number(gflops_per_s)} GFLOP/s"
 
 
 def interval(low_ms: float, high_ms: float) -> str:

@@ -20,6 +20,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfopt.model.cost import Trace, observing
 from tfopt.model.layers import CALLS, LayerNode
 from tfopt.model.patching import patching
 from tfopt.records.profile import Phase
@@ -38,6 +39,7 @@ class Scopes:
     table: ScopeTable = field(default_factory=ScopeTable)
     calls: Counter[str] = field(default_factory=Counter)
     applied: list[Any] = field(default_factory=list)  # the optimizers that the step applies
+    traces: list[Trace] = field(default_factory=list)  # what each tracing of the step called; none in eager mode
     _open: list[str] = field(default_factory=list)  # the scopes of the calls that are being traced, innermost last
 
     @contextlib.contextmanager
@@ -49,7 +51,7 @@ class Scopes:
         gradient = tf.GradientTape.gradient
         try:
             tf.GradientTape.gradient = self._phased(gradient, "backward", Place(None, "backward"))
-            with patching() as patch:
+            with self._noted(), patching() as patch:
                 for index, node in enumerate(self.tree):
                     for name in CALLS:
                         if hasattr(node.layer, name):
@@ -63,6 +65,15 @@ class Scopes:
                 yield
         finally:
             tf.GradientTape.gradient = gradient
+
+    @contextlib.contextmanager
+    def _noted(self) -> Iterator[None]:
+        if tf.executing_eagerly():
+            yield
+            return
+        with observing(self.tree) as trace:
+            self.traces.append(trace)
+            yield
 
     @contextlib.contextmanager
     def phase(self, name: Phase, place: Place) -> Iterator[None]:

@@ -6,7 +6,8 @@ its class (`registry`; one file per family of layers) or counts the ops that the
 
 from __future__ import annotations
 
-from tfopt.model.cost.costs import layer_costs
+from tfopt.model.cost.costs import layer_costs, step_costs
+from tfopt.model.cost.observe import Trace, observing
 from tfopt.model.cost.serving import scope_costs
 
-__all__ = ["layer_costs", "scope_costs"]
+__all__ = ["Trace", "layer_costs", "observing", "scope_costs", "step_costs"]

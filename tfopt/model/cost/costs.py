@@ -31,7 +31,7 @@ from tfopt.model.layers import LayerNode, layer_tree, own_variables
 from tfopt.model.sizes import item_bytes
 from tfopt.records.cost import CostSource, LayerCost
 
-__all__ = ["Costs", "layer_costs"]
+__all__ = ["Costs", "layer_costs", "step_costs"]
 
 
 def layer_costs(
@@ -53,6 +53,13 @@ def layer_costs(
     if len(built) != len(tree):  # some layers made others when they were first called
         tree = built
         trace = observe(model, inputs, tree, training=mode == "train")
+    return step_costs(model, tree, trace, mode=mode, optimizer=optimizer)
+
+
+def step_costs(
+    model: Any, tree: Sequence[LayerNode], trace: Trace, *, mode: Literal["train", "infer"], optimizer: Any
+) -> tuple[LayerCost, ...]:
+    """The same of a step whose calls were noted while it was traced, which costs next to nothing."""
     trained = list(model.trainable_variables) if mode == "train" else []
     return tuple(Costs(trace, tree, trained, optimizer).rows())
 

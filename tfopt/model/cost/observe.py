@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +15,7 @@ import tensorflow as tf
 from tfopt.model.layers import CALLS, LayerNode
 from tfopt.model.patching import patching
 
-__all__ = ["Frame", "Trace", "is_dense", "is_tensor", "observe"]
+__all__ = ["Frame", "Trace", "is_dense", "is_tensor", "observe", "observing"]
 
 _VIEWS = ("Identity", "Reshape", "ExpandDims", "Squeeze", "StopGradient")
 
@@ -158,17 +159,24 @@ def is_dense(value: Any) -> bool:
 
 def observe(model: Any, inputs: Any, tree: Sequence[LayerNode], *, training: bool) -> Trace:
     """The calls that `model` makes for a structure of tensors `inputs`, whose values do not matter."""
-    observer = _Observer()
+    traces = []
 
     def run(x: Any) -> Any:
-        observer.trace = Trace()  # a function that creates variables is traced twice
-        with patching() as patch:
-            for node in tree:
-                for name in CALLS:
-                    if hasattr(node.layer, name):
-                        patch(node.layer, name, observer.noting(getattr(node.layer, name), node))
+        with observing(tree) as trace:
+            traces.append(trace)  # a function that creates variables is traced twice
             return model(x, training=training) if getattr(model, "_call_has_training_arg", False) else model(x)
 
-    concrete = tf.function(run, autograph=False).get_concrete_function(inputs)
-    observer.trace.graph = concrete.graph
-    return observer.trace
+    tf.function(run, autograph=False).get_concrete_function(inputs)
+    return traces[-1]
+
+
+@contextlib.contextmanager
+def observing(tree: Sequence[LayerNode]) -> Iterator[Trace]:
+    """Note the calls that the layers of `tree` make while the block adds to a graph."""
+    observer = _Observer(Trace(tf.compat.v1.get_default_graph()))
+    with patching() as patch:
+        for node in tree:
+            for name in CALLS:
+                if hasattr(node.layer, name):
+                    patch(node.layer, name, observer.noting(getattr(node.layer, name), node))
+        yield observer.trace
