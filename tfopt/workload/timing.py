@@ -17,7 +17,7 @@ from typing import Any
 import keras
 import numpy as np
 
-__all__ = ["Samples", "finished", "measure", "median_interval", "warm_up"]
+__all__ = ["Samples", "collector_held", "finished", "measure", "median_interval", "warm_up"]
 
 # Warm-up ends when three blocks in a row have medians within 5 % of each other, or after two seconds.
 _BLOCK, _STABLE, _TOLERANCE, _WARM_SECONDS = 5, 3, 0.05, 2.0
@@ -69,7 +69,7 @@ def warm_up(run: Callable[[], Any]) -> int:
 def measure(run: Callable[[], Any], steps: int | None, progress: Callable[[float], None]) -> Samples:
     """Time `steps` steps; by default at least 20 and two seconds of them, at most 200 or ten seconds."""
     rows: list[tuple[float, float, float]] = []
-    with _collector_held():
+    with collector_held():
         started = time.perf_counter()
         while not _enough(len(rows), time.perf_counter() - started, steps):
             rows.append(_timed(run))
@@ -93,7 +93,8 @@ def _done(count: int, seconds: float, steps: int | None) -> float:
 
 
 @contextmanager
-def _collector_held() -> Iterator[None]:
+def collector_held() -> Iterator[None]:
+    """No garbage collection while the block runs."""
     collecting = gc.isenabled()
     gc.collect()
     gc.disable()
