@@ -10,6 +10,7 @@ import msgspec
 from tfopt.errors import InputError, RunFailed
 from tfopt.profiling.notes import remarks
 from tfopt.profiling.tables import TreeRow, coverage, layer_rows, op_rows, phase_rows
+from tfopt.records.advice import StepFacts
 from tfopt.records.base import Note
 from tfopt.records.profile import (
     Coverage,
@@ -30,6 +31,7 @@ from tfopt.trace.timeline import sweep
 from tfopt.trace.untraced import untraced
 from tfopt.trace.xspace import Space, read_space
 from tfopt.workload.capture import STEP_NAME, Capture
+from tfopt.workload.facts import step_facts
 from tfopt.workload.graph import StepGraph
 from tfopt.workload.precision import census
 from tfopt.workload.workload import Workload
@@ -47,6 +49,7 @@ class Analysis:
     coverage: Coverage
     precision: PrecisionInfo
     trace: TraceInfo
+    facts: StepFacts
 
     def record(self, model: ModelInfo, run: RunInfo, step: StepInfo, notes: tuple[Note, ...]) -> ProfileRecord:
         """The whole record, with `notes` before those that the numbers call for."""
@@ -54,7 +57,7 @@ class Analysis:
         return msgspec.structs.replace(record, notes=(*notes, *remarks(record)))
 
 
-def analyse(trace: Capture, workload: Workload, step: StepInfo, precision: str | None) -> Analysis:
+def analyse(trace: Capture, workload: Workload, step: StepInfo, precision: str | None, device: str) -> Analysis:
     """Place the time of a trace. The untraced `step` turns shares into ms, and says how much of it is waiting."""
     space = _own_trace(trace.file)
     recording = record(space, STEP_NAME)
@@ -89,6 +92,7 @@ def analyse(trace: Capture, workload: Workload, step: StepInfo, precision: str |
             events=recording.events,
             every_op=trace.every_op,
         ),
+        step_facts(workload, step_graph, device),
     )
 
 

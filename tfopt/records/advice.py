@@ -15,13 +15,15 @@ Severity = Literal["high", "medium", "low"]
 
 class Fact(Record, frozen=True, kw_only=True):
     """One construct that was found in a step's graph or model: its `kind`, how often (`count`), in which layers, and
-    numbers that matter to it, with units in their names."""
+    numbers that matter to it, with units in their names. `ops` names the ops of the traced graph that it is about,
+    where their time matters."""
 
     kind: str
     count: int
     layers: tuple[str, ...] = ()
     numbers: dict[str, float] = msgspec.field(default_factory=dict)
     detail: str = ""
+    ops: tuple[str, ...] = ()
 
 
 class StepFacts(Record, frozen=True, kw_only=True):
@@ -33,8 +35,12 @@ class StepFacts(Record, frozen=True, kw_only=True):
     facts: tuple[Fact, ...] = ()
 
     def get(self, kind: str) -> Fact | None:
-        """The fact of this kind, if it was found."""
-        return next((fact for fact in self.facts if fact.kind == kind), None)
+        """The first fact of this kind, if one was found."""
+        return next(iter(self.all(kind)), None)
+
+    def all(self, kind: str) -> tuple[Fact, ...]:
+        """All facts of this kind."""
+        return tuple(fact for fact in self.facts if fact.kind == kind)
 
 
 class Advice(Record, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from tfopt.records.advice import Advice, StepFacts
 from tfopt.records.base import Note, Record
 
 __all__ = [
@@ -250,3 +251,5 @@ class ProfileRecord(Record, frozen=True, kw_only=True):
     precision: PrecisionInfo
     trace: TraceInfo
     notes: tuple[Note, ...] = ()
+    facts: StepFacts | None = None
+    advice: tuple[Advice, ...] = ()

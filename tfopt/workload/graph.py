@@ -23,7 +23,7 @@ class StepGraph:
         self._bodies: dict[str, list[Any]] = {}
         self._results: dict[str, set[str]] = {}
         if concrete is not None:
-            definition = concrete.graph.as_graph_def()
+            definition = concrete.graph.as_graph_def(add_shapes=True)
             self._bodies[_MAIN] = list(definition.node)
             self._results[_MAIN] = {tensor.op.name for tensor in concrete.graph.outputs} | {
                 operation.name for operation in concrete.graph.control_outputs
@@ -37,7 +37,7 @@ class StepGraph:
 
     def graph(self) -> Graph:
         """The nodes with their edges. The body of a function is called by the nodes that name it."""
-        callers = self._callers
+        callers = self.callers
         return Graph.of(
             Node(
                 _id(function, node.name),
@@ -51,7 +51,8 @@ class StepGraph:
         )
 
     @cached_property
-    def _callers(self) -> dict[str, list[str]]:
+    def callers(self) -> dict[str, list[str]]:
+        """The ids of the nodes that call each function."""
         callers: dict[str, list[str]] = defaultdict(list)
         for function, nodes in self._bodies.items():
             for node in nodes:
@@ -70,13 +71,15 @@ class StepGraph:
         what leads to no result is left out, and a name in several bodies counts once.
         """
         seen = set()
-        for node in self._live():
+        for _, node in self.live():
             if "T" in node.attr and node.attr["T"].type and node.name not in seen:  # a list of types has none
                 seen.add(node.name)
                 yield node.op, node.name, tf.as_dtype(node.attr["T"].type).name
 
-    def _live(self) -> Iterator[Any]:
-        """The nodes that the results of the main graph, and of every function called from a live node, depend on."""
+    def live(self) -> Iterator[tuple[str, Any]]:
+        """(function, node) of all that the results of the main graph, called `""`, and of every function called from a
+        live node depend on, in the order of the graph: what is read comes before its readers. A node has the shapes of
+        its results in the attribute `_output_shapes`."""
         pending, done = [_MAIN], set()
         while pending:
             function = pending.pop()
@@ -91,7 +94,7 @@ class StepGraph:
                     reached.add(name)
                     frontier.extend(_source(source) for source in nodes[name].input)
                     pending.extend(_called(nodes[name]))
-                    yield nodes[name]
+            yield from ((function, node) for node in self._bodies[function] if node.name in reached)
 
 
 def _id(function: str, name: str) -> str:

@@ -1,0 +1,51 @@
+"""What XLA has no fast kernel for on CPU, and what that costs.
+
+Measured with TensorFlow 2.21 on two cores of an AVX512 machine (docs/advice.md): nanoseconds for each multiplication
+of a depthwise convolution (forward; backward takes twice that), each random number of the generator that XLA chooses,
+and each number that maximum pooling's gradient goes back to. TensorFlow's own kernels take 0.1 to 7. The constants rank
+causes and decide what is worth telling; no report prints a time made from them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tfopt.profiling.advice.wording import counted
+from tfopt.records.advice import Fact, StepFacts
+
+__all__ = ["SLOW_KERNELS", "SlowKernel", "slow_under_xla"]
+
+
+@dataclass(frozen=True)
+class SlowKernel:
+    """One kind of fact: the advice's id, what it is called, the number that it costs time for, and how much."""
+
+    kind: str
+    id: str
+    noun: str
+    amount: str
+    forward_ns: float
+    gradient_ns: float = 0.0
+
+    def extra_ms(self, fact: Fact) -> float:
+        """About how much longer the step takes under XLA for it."""
+        per_unit = self.forward_ns + (self.gradient_ns if fact.numbers.get("gradient_ops") else 0.0)
+        return fact.numbers.get(self.amount, 0.0) * per_unit / 1e6
+
+    def clause(self, fact: Fact) -> str:
+        """What is the case, in words."""
+        has = "has" if fact.count == 1 else "have"
+        return f"{counted(fact.count, self.noun)} {has} no fast kernel under XLA on CPU"
+
+
+SLOW_KERNELS = (
+    SlowKernel("depthwise_convolution", "xla-depthwise", "depthwise convolution", "forward_macs", 5.0, 10.0),
+    SlowKernel("default_random", "xla-random", "random layer", "values", 200.0),
+    SlowKernel("max_pool_gradient", "xla-max-pool", "max-pool gradient", "values", 9.0),
+)
+
+
+def slow_under_xla(facts: StepFacts) -> list[tuple[SlowKernel, Fact]]:
+    """What XLA would be slow at in this step, the most expensive first."""
+    found = [(kernel, fact) for kernel in SLOW_KERNELS if (fact := facts.get(kernel.kind)) is not None]
+    return sorted(found, key=lambda pair: -pair[0].extra_ms(pair[1]))
