@@ -83,8 +83,10 @@ class Drift(Record, frozen=True, kw_only=True):
     """What one arm computes, against the float32 graph of the same model (or of the first, where `weights` are
     `different`), on one batch with Dropout and other random layers off.
 
-    `loss` and gradients are those of a training step's forward and backward pass, null and empty in inference.
-    `steps` whole training steps were run after that, of which loss scaling skipped `skipped_steps` (null without it).
+    The reference's drift against itself is what two runs of one program differ by on this machine. `loss` and gradients
+    are those of a training step's forward and backward pass, null and empty in inference; `loss_scale` is the largest,
+    down from the optimizer's own by halving, at which no gradient was infinite. After that `steps` whole training steps
+    were run, of which loss scaling skipped `skipped_steps` (null without it).
     `random_ops` are those that could not be switched off. `failure` says why nothing could be compared.
     """
 
@@ -95,6 +97,7 @@ class Drift(Record, frozen=True, kw_only=True):
     outputs: tuple[OutputDrift, ...] = ()
     reference_loss: float | None = None
     loss: float | None = None
+    loss_scale: float = 1.0
     gradient: GradientDrift | None = None
     layers: tuple[GradientDrift, ...] = ()
     steps: int = 0

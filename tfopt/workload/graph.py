@@ -60,10 +60,6 @@ class StepGraph:
                     callers[called].append(_id(function, node.name))
         return callers
 
-    def types(self) -> set[str]:
-        """The types of all live nodes."""
-        return {node.op for node in self._live()}
-
     def typed(self) -> Iterator[tuple[str, str, str]]:
         """(type, name, dtype) of every live node with a dtype attribute `T`.
 

@@ -49,6 +49,7 @@ def drift_between(label: str, reference_label: str, batch_size: int, reference: 
         outputs=tuple(_outputs(reference, variant)),
         reference_loss=None if reference.loss is None else finite(reference.loss),
         loss=None if variant.loss is None else finite(variant.loss),
+        loss_scale=variant.scale,
         nonfinite_losses=int(variant.loss is not None and finite(variant.loss) is None),
         gradient=_gradient(("", ""), total) if layers else None,
         layers=tuple(_gradient(layer, found) for layer, found in layers),

@@ -23,17 +23,18 @@ class DriftTask(msgspec.Struct, frozen=True):
 
 
 class Known(msgspec.Struct, frozen=True, tag=True):
-    """The reference runs; on this device, in batches of this size."""
+    """Where a contestant runs, and what its step consists of."""
 
+    label: str
     device: str
-    batch_size: int
+    facts: StepFacts
 
 
 class Drifted(msgspec.Struct, frozen=True, tag=True):
-    """One arm's drift and, where it was told, what its step consists of."""
+    """One arm's drift."""
 
+    label: str
     drift: Drift
-    facts: StepFacts | None
 
 
 DriftMessage = Doing | Known | Drifted | Refused

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -21,32 +23,78 @@ from tfopt.workload.scopes import Scopes
 from tfopt.workload.step import Step, gradient_step, has_own_step, inference_step
 from tfopt.workload.workload import Workload
 
-__all__ = ["forward", "probe"]
+__all__ = ["Probe", "forward"]
 
 Arguments = tuple[Any, Any, Any]
 
 
-def probe(workload: Workload, arguments: Arguments, placement: Placement, precision: str | None) -> Computed:
-    """What the workload computes on one batch; its gradients where it trains by Keras's own step.
+@dataclass(frozen=True)
+class Probe:
+    """The forward pass of a workload and, where it trains by Keras's own step, forward and backward pass (else None).
 
-    The moving statistics of BatchNormalization are those of the training pass afterwards. Raises RunFailed.
+    Called with a batch it gives what they compute; variables are as before then, moving statistics too.
     """
-    tiny = TINY[(precision or "float32").removeprefix("mixed_")]
-    model = workload.model
-    with still(model):
-        step = forward(workload, placement)
-        with explained("the forward pass", StepUnsound):
-            outputs = _outputs(model, step(*arguments))
-            drawn = _random(step, arguments)
-        if not workload.step.trains or has_own_step(model):
-            return Computed(outputs, tiny=tiny, random_ops=drawn)
-        step = gradient_step(
-            model, Scopes(layer_tree(model)), placement, xla=workload.xla, eager=workload.step.eager
-        )
-        with explained("forward and backward pass", StepUnsound):
-            loss, scale, gradients = step(*arguments)
-            drawn = tuple(dict.fromkeys((*drawn, *_random(step, arguments))))
-    return Computed(outputs, float(loss), _by_layer(model, gradients), float(scale), tiny, drawn)
+
+    model: Any
+    forward: Step
+    backward: Step | None
+    tiny: float
+
+    @classmethod
+    def of(cls, workload: Workload, placement: Placement, precision: str | None) -> Probe:
+        """The probe of a workload that computes in `precision`."""
+        model = workload.model
+        backward = None
+        if workload.step.trains and not has_own_step(model):
+            scopes = Scopes(layer_tree(model))
+            backward = gradient_step(model, scopes, placement, xla=workload.xla, eager=workload.step.eager)
+        tiny = TINY[(precision or "float32").removeprefix("mixed_")]
+        return cls(model, forward(workload, placement), backward, tiny)
+
+    def __call__(self, arguments: Arguments) -> Computed:
+        """Outputs, loss and gradients for one batch, random layers off. Raises RunFailed."""
+        with still(self.model):
+            with explained("the forward pass", StepUnsound):
+                outputs = _outputs(self.model, self.forward(*arguments))
+            if self.backward is None:
+                return Computed(outputs, tiny=self.tiny, random_ops=self._drawn(arguments))
+            with explained("forward and backward pass", StepUnsound), _restored(self.model):
+                loss, scale, gradients = self._unscaled_soundly(self.backward, arguments)
+            drawn = self._drawn(arguments)
+            return Computed(outputs, float(loss), _by_layer(self.model, gradients), float(scale), self.tiny, drawn)
+
+    def _unscaled_soundly(self, backward: Step, arguments: Arguments) -> Any:
+        """Loss, scale and gradients at the largest loss scale that leaves no gradient infinite, as training finds it:
+        by halving. The scale is put back."""
+        result = backward(*arguments)
+        scale = getattr(self.model.optimizer, "dynamic_scale", None)
+        if scale is None:
+            return result
+        before = float(scale)
+        while not _all_finite(result[2]) and float(scale) > 1:
+            scale.assign(scale / 2)
+            result = backward(*arguments)
+        scale.assign(before)
+        return result
+
+    def _drawn(self, arguments: Arguments) -> tuple[str, ...]:
+        steps = [step for step in (self.forward, self.backward) if step is not None]
+        return random_ops(node.op for step in steps for _, node in StepGraph(step.concrete(arguments)).live())
+
+
+def _all_finite(gradients: Sequence[Any]) -> bool:
+    return all(bool(tf.reduce_all(tf.math.is_finite(gradient))) for gradient in gradients if gradient is not None)
+
+
+@contextlib.contextmanager
+def _restored(model: Any) -> Iterator[None]:
+    """Put back what a training pass changes beside the weights."""
+    kept = [(variable, variable.numpy()) for variable in model.non_trainable_variables]
+    try:
+        yield
+    finally:
+        for variable, value in kept:
+            variable.assign(value)
 
 
 def forward(workload: Workload, placement: Placement) -> Step:
@@ -55,10 +103,6 @@ def forward(workload: Workload, placement: Placement) -> Step:
         return workload.step
     model = workload.model
     return inference_step(model, Scopes(layer_tree(model)), placement, xla=workload.xla, eager=workload.step.eager)
-
-
-def _random(step: Step, arguments: Arguments) -> tuple[str, ...]:
-    return random_ops(StepGraph(step.concrete(arguments)).types())
 
 
 def _by_layer(model: Any, gradients: Sequence[Any]) -> dict[tuple[str, str], list[Any]]:
@@ -78,7 +122,9 @@ def _by_layer(model: Any, gradients: Sequence[Any]) -> dict[tuple[str, str], lis
 
 def _outputs(model: Any, result: Any) -> tuple[Output, ...]:
     """Those outputs that are numbers."""
-    tensors = [getattr(tensor, "flat_values", getattr(tensor, "values", tensor)) for tensor in keras.tree.flatten(result)]
+    tensors = [
+        getattr(tensor, "flat_values", getattr(tensor, "values", tensor)) for tensor in keras.tree.flatten(result)
+    ]
     kinds = decisions(model, len(tensors))
     outputs = []
     for name, tensor, (decides, threshold) in zip(names_of(model, result), tensors, kinds, strict=True):

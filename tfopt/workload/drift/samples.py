@@ -76,7 +76,9 @@ def evaluate(model: Any, step: Step, samples: Samples, deadline: float) -> Metri
         predicted, targets = keras.tree.flatten(result), keras.tree.flatten(y)
         if len(predicted) == len(targets):
             kinds = zip(decisions(model, len(predicted)), losses_of(model, len(predicted)), strict=True)
-            for name, output, target, (kind, loss) in zip(names_of(model, result), predicted, targets, kinds, strict=True):
+            for name, output, target, (kind, loss) in zip(
+                names_of(model, result), predicted, targets, kinds, strict=True
+            ):
                 for metric, values in _metrics(output, target, kind, loss):
                     found.setdefault((metric, name), []).append(values)
         if time.monotonic() > deadline:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tfopt.model.load import load
 from tfopt.model.said import said_as_notes
 from tfopt.records.advice import StepFacts
-from tfopt.records.base import Note, finite
+from tfopt.records.base import finite
 from tfopt.workload.device import Placement, place
-from tfopt.workload.drift.computed import Computed
-from tfopt.workload.drift.probe import forward, probe
+from tfopt.workload.drift.probe import Probe, forward
 from tfopt.workload.drift.samples import Metrics, Samples, evaluate, samples_of
 from tfopt.workload.duel.contestant import Contestant
 from tfopt.workload.facts import step_facts
@@ -25,7 +26,7 @@ from tfopt.workload.prepared import prepared
 from tfopt.workload.timing import finished
 from tfopt.workload.workload import Workload
 
-__all__ = ["Subject", "Trained", "same_values", "subject"]
+__all__ = ["Subject", "Trained", "same_batch", "subject"]
 
 _STEPS = 5
 
@@ -42,34 +43,41 @@ class Trained:
 
 @dataclass(frozen=True)
 class Subject:
-    """A contestant that is loaded and prepared."""
+    """A contestant that is loaded and prepared; `weights` is a fingerprint of its weights as they were loaded."""
 
     contestant: Contestant
     workload: Workload
     placement: Placement
-    weights: tuple[Any, ...]  # as loaded, before any precision
+    weights: str
+
+    @property
+    def in_half(self) -> bool:
+        """Whether it computes in half precision by its options."""
+        return "16" in (self.contestant.options.precision or "")
 
     def facts(self, arguments: Any) -> StepFacts:
-        """What its step consists of."""
+        """What its step, traced as a graph, consists of."""
         with explained("tracing the step"):
             graph = StepGraph(self.workload.step.concrete(arguments))
             return step_facts(self.workload, graph, self.placement.name)
 
-    def computes(self, arguments: Any) -> Computed:
-        """Outputs, loss and gradients on one batch, before any update."""
-        return probe(self.workload, arguments, self.placement, self.contestant.options.precision)
+    def probe(self) -> Probe:
+        """What computes its outputs, loss and gradients."""
+        return Probe.of(self.workload, self.placement, self.contestant.options.precision)
 
     def trains(self, arguments: Any) -> Trained:
         """A few whole steps on that batch, in half precision alone: elsewhere nothing is skipped."""
-        before = self.workload.updates()
-        if not self.workload.step.trains or "16" not in (self.contestant.options.precision or ""):
+        step = self.workload.step
+        if not step.trains or not self.in_half:
             return Trained()
+        before = self.workload.updates()
         with explained("the step"):
-            losses = [finished(self.workload.step(*arguments)) for _ in range(_STEPS)]
-        lost = sum(finite(loss) is None for loss in losses) if self.workload.step.gives_loss else 0
+            losses = [finished(step(*arguments)) for _ in range(_STEPS)]
+        if not step.gives_loss:
+            return Trained(_STEPS)
         made = self.workload.updates()
-        known = before is not None and made is not None and self.workload.step.gives_loss
-        return Trained(_STEPS, _STEPS - (made - before) if known else None, lost)
+        skipped = None if before is None or made is None else _STEPS - (made - before)
+        return Trained(_STEPS, skipped, sum(finite(loss) is None for loss in losses))
 
     def samples(self, limit: int) -> Samples:
         """The user's data for its metrics."""
@@ -82,3 +90,39 @@ class Subject:
         with explained("evaluating the metric"):
             step = forward(self.workload, self.placement)
             return evaluate(self.workload.model, step, samples, time.monotonic() + seconds)
+
+
+def subject(contestant: Contestant) -> Subject:
+    """Load and prepare a contestant. Raises TfoptError."""
+    placement = place(contestant.device)
+    with placement.scope(), said_as_notes([]):
+        keras.utils.set_random_seed(contestant.options.seed)
+        loaded = load(
+            contestant.model,
+            imports=contestant.imports,
+            unsafe=contestant.unsafe,
+            input_size=contestant.input_size,
+        )
+        weights = _fingerprint(loaded.model)
+        with file_at_fault(loaded.source, contestant.options):
+            return Subject(contestant, prepared(loaded, contestant.options, placement), placement, weights)
+
+
+def _fingerprint(model: Any) -> str:
+    digest = hashlib.sha256()
+    for variable in getattr(model, "weights", None) or getattr(model, "variables", ()):
+        digest.update(f"{variable.dtype}{tuple(variable.shape)}".encode())
+        digest.update(np.ascontiguousarray(variable.numpy()).tobytes())
+    return digest.hexdigest()
+
+
+def same_batch(one: Any, other: Any) -> bool:
+    """Whether two structures of inputs hold the same values under the same dtypes."""
+    first, second = keras.tree.flatten(one), keras.tree.flatten(other)
+    return len(first) == len(second) and all(map(_same, first, second))
+
+
+def _same(one: Any, other: Any) -> bool:
+    if type(one) is not type(other) or one.dtype != other.dtype or not isinstance(one, tf.Tensor):
+        return False
+    return one.shape == other.shape and bool(tf.reduce_all(tf.equal(one, other)))
