@@ -1,0 +1,255 @@
+"""Duels between scripted workers: real processes that speak the protocol, without TensorFlow."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tfopt.errors import InputError, RunFailed, UsageError
+from tfopt.records.duel import DuelResult
+from tfopt.undo import undo_all
+from tfopt.workload.duel import Contestant, DuelOutcome, contest, duel
+from tfopt.workload.duel.messages import Task
+from tfopt.workload.duel.process import Ended, worker
+from tfopt.workload.options import Options
+
+# Acts by label: `2.5` is that many times slower than the baseline (`early` where above 2), a word does what it says.
+SCRIPT = """
+import json, os, signal, sys, time
+task = json.loads(sys.stdin.readline())
+noise = sum(map(ord, task["seed"])) % 7 / 1000
+def say(type, label, **fields):
+    print(json.dumps({"type": type, "label": label, **fields}), flush=True)
+def act(label, phase):
+    say("Doing", label, phase=phase)
+    word, _, when = label.partition("@")
+    if when != phase:
+        return
+    if word == "crash":
+        print("the last words", file=sys.stderr, flush=True)
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if word == "exit":
+        os._exit(0)
+    if word == "hang":
+        time.sleep(100)
+    if word == "slow":
+        time.sleep(0.4)
+    if word in ("InputError", "StepUnsound"):
+        say("Refused", label, kind=word, message="no good", hint="mend it")
+        return True
+say("Doing", "", phase="loading TensorFlow")
+for arm in [task["baseline"], *task["arms"]]:
+    label = arm["label"]
+    if act(label, "loading"):
+        if arm is task["baseline"]:
+            sys.exit()
+        continue
+    act(label, "compiling")
+    on_cpu = arm["device"] != "gpu"
+    say("Ready", label, prepare_s=0.1, compile_s=0.2, examples=arm["options"]["batch_size"] or 32, on_cpu=on_cpu)
+    if arm is task["baseline"]:
+        continue
+    act(label, "measuring")
+    ratio = float(label.rstrip("'")) if label[0].isdigit() else 1.0
+    for pair in range(2 if ratio > 2 else task["pairs"]):
+        say("Pair", label, baseline=[1.0, 2.0], arm=[ratio * (1 + noise), 2 * ratio])
+    say("Done", label, early=ratio > 2)
+time.sleep(100)
+"""
+COMMAND = (sys.executable, "-c", SCRIPT)
+
+
+@pytest.fixture(autouse=True)
+def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contest, "worker", functools.partial(worker, command=COMMAND))
+
+
+def _contestant(label: str, **options: Any) -> Contestant:
+    return Contestant(label, "app:MobileNetV2", Options(**options))
+
+
+def _duel(*labels: str, baseline: str = "base", **options: Any) -> DuelOutcome:
+    return duel(_contestant(baseline), [_contestant(label) for label in labels], **options)
+
+
+def _verdicts(outcome: DuelOutcome) -> dict[str, str]:
+    return {result.label: result.verdict for result in outcome.results}
+
+
+def test_every_arm_gets_its_verdict() -> None:
+    outcome = _duel("1.0", "1.2", "0.8", "7.5")
+    assert _verdicts(outcome) == {"1.0": "SAME", "1.2": "SLOWER", "0.8": "FASTER", "7.5": "SLOWER"}
+    same, _, _, gross = outcome.results
+    assert same.wall is not None
+    assert same.cpu is not None
+    assert gross.wall is not None
+    assert (same.wall.processes, same.wall.pairs, gross.wall.processes, gross.wall.pairs) == (4, 24, 3, 6)
+    assert same.cpu.ratio == 1.0
+    assert (gross.early, same.early) == (True, False)
+    assert "stopped early" in gross.reason
+    assert same.resolvable == pytest.approx(same.wall.high / same.wall.ratio - 1)  # type: ignore[operator]
+    base, *arms = outcome.timings
+    assert (base.label, base.wall_ms, base.cpu_ms, base.blocks) == ("base", 32.0, 64.0, 24 * 3 + 6)
+    assert [arm.cpu_ms for arm in arms] == pytest.approx([64.0, 76.8, 51.2, 480.0])
+    assert not outcome.interrupted
+
+
+def test_a_crash_a_hang_and_a_refusal_are_verdicts_of_their_own() -> None:
+    arms = ["crash@measuring", "1.0", "hang@compiling", "exit@loading", "InputError@loading", "1.2"]
+    outcome = _duel(*arms, max_seconds=6.0, max_processes=4)
+    reasons = {result.label: result.reason for result in outcome.results}
+    assert _verdicts(outcome) == {
+        "crash@measuring": "CRASHED",
+        "1.0": "SAME",
+        "hang@compiling": "HUNG",
+        "exit@loading": "CRASHED",
+        "InputError@loading": "REFUSED",
+        "1.2": "SLOWER",
+    }
+    signalled = "the process was ended by signal 11 (Segmentation fault): the last words while measuring"
+    assert reasons["crash@measuring"] == signalled
+    assert reasons["exit@loading"] == "the process ended with exit code 0 while loading"
+    assert reasons["InputError@loading"] == "no good (mend it)"
+    assert reasons["hang@compiling"].startswith("no answer for ")
+    assert all(result.wall is None for result in outcome.results if result.verdict in ("CRASHED", "HUNG", "REFUSED"))
+
+
+@pytest.mark.parametrize(
+    ("baseline", "kind", "words"),
+    [
+        ("InputError@loading", InputError, "no good"),
+        ("StepUnsound@loading", RunFailed, "no good"),
+        ("crash@compiling", RunFailed, "crash@compiling: the process was ended by signal 11"),
+        ("hang@loading", RunFailed, "hang@loading: no answer for 0 s while loading"),
+    ],
+)
+def test_without_a_baseline_there_is_no_duel(baseline: str, kind: type[Exception], words: str) -> None:
+    with pytest.raises(kind) as raised:
+        _duel("1.0", baseline=baseline, max_seconds=1.5)
+    assert str(raised.value).startswith(words)
+
+
+def test_a_worker_that_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = functools.partial(worker, command=(sys.executable, "-c", "import nothing_of_the_kind"))
+    monkeypatch.setattr(contest, "worker", broken)
+    with pytest.raises(RunFailed, match=r"a worker process: .*ModuleNotFoundError: No module named"):
+        _duel("1.0")
+
+
+def test_the_time_is_kept_and_used() -> None:
+    started = time.monotonic()
+    outcome = _duel("1.0", "slow@measuring", max_seconds=2.5, min_processes=12)
+    took = time.monotonic() - started
+    assert took < 2.5
+    fast, slow = (result.wall.processes for result in outcome.results if result.wall)
+    assert 2 <= slow <= 5
+    assert fast >= slow
+
+
+def test_an_arm_whose_turn_does_not_come() -> None:
+    outcome = _duel("hang@measuring", "1.0", max_seconds=1.2)
+    assert _verdicts(outcome)["hang@measuring"] == "HUNG"
+    results = _duel("slow@loading", "slow@compiling", "slow@measuring", "1.0", max_seconds=1.4).results
+    assert [result.verdict for result in results][2:] == ["NOT RUN", "NOT RUN"]
+    assert results[3].reason == "the time of 1 s was over before it was measured"
+    assert results[3].wall is None
+
+
+def test_results_are_told_when_they_are_final() -> None:
+    told: list[DuelResult] = []
+    stages: list[str] = []
+    outcome = _duel(
+        "1.0", "7.5", "crash@loading", on_result=told.append, progress=lambda stage, done: stages.append(stage)
+    )
+    assert [result.label for result in told] == ["crash@loading", "7.5", "1.0"]
+    assert {result.label: result for result in told} == {result.label: result for result in outcome.results}
+    assert stages[0] == "worker 1/12: loading TensorFlow"
+    assert "worker 4/12: 1.0, measuring" in stages
+
+
+def test_ctrl_c_keeps_what_is_finished() -> None:
+    def interrupt(stage: str, done: float | None) -> None:
+        if stage == "worker 3/12: 1.2, measuring":
+            raise KeyboardInterrupt
+
+    outcome = _duel("7.5", "1.2", progress=interrupt)
+    assert outcome.interrupted
+    assert _verdicts(outcome) == {"7.5": "SLOWER", "1.2": "SLOWER"}
+    assert [result.wall.processes for result in outcome.results if result.wall] == [2, 2]
+    outcome = _duel("1.2", progress=lambda stage, done: interrupt("worker 3/12: 1.2, measuring", done))
+    assert outcome.results[0].verdict == "NOT RUN"
+    assert outcome.results[0].reason == "interrupted before it was measured"
+    assert outcome.timings[0].wall_ms is None
+
+
+@pytest.mark.parametrize("leave", [lambda child: None, lambda child: undo_all()])
+def test_no_worker_outlives_its_duel(leave: Callable[[Any], None], tmp_path: Path) -> None:
+    script = "import subprocess, time; print(subprocess.Popen(['sleep', '100']).pid, flush=True); time.sleep(100)"
+    task = Task(_contestant("base"), (), 1, 1.0, "")
+    with worker(task, (sys.executable, "-c", script)) as child:
+        grandchild = int(os.read(child._process.stdout.fileno(), 100))  # type: ignore[union-attr]
+        leave(child)
+    for process in (child._process.pid, grandchild):
+        assert _gone(process)
+
+
+def _gone(process: int) -> bool:
+    """Whether a process ends within seconds: an orphan that was killed is somebody else's to bury."""
+    for _ in range(50):
+        try:
+            state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_the_end_of_a_worker_is_told_after_all_that_it_said() -> None:
+    task = Task(_contestant("base"), (), 1, 1.0, "")
+    script = 'print("""{"type":"Doing","label":"","phase":"a"}\\n{"type":"Doing","label":"","phase":"b"}"""); exit(3)'
+    with worker(task, (sys.executable, "-c", script)) as child:
+        until = time.monotonic() + 30
+        assert [child.receive(until).phase for _ in "ab"] == ["a", "b"]  # type: ignore[union-attr]
+        with pytest.raises(Ended, match="exit code 3"):
+            child.receive(until)
+
+
+def test_clocks() -> None:
+    with pytest.raises(UsageError, match="CPU time says nothing"):
+        duel(Contestant("base", "app:MobileNetV2", Options(), device="gpu"), [_contestant("1.0")], clock="cpu")
+    assert _duel("1.0", clock="cpu").results[0].clock == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"tolerance": 0.0}, "tolerance"),
+        ({"tolerance": 1.0}, "tolerance"),
+        ({"max_seconds": 0.0}, "cannot take 0.0 s"),
+        ({"min_processes": 1}, "1 to 12 processes"),
+        ({"min_processes": 5, "max_processes": 4}, "5 to 4 processes"),
+    ],
+)
+def test_rules_that_make_no_sense(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        _duel("1.0", **options)
+
+
+def test_contestants_that_make_no_sense() -> None:
+    with pytest.raises(UsageError, match=r"2 contestants are called '1\.0'"):
+        _duel("1.0", "1.0")
+    with pytest.raises(UsageError, match="nothing to compare"):
+        _duel()
+    with pytest.raises(UsageError, match="numbers of threads"):
+        duel(_contestant("a"), [Contestant("b", "app:MobileNetV2", Options(), threads=1)])
+    with pytest.raises(InputError, match="no such file"):
+        duel(Contestant("a", "missing.keras", Options()), [_contestant("b")])
