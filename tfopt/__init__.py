@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tfopt.errors import TfoptError as TfoptError
+    from tfopt.profiling.compare import compare as compare
     from tfopt.profiling.profile import profile as profile
+    from tfopt.records.comparison import ComparisonRecord as ComparisonRecord
     from tfopt.records.difference import DifferenceRecord as DifferenceRecord
     from tfopt.records.profile import ProfileRecord as ProfileRecord
     from tfopt.records.trace import TraceRecord as TraceRecord
@@ -25,12 +27,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "ComparisonRecord": "tfopt.records.comparison",
     "DifferenceRecord": "tfopt.records.difference",
     "ProfileRecord": "tfopt.records.profile",
     "TfoptError": "tfopt.errors",
     "TraceDifferenceRecord": "tfopt.records.trace_difference",
     "TraceRecord": "tfopt.records.trace",
     "View": "tfopt.report.view",
+    "compare": "tfopt.profiling.compare",
     "diff": "tfopt.report.against",
     "profile": "tfopt.profiling.profile",
     "read_run": "tfopt.report.runs",
@@ -39,6 +43,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "ComparisonRecord",
     "DifferenceRecord",
     "ProfileRecord",
     "TfoptError",
@@ -46,6 +51,7 @@ __all__ = [
     "TraceRecord",
     "View",
     "__version__",
+    "compare",
     "diff",
     "profile",
     "read_run",

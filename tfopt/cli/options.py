@@ -12,7 +12,7 @@ from tfopt.cli.settings import GENERAL, Option, in_section
 from tfopt.report import FORMATS
 from tfopt.report.view import BY, TRACE_BY
 
-__all__ = ["MANNERS", "REPORT", "TRACE_REPORT"]
+__all__ = ["LISTED", "MANNERS", "REPORT", "TRACE_REPORT"]
 
 
 def _configure(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
@@ -25,13 +25,13 @@ def _by(choices: Sequence[str], what: str) -> Option:
 
 
 _ROWS = "What the rows are: the layer tree with the largest ops, all ops, op types, or phases."
+_DEPTH = Option(
+    ["--depth"],
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Open the layer tree this far (0: the model alone). Default: as far as --top goes.",
+)
 _SHOWN = (
-    Option(
-        ["--depth"],
-        type=click.IntRange(min=0),
-        metavar="N",
-        help="Open the layer tree this far (0: the model alone). Default: as far as --top goes.",
-    ),
     Option(
         ["--top"],
         type=click.IntRange(min=0),
@@ -58,8 +58,9 @@ _SHOWN = (
 )
 
 # The fields of `tfopt.cli.output.Delivery`, with --quiet.
-REPORT = in_section("Report", _by(BY, _ROWS), *_SHOWN)
-TRACE_REPORT = in_section("Report", _by(TRACE_BY, f"{_ROWS} Of a trace also its kernels or devices."), *_SHOWN)
+REPORT = in_section("Report", _by(BY, _ROWS), _DEPTH, *_SHOWN)
+LISTED = in_section("Report", *_SHOWN)
+TRACE_REPORT = in_section("Report", _by(TRACE_BY, f"{_ROWS} Of a trace also its kernels or devices."), _DEPTH, *_SHOWN)
 
 MANNERS = in_section(
     GENERAL,

@@ -120,7 +120,7 @@ class BreakEven(Record, frozen=True, kw_only=True):
 
 class Arm(Record, frozen=True, kw_only=True):
     """One way to run one model. `rank` is 1 + the number of arms that are surely ahead (null where nothing was
-    measured); arms that cannot be told apart share it. `result` is null for the baseline, `precision` where the file
+    known); arms that cannot be told apart share it. `result` is null for the baseline, `precision` where the file
     decides. `causes` explain why it is slow, the largest first."""
 
     label: str
@@ -131,7 +131,6 @@ class Arm(Record, frozen=True, kw_only=True):
     device: str
     batch_size: int | None
     rank: int | None = None
-    wall_ms_per_example: float | None = None
     timing: ArmTiming | None = None
     result: DuelResult | None = None
     break_even: BreakEven | None = None
@@ -140,8 +139,8 @@ class Arm(Record, frozen=True, kw_only=True):
 
 
 class ComparisonRun(Record, frozen=True, kw_only=True):
-    """The circumstances: everything needed to repeat it. `seconds` is what it took, `interrupted` whether Ctrl-C
-    ended it."""
+    """The circumstances: everything needed to repeat it. `clock` is the one asked for (null: wall time, or CPU time
+    where only that can tell); `seconds` is what it took, `interrupted` whether Ctrl-C ended it."""
 
     mode: Literal["train", "infer"]
     data: str
@@ -149,7 +148,7 @@ class ComparisonRun(Record, frozen=True, kw_only=True):
     threads: int
     cpu: str
     seed: int
-    clock: Clock
+    clock: Clock | None
     tolerance: float
     max_seconds: float
     seconds: float

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from tfopt.records.base import Record
+from tfopt.records.comparison import ComparisonRecord
 from tfopt.records.difference import DifferenceRecord
 from tfopt.records.profile import ProfileRecord
 from tfopt.records.trace import TraceRecord
@@ -18,6 +19,7 @@ __all__ = ["PUBLISHED", "schema_text"]
 
 PUBLISHED: dict[str, type[Record]] = {
     "profile.schema.json": ProfileRecord,
+    "comparison.schema.json": ComparisonRecord,
     "difference.schema.json": DifferenceRecord,
     "trace.schema.json": TraceRecord,
     "trace-difference.schema.json": TraceDifferenceRecord,

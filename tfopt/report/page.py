@@ -17,8 +17,22 @@ __all__ = ["Column", "Kind", "Page", "Table", "Value", "labels"]
 
 # What a column holds, and so how it is written: `name` comes from a file (escaped, shortened in the middle on narrow
 # screens, never cut in machine formats), `text` is ours; `share` is a fraction of 1, shown as percent; `ratio` is
-# shown as `1.25 ×`; `change_ms` and `change_share` carry a sign.
-Kind = Literal["name", "text", "count", "ms", "change_ms", "share", "change_share", "ratio"]
+# shown as `1.25 ×`; `number` has any size, `cosine` is 1 only where it is; those with `change` carry a sign.
+Kind = Literal[
+    "name",
+    "text",
+    "count",
+    "ms",
+    "change_ms",
+    "seconds",
+    "change_s",
+    "share",
+    "change_share",
+    "ratio",
+    "number",
+    "change",
+    "cosine",
+]
 Value = str | int | float | None
 
 
@@ -52,8 +66,9 @@ class Table:
 
 @dataclass(frozen=True)
 class Page:
-    """`title` is the subject (a file, a run), `answer` the numbers that matter most, one phrase each; `facts` are
-    lines of phrases about how it was made; `footer` lines are commands to go on with."""
+    """`title` is the subject (a file, a run), `answer` the numbers that matter most, one phrase each; `sentences`
+    follow from them, each a paragraph; `facts` are lines of phrases about how it was made; `footer` lines are commands
+    to go on with."""
 
     title: str
     answer: tuple[str, ...]
@@ -61,6 +76,7 @@ class Page:
     tables: tuple[Table, ...]
     notes: tuple[Note, ...] = ()
     footer: tuple[tuple[str, str], ...] = field(default=())
+    sentences: tuple[str, ...] = ()
 
 
 def labels(table: Table) -> list[str]:

@@ -7,16 +7,18 @@ from dataclasses import replace
 
 from tfopt.errors import UsageError
 from tfopt.records.base import Record
+from tfopt.records.comparison import ComparisonRecord
 from tfopt.records.difference import DifferenceRecord
 from tfopt.records.trace import TraceRecord
 from tfopt.records.trace_difference import TraceDifferenceRecord
-from tfopt.report import difference_page, trace_difference_page, trace_page
+from tfopt.report import comparison_page, difference_page, trace_difference_page, trace_page
 from tfopt.report.page import Page
 from tfopt.report.view import BY, View
 
 __all__ = ["PAGES", "page_of"]
 
 PAGES: dict[type[Record], Callable[..., Page]] = {
+    ComparisonRecord: comparison_page.page,
     TraceRecord: trace_page.page,
     DifferenceRecord: difference_page.page,
     TraceDifferenceRecord: trace_difference_page.page,

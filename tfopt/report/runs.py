@@ -15,6 +15,7 @@ from pathlib import Path, PurePath
 import msgspec
 
 from tfopt.errors import InputError, UsageError
+from tfopt.records.comparison import COMPARISON_SCHEMA, ComparisonRecord
 from tfopt.records.difference import DIFFERENCE_SCHEMA, DifferenceRecord
 from tfopt.records.profile import SCHEMA, ProfileRecord
 from tfopt.records.trace import TRACE_SCHEMA, TraceRecord
@@ -58,12 +59,13 @@ class _Header(msgspec.Struct):
     schema: str | None = None
 
 
-_Shown = ProfileRecord | TraceRecord | DifferenceRecord | TraceDifferenceRecord
+_Shown = ProfileRecord | TraceRecord | DifferenceRecord | TraceDifferenceRecord | ComparisonRecord
 _KINDS: dict[str | None, type[_Shown]] = {
     SCHEMA: ProfileRecord,
     TRACE_SCHEMA: TraceRecord,
     DIFFERENCE_SCHEMA: DifferenceRecord,
     TRACE_DIFFERENCE_SCHEMA: TraceDifferenceRecord,
+    COMPARISON_SCHEMA: ComparisonRecord,
 }
 
 

@@ -21,6 +21,11 @@ _NUMBERS: dict[Kind, Callable[[float], str]] = {
     "share": units.percent,
     "change_share": _signed(units.percent),
     "ratio": lambda value: f"{value:.2f} ×",
+    "seconds": units.ms,
+    "change_s": _signed(units.ms),
+    "number": units.number,
+    "change": _signed(units.number),
+    "cosine": units.cosine,
 }
 NUMBERS = frozenset(_NUMBERS)
 

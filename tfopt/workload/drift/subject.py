@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tfopt.model.load import load
+from tfopt.model.inputs import input_specs
 from tfopt.model.said import said_as_notes
 from tfopt.records.advice import StepFacts
 from tfopt.records.base import finite
@@ -22,7 +22,8 @@ from tfopt.workload.duel.contestant import Contestant
 from tfopt.workload.facts import step_facts
 from tfopt.workload.failures import explained, file_at_fault
 from tfopt.workload.graph import StepGraph
-from tfopt.workload.prepared import prepared
+from tfopt.workload.options import Options
+from tfopt.workload.prepared import loaded_model, prepared
 from tfopt.workload.timing import finished
 from tfopt.workload.workload import Workload
 
@@ -96,21 +97,22 @@ def subject(contestant: Contestant) -> Subject:
     """Load and prepare a contestant. Raises TfoptError."""
     placement = place(contestant.device)
     with placement.scope(), said_as_notes([]):
-        keras.utils.set_random_seed(contestant.options.seed)
-        loaded = load(
-            contestant.model,
-            imports=contestant.imports,
-            unsafe=contestant.unsafe,
-            input_size=contestant.input_size,
-        )
+        loaded = loaded_model(contestant)
         weights = _fingerprint(loaded.model)
-        with file_at_fault(loaded.source, contestant.options):
-            return Subject(contestant, prepared(loaded, contestant.options, placement), placement, weights)
+        options = _free_batch(loaded.model, contestant.options)
+        with file_at_fault(loaded.source, options):
+            return Subject(contestant, prepared(loaded, options, placement), placement, weights)
+
+
+def _free_batch(model: Any, options: Options) -> Options:
+    """A model whose batch is fixed has that one."""
+    specs = input_specs(model, input_shape=options.input_shape)
+    return replace(options, batch_size=None) if any(spec.shape[0] is not None for spec in specs) else options
 
 
 def _fingerprint(model: Any) -> str:
     digest = hashlib.sha256()
-    for variable in getattr(model, "weights", None) or getattr(model, "variables", ()):
+    for variable in getattr(model, "weights", None) or model.variables:
         digest.update(f"{variable.dtype}{tuple(variable.shape)}".encode())
         digest.update(np.ascontiguousarray(variable.numpy()).tobytes())
     return digest.hexdigest()
