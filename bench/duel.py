@@ -31,6 +31,7 @@ from tfopt.workload.duel.process import worker
 from tfopt.workload.options import Options
 
 SAMPLES = Path(__file__).resolve().parents[1] / "tests" / "data" / "aa-samples.json"
+KEPT = 40  # pairs of a process; noisy ones have more, so that a duel knows more than the simulation
 TOLERANCE, FOUND, TRUE_RANGE = 0.05, 0.9, (1.10, 1.15)
 # Spins, in turns of `on` seconds with `off` seconds of rest (drawn), until its parent is gone.
 BUSY = """
@@ -192,23 +193,20 @@ def collect(folder: Path, file: Path, processes: int, kinds: list[str]) -> None:
             for name, taken in samples[kind].items():
                 with load(kind):
                     taken.append(_pairs(str(folder / f"{name}.keras"), f"{kind} {number}"))
-        print(
-            f"{kind}: {sum(map(len, samples[kind]['cnn']))} and {sum(map(len, samples[kind]['mlp']))} pairs, load now",
-            *os.getloadavg(),
-        )
-        file.write_text(json.dumps(samples, separators=(",", ":")).replace("]],[[", "]],\n[["))
+                print(f"{kind} {number} {name}: {len(taken[-1])} pairs, load", *os.getloadavg(), flush=True)
+            file.write_text(json.dumps(samples, separators=(",", ":")).replace("]],[[", "]],\n[["))
 
 
 def _pairs(model: str, seed: str) -> list[list[int]]:
     one, other = (Contestant(label, model, Options()) for label in ("one", "other"))
     pairs = []
-    with worker(Task(one, (other,), pairs=6, pair_seconds=60, seed=seed)) as child:
+    with worker(Task(one, (other,), pairs=6, precision=0.02, pair_seconds=15, seed=seed)) as child:
         while not isinstance(message := child.receive(time.monotonic() + 300), Done):
             if isinstance(message, Refused | None):
                 sys.exit(f"no samples: {message}")
             if isinstance(message, Pair):
                 pairs.append([round(time * 32 * 1000) for time in (*message.baseline, *message.arm)])
-    return pairs
+    return pairs[:KEPT]
 
 
 if __name__ == "__main__":

@@ -74,17 +74,24 @@ MODELS = {
 def sampled(processes: list[list[list[int]]], duels: int, rng: np.random.Generator) -> tuple[Logs, Logs]:
     """Median log-ratios by wall and CPU clock, (duels, MAX_PROCESSES) each, of measured pairs of equal models.
 
-    Processes are drawn again from those measured, and for each its pairs again from its own.
+    Processes are drawn again from those measured, each the one way round or the other, and for each its pairs again
+    from its own.
     """
     drawn = np.empty((2, len(processes), duels * MAX_PROCESSES))
     for number, pairs in enumerate(processes):
-        times = np.asarray(pairs, float)
-        ratios = np.log(times[:, 2:] / times[:, :2])
+        ratios = log_ratios(pairs)
         again = rng.integers(0, len(ratios), (duels * MAX_PROCESSES, len(ratios)))
         drawn[:, number] = np.median(ratios[again], axis=1).T
     which = rng.integers(0, len(processes), duels * MAX_PROCESSES)
-    wall, cpu = drawn[:, which, np.arange(duels * MAX_PROCESSES)].reshape(2, duels, MAX_PROCESSES)
+    sides = rng.choice((-1.0, 1.0), duels * MAX_PROCESSES)
+    wall, cpu = (sides * drawn[:, which, np.arange(duels * MAX_PROCESSES)]).reshape(2, duels, MAX_PROCESSES)
     return wall, cpu
+
+
+def log_ratios(pairs: list[list[int]]) -> Logs:
+    """(pairs, 2): log(A' / A) by wall and by CPU clock."""
+    times = np.asarray(pairs, float)
+    return np.log(times[:, 2:] / times[:, :2])
 
 
 def samples() -> dict[str, dict[str, list[list[list[int]]]]]:

@@ -192,7 +192,7 @@ def test_ctrl_c_keeps_what_is_finished() -> None:
 @pytest.mark.parametrize("leave", [lambda child: None, lambda child: undo_all()])
 def test_no_worker_outlives_its_duel(leave: Callable[[Any], None], tmp_path: Path) -> None:
     script = "import subprocess, time; print(subprocess.Popen(['sleep', '100']).pid, flush=True); time.sleep(100)"
-    task = Task(_contestant("base"), (), 1, 1.0, "")
+    task = Task(_contestant("base"), (), 1, 0.1, 1.0, "")
     with worker(task, (sys.executable, "-c", script)) as child:
         grandchild = int(os.read(child._process.stdout.fileno(), 100))  # type: ignore[union-attr]
         leave(child)
@@ -214,7 +214,7 @@ def _gone(process: int) -> bool:
 
 
 def test_the_end_of_a_worker_is_told_after_all_that_it_said() -> None:
-    task = Task(_contestant("base"), (), 1, 1.0, "")
+    task = Task(_contestant("base"), (), 1, 0.1, 1.0, "")
     script = 'print("""{"type":"Doing","label":"","phase":"a"}\\n{"type":"Doing","label":"","phase":"b"}"""); exit(3)'
     with worker(task, (sys.executable, "-c", script)) as child:
         until = time.monotonic() + 30
@@ -247,6 +247,8 @@ def test_rules_that_make_no_sense(options: dict[str, Any], words: str) -> None:
 def test_contestants_that_make_no_sense() -> None:
     with pytest.raises(UsageError, match=r"2 contestants are called '1\.0'"):
         _duel("1.0", "1.0")
+    with pytest.raises(UsageError, match="a name of its own"):
+        _duel("")
     with pytest.raises(UsageError, match="nothing to compare"):
         _duel()
     with pytest.raises(UsageError, match="numbers of threads"):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfopt.workload.duel.statistics import bounds, decided, half_width, judge, t_quantile, telling_clock
+from tfopt.workload.duel.statistics import bounds, decided, half_width, judge, median_error, t_quantile, telling_clock
 
 LIMIT = math.log1p(0.05)
 LOGS = st.lists(st.floats(-0.5, 0.5), min_size=1, max_size=12)
@@ -107,3 +107,13 @@ def test_narrow_is_measured_against_the_tolerance() -> None:
     logs = [LIMIT * share for share in (-0.4, 0.4, -0.4, 0.4)]
     assert decided(logs, 0.05, 4, 12)
     assert not decided(logs, 0.04, 4, 12)
+
+
+def test_how_well_a_median_is_known() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(0.3, 0.1, (4000, 25))
+    told = np.median([median_error(row.tolist()) for row in values])
+    assert told == pytest.approx(np.median(values, axis=1).std(), rel=0.1)
+    spiked = values[0].tolist()
+    spiked[3] += 100
+    assert median_error(spiked) < 0.05

@@ -19,7 +19,7 @@ __all__ = ["COMMANDS", "cli", "main"]
 # Verb: the module whose `command` it is, and its line in the help. Modules are imported when their verb is used.
 COMMANDS = {
     "profile": ("tfopt.cli.profile", "Measure where a step's time goes: layers, ops, phases."),
-    "compare": ("tfopt.cli.compare", "Which way to run is fastest here, and what it does to the numbers."),
+    "compare": ("tfopt.cli.compare", "Find the fastest way to run it here, and what that changes."),
     "report": ("tfopt.cli.report", "Show a recorded run or anybody's trace, without TensorFlow."),
     "tensorboard": ("tfopt.cli.tensorboard", "Serve recorded runs in TensorBoard's profiler."),
 }

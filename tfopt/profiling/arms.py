@@ -76,10 +76,10 @@ def drift_groups(arms: Sequence[Entry]) -> tuple[tuple[Contestant, tuple[Contest
     references = {model: _reference(model, arms) for model in models}
     groups = []
     for model, reference in references.items():
-        own = {arm.numbers.label: arm.numbers for arm in arms if arm.contestant.model == model}
+        own = {arm.numbers.label: arm.numbers for arm in reversed(arms) if arm.contestant.model == model}
         own.pop(reference.label, None)
         others = [other for name, other in references.items() if name != model] if model == models[0] else []
-        groups.append((reference, (*own.values(), *others)))
+        groups.append((reference, (*reversed(own.values()), *others)))
     return tuple(groups)
 
 

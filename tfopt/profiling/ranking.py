@@ -62,9 +62,9 @@ def break_even(baseline: ArmTiming, arm: ArmTiming, span: Span | None) -> BreakE
     saved = per_step * (1 - span.ratio)
     if span.low <= 1 <= span.high or not saved:
         return BreakEven(kind="unknown", extra_s=extra)
-    if (saved > 0) == (extra <= 0):
+    if extra * saved <= 0:
         return BreakEven(kind="always" if saved > 0 else "never", extra_s=extra)
-    steps = extra / saved  # of one sign here
+    steps = round(extra / saved, 6)  # what is a whole number but for rounding stays one
     if saved > 0:
         return BreakEven(kind="from", steps=math.ceil(steps), extra_s=extra)
     return BreakEven(kind="until", steps=math.floor(steps), extra_s=extra)

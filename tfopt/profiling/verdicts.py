@@ -46,7 +46,7 @@ def _answer(
     if len(first) == 1:
         return f"{first[0][0].label} is {amount(first[0][1])} than {baseline}"
     if first:
-        return f"{_listed([arm.label for arm, _ in first])} are fastest: {amount(first[0][1])} than {baseline}"
+        return f"{_listed([arm.label for arm, _ in first])} are fastest and not told apart"
     if all(result.verdict in _FAILED for _, result in judged):
         return f"nothing could be compared with {baseline}"
     return f"nothing is {'surely ' if unsure else ''}faster here than {baseline}"

@@ -12,6 +12,7 @@ from tfopt.model.said import said_as_notes
 from tfopt.workload.device import place
 from tfopt.workload.duel.contestant import Contestant
 from tfopt.workload.duel.messages import Doing, Done, Message, Pair, Ready, Task, Time
+from tfopt.workload.duel.statistics import median_error
 from tfopt.workload.failures import StepUnsound, explained, file_at_fault
 from tfopt.workload.prepared import loaded_model, prepared
 from tfopt.workload.timing import collector_held, finished, timed, warm_up
@@ -25,8 +26,7 @@ Say = Callable[[Message], None]
 _CALLS, _BLOCK_S = 5, 2.0
 # An arm this many times slower or faster than the baseline needs few pairs.
 _GROSS, _GROSS_PAIRS, _FEWEST_PAIRS = 2.0, 2, 2
-# Quick steps get more pairs than asked for, up to so many times as many, as long as these seconds are not over.
-_QUICK_TIMES, _QUICK_S = 5, 1.0
+_MOST_PAIRS = 200
 # How much longer than expected something may take before it counts as hung.
 _PATIENCE, _LEAST_PATIENCE_S = 10.0, 30.0
 
@@ -67,7 +67,7 @@ def ready(contestant: Contestant, say: Say) -> Arm:
 
 
 def fight(baseline: Arm, arm: Arm, task: Task, say: Say) -> None:
-    """Pairs of blocks, in an order drawn anew for each, until there are enough or `task.pair_seconds` are over."""
+    """Pairs of blocks, in an order drawn anew for each, until their median is known well enough or the time is over."""
     calls = max(1, min(_CALLS, int(_BLOCK_S / max(baseline.step_s, arm.step_s))))
     order = random.Random(task.seed + arm.label)
     say(Doing(arm.label, "measuring", _patience((calls + 1) * (baseline.step_s + arm.step_s))))
@@ -100,9 +100,9 @@ def _enough(logs: list[float], task: Task, seconds: float) -> bool:
     gross = _gross(logs)
     if seconds >= task.pair_seconds and len(logs) >= (1 if gross else _FEWEST_PAIRS):
         return True
-    if gross or seconds >= _QUICK_S:
-        return len(logs) >= (_GROSS_PAIRS if gross else task.pairs)
-    return len(logs) >= _QUICK_TIMES * task.pairs
+    if gross:
+        return len(logs) >= _GROSS_PAIRS
+    return len(logs) >= task.pairs and (len(logs) >= _MOST_PAIRS or median_error(logs) <= task.precision)
 
 
 def _gross(logs: list[float]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +23,8 @@ from tfopt.workload.duel.statistics import decided
 __all__ = ["DuelOutcome", "duel"]
 
 _PAIRS = 6
+# How well a process is to know its median, as a part of the tolerance: about as well as processes agree.
+_PRECISION = 0.4
 # The part of an arm's share of the time that is for its pairs; the rest is for loading, compiling and warming up.
 _MEASURING = 0.5
 # Left for ending the last worker.
@@ -92,7 +95,7 @@ def _check(baseline: Contestant, arms: Sequence[Contestant]) -> None:
     label, count = Counter(contestant.label for contestant in everybody).most_common(1)[0]
     if not arms:
         raise UsageError("there is nothing to compare", "name another model or variant")
-    if count > 1:
+    if count > 1 or not all(contestant.label for contestant in everybody):
         raise UsageError(f"{count} contestants are called {label!r}", "give each of them a name of its own")
     if len({contestant.threads for contestant in everybody}) > 1:
         raise UsageError("contestants ask for different numbers of threads", "they share a process: choose one number")
@@ -178,6 +181,7 @@ class _Contest:
             baseline=self._contestants[self._baseline.label],
             arms=tuple(self._contestants[standing.label] for standing in chosen),
             pairs=_PAIRS,
+            precision=_PRECISION * math.log1p(rules.tolerance),
             pair_seconds=share * _MEASURING,
             seed=f"{rules.seed} {number} ",
         )

@@ -54,25 +54,31 @@ class Listener:
             self._failed("CRASHED", str(ended))
             return None
         if message is None and (now := time.monotonic()) < self._deadline:
-            self._failed("HUNG", f"no answer for {now - silent_since:.0f} s")
+            known = self._doing.patience_s is not None or self._cost() is not None
+            self._failed(
+                "HUNG", f"no answer for {now - silent_since:.0f} s", "" if known else "; it may need more time"
+            )
         return message
 
     def _patience(self, left: float) -> float:
         """How many seconds to wait for a word."""
         if self._doing.patience_s is not None:
             return self._doing.patience_s
-        cost = self._arms.get(self._doing.label, self._baseline).cost_s
+        cost = self._cost()
         if cost is None:
             return max(_OF_REST * left, _OF_ALL * self._max_seconds)
         return max(_LEAST_PATIENCE_S, _PATIENCE * cost)
 
-    def _failed(self, verdict: Verdict, reason: str) -> None:
-        label, phase = self._doing.label, self._doing.phase
+    def _cost(self) -> float | None:
+        return self._arms.get(self._doing.label, self._baseline).cost_s
+
+    def _failed(self, verdict: Verdict, what: str, remark: str = "") -> None:
+        label, reason = self._doing.label, f"{what} while {self._doing.phase}{remark}"
         if label in self._arms:
-            self._arms[label].failure = (verdict, f"{reason} while {phase}")
+            self._arms[label].failure = (verdict, reason)
             return
         raise RunFailed(
-            f"{label or 'a worker process'}: {reason} while {phase}",
+            f"{label or 'a worker process'}: {reason}",
             "tfopt profile shows whether it runs by itself" if label else "does `python -c 'import keras'` work?",
         )
 

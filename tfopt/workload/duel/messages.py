@@ -12,12 +12,14 @@ Time = tuple[float, float]  # ms per example: wall, CPU time of the process
 
 
 class Task(msgspec.Struct, frozen=True):
-    """What a worker is to do: each arm against the baseline in `pairs` pairs of blocks, fewer where they would take
-    more than `pair_seconds`. `seed` draws the order within pairs."""
+    """What a worker is to do: each arm against the baseline in `pairs` pairs of blocks; in more, until the standard
+    error of their median log-ratio is below `precision`; in fewer, where they take more than `pair_seconds`. `seed`
+    draws the order within pairs."""
 
     baseline: Contestant
     arms: tuple[Contestant, ...]
     pairs: int
+    precision: float
     pair_seconds: float
     seed: str
 

@@ -15,6 +15,7 @@ from typing import IO, Any, Generic, TypeVar
 
 import msgspec
 
+from tfopt.model.text import one_line
 from tfopt.undo import undone
 from tfopt.workload.duel.messages import Message
 
@@ -23,6 +24,8 @@ __all__ = ["PYTHON", "WORKER", "Ended", "Worker", "worker"]
 # -P: a folder called tfopt in the working directory is not the one that runs.
 PYTHON = (sys.executable, "-P", "-m")
 WORKER = (*PYTHON, "tfopt.workload.duel.worker")
+
+_LAST_WORDS = 4096  # bytes
 
 _Message = TypeVar("_Message")
 
@@ -63,9 +66,9 @@ class Worker(Generic[_Message]):
 
     def _ending(self) -> str:
         code = self._process.wait()
-        self._said.seek(0)
-        last = self._said.read().strip().rpartition(b"\n")[2].decode("utf-8", "replace").strip()
-        return f"{_ending(code)}{': ' if last else ''}{last[:200]}"
+        self._said.seek(max(0, self._said.seek(0, os.SEEK_END) - _LAST_WORDS))
+        last = one_line(self._said.read().strip().rpartition(b"\n")[2].decode("utf-8", "replace"), 200)
+        return f"{_ending(code)}{': ' if last else ''}{last}"
 
 
 def _ending(code: int) -> str:
@@ -86,6 +89,7 @@ def worker(task: msgspec.Struct, command: Sequence[str] = WORKER, kind: Any = Me
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=said,
+            bufsize=0,  # nothing is left to be written when the pipes are closed
             env=environment,
             start_new_session=True,
         )
@@ -95,5 +99,4 @@ def worker(task: msgspec.Struct, command: Sequence[str] = WORKER, kind: Any = Me
         with process.stdin as orders, process.stdout, undone(child.end):
             with contextlib.suppress(BrokenPipeError):  # it has ended at once: its last words are asked for later
                 orders.write(msgspec.json.encode(task) + b"\n")
-                orders.flush()
             yield child

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from statistics import fmean
+from statistics import fmean, median
 
 from tfopt.records.duel import Clock, Verdict
 
-__all__ = ["bounds", "decided", "half_width", "judge", "t_quantile", "telling_clock"]
+__all__ = ["bounds", "decided", "half_width", "judge", "median_error", "t_quantile", "telling_clock"]
 
 # Student's t, 97.5 %, for 1 to 30 degrees of freedom (NIST/SEMATECH e-Handbook of Statistical Methods, 1.3.6.7.2).
 _T = (
@@ -42,6 +42,14 @@ def half_width(logs: Sequence[float]) -> float:
     mean = fmean(logs)
     variance = math.fsum((log - mean) ** 2 for log in logs) / (count - 1)
     return t_quantile(count - 1) * math.sqrt(variance / count)
+
+
+def median_error(values: Sequence[float]) -> float:
+    """The standard error of the median of normal values, told from their median absolute deviation: spikes, which
+    hardly move the median, hardly count."""
+    middle = median(values)
+    spread = 1.4826 * median(abs(value - middle) for value in values)
+    return math.sqrt(math.pi / 2) * spread / math.sqrt(len(values))
 
 
 def bounds(logs: Sequence[float]) -> tuple[float, float, float]:
