@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from comparisons_for_tests import COMPARISONS
 from records_for_tests import DIFFERENCES, FOLDER, RECORDS
 from traces_for_tests import gpu, hostile, record_of
 
@@ -43,13 +44,26 @@ COMPARED: dict[str, tuple[str, View]] = {
     "op.md": ("md", View(by="op", top=4)),
     "type.csv": ("csv", View(by="type", top=1)),
 }
-MADE = {**RECORDS, **DIFFERENCES, "trace-difference": lambda: diff(record_of(hostile, "new"), record_of(gpu, "old"))}
+RANKED: dict[str, tuple[str, View]] = {
+    **{f"{width}.txt": ("table", View(width=width)) for width in (80, 120)},
+    "pipe.txt": ("table", View(top=2)),
+    "arms.md": ("md", View()),
+    "arms.csv": ("csv", View()),
+    "record.json": ("json", View()),
+}
+MADE = {
+    **RECORDS,
+    **DIFFERENCES,
+    **COMPARISONS,
+    "trace-difference": lambda: diff(record_of(hostile, "new"), record_of(gpu, "old")),
+}
 
 CASES = {
     f"{name}-{case}": (name, *wish)
     for name in RECORDS
     for case, wish in (SCREENS if name == "flat" else SCREENS | DATA).items()
 } | {f"{name}-{case}": (name, *wish) for name in (*DIFFERENCES, "trace-difference") for case, wish in COMPARED.items()}
+CASES |= {f"{name}-{case}": (name, *wish) for name in COMPARISONS for case, wish in RANKED.items()}
 
 
 TRACES: dict[str, tuple[str, View]] = {

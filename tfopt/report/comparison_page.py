@@ -50,16 +50,17 @@ def _facts(record: ComparisonRecord) -> Iterator[tuple[str, ...]]:
 
 def _ranking(record: ComparisonRecord) -> Table:
     """By wall time per example; the ratios are of pairs that ran side by side, not of the times beside them."""
+    one_batch = len({arm.timing.examples_per_step for arm in record.arms if arm.timing and arm.timing.blocks}) <= 1
     columns = (
         _ARM,
         Column("rank", "rank", "count"),
-        Column("wall_ms", "ms/step", "ms", drop=3),
-        Column("wall_ms_per_example", "ms/example", "ms", drop=4),
+        Column("wall_ms", "ms/step", "ms", drop=2),
+        Column("wall_ms_per_example", "ms/example", "ms", drop=4, quiet=one_batch),
         Column("wall_ratio", "wall", "ratio"),
         Column("interval", "95 % interval", "text", drop=5),
         Column("wall_low", "low", "ratio", quiet=True),
         Column("wall_high", "high", "ratio", quiet=True),
-        Column("cpu_ratio", "CPU", "ratio", drop=2),
+        Column("cpu_ratio", "CPU", "ratio", drop=6),
         Column("cpu_ms", "CPU ms/step", "ms", quiet=True),
         Column("processes", "processes", "count", drop=1),
         Column("resolvable", "resolvable", "share", quiet=True),

@@ -31,7 +31,9 @@ def render(page: Page, view: View) -> str:
 def _header(page: Page, view: View) -> list[Text]:
     first, *others = page.answer or ("",)
     title = flow([(visible(page.title), "bold")], "", view.width)
-    answer = flow([(first, "bold green"), *((text, "") for text in others)], "   ", view.width, indent="  ")
+    answer = flow(
+        [(visible(first), "bold green"), *((visible(text), "") for text in others)], "   ", view.width, indent="  "
+    )
     told = [line for text in page.sentences for line in wrapped(visible(text), "  ", "", view.width)]
     facts = [flow([(visible(fact), "dim") for fact in line], " · ", view.width) for line in page.facts]
     return [
