@@ -119,7 +119,7 @@ def drift_notes(drifts: Sequence[Drift]) -> Iterator[Note]:
         if drift.skipped_steps:
             yield Note(
                 message=f"{drift.label}: loss scaling skipped {drift.skipped_steps} of the first {drift.steps} steps; "
-                f"its gradients are finite from a loss scale of {drift.loss_scale:g} down"
+                f"without random layers its gradients are finite from a loss scale of {drift.loss_scale:g} down"
             )
         if drift.nonfinite_losses:
             yield Note(message=f"{drift.label}: {drift.nonfinite_losses} losses were NaN or infinite")

@@ -53,12 +53,12 @@ class Probe:
 
     def __call__(self, arguments: Arguments) -> Computed:
         """Outputs, loss and gradients for one batch, random layers off. Raises RunFailed."""
-        with still(self.model):
+        with still(self.model), _restored(self.model):
             with explained("the forward pass", StepUnsound):
                 outputs = _outputs(self.model, self.forward(*arguments))
             if self.backward is None:
                 return Computed(outputs, tiny=self.tiny, random_ops=self._drawn(arguments))
-            with explained("forward and backward pass", StepUnsound), _restored(self.model):
+            with explained("forward and backward pass", StepUnsound):
                 loss, scale, gradients = self._unscaled_soundly(self.backward, arguments)
             drawn = self._drawn(arguments)
             return Computed(outputs, float(loss), _by_layer(self.model, gradients), float(scale), self.tiny, drawn)
@@ -88,8 +88,9 @@ def _all_finite(gradients: Sequence[Any]) -> bool:
 
 @contextlib.contextmanager
 def _restored(model: Any) -> Iterator[None]:
-    """Put back what a training pass changes beside the weights."""
-    kept = [(variable, variable.numpy()) for variable in model.non_trainable_variables]
+    """Put back what a pass changes: moving statistics, and the states of random generators, which recurrent layers
+    draw from without using it."""
+    kept = [(variable, variable.numpy()) for variable in getattr(model, "non_trainable_variables", ())]
     try:
         yield
     finally:
