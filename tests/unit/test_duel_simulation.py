@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 
-from tests.unit.duels_for_tests import MODELS, SAMPLES, Logs, rates, sampled, samples
+from tests.unit.duels_for_tests import MODELS, SAMPLES, TOLERANCE, Logs, log_ratios, rates, sampled, samples
 from tfopt.records.duel import Clock
 
 # The most often that equal models may come out SLOWER or FASTER, the least often that one 10 % slower must be found.
@@ -43,3 +43,11 @@ def test_measured_noise(kind: str, network: str, clock: Clock | None) -> None:
 def test_the_samples_are_no_more_than_a_repository_should_hold() -> None:
     assert SAMPLES.stat().st_size < 60_000
     assert all(len(processes) >= 12 for kind in samples().values() for processes in kind.values())
+
+
+@pytest.mark.parametrize("network", ["cnn", "mlp"])
+@pytest.mark.parametrize("kind", WANTED)
+def test_the_side_that_is_loaded_first_has_no_advantage_that_matters(kind: str, network: str) -> None:
+    """The simulation takes processes either way round, so that it would not see one."""
+    medians = [np.median(log_ratios(pairs)[:, 1]) for pairs in samples()[kind][network]]
+    assert abs(np.mean(medians)) < TOLERANCE / 2

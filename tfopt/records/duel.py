@@ -6,9 +6,10 @@ from typing import Literal
 
 from tfopt.records.base import Record
 
-__all__ = ["ArmTiming", "Clock", "DuelResult", "Interval", "Verdict"]
+__all__ = ["CLOCKS", "ArmTiming", "Clock", "DuelResult", "Interval", "Verdict"]
 
 Clock = Literal["wall", "cpu"]
+CLOCKS: tuple[Clock, Clock] = ("wall", "cpu")
 Verdict = Literal["SLOWER", "FASTER", "SAME", "INCONCLUSIVE", "CRASHED", "HUNG", "REFUSED", "NOT RUN"]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 import time
 from collections.abc import Callable
@@ -11,8 +10,8 @@ from dataclasses import dataclass
 from tfopt.model.said import said_as_notes
 from tfopt.workload.device import place
 from tfopt.workload.duel.contestant import Contestant
+from tfopt.workload.duel.enough import calls_per_block, enough, gross
 from tfopt.workload.duel.messages import Doing, Done, Message, Pair, Ready, Task, Time
-from tfopt.workload.duel.statistics import median_error
 from tfopt.workload.failures import StepUnsound, explained, file_at_fault
 from tfopt.workload.prepared import loaded_model, prepared
 from tfopt.workload.timing import collector_held, finished, timed, warm_up
@@ -22,11 +21,6 @@ __all__ = ["Arm", "fight", "ready"]
 
 Say = Callable[[Message], None]
 
-# A block has five calls, fewer where they would take longer than two seconds.
-_CALLS, _BLOCK_S = 5, 2.0
-# An arm this many times slower or faster than the baseline needs few pairs.
-_GROSS, _GROSS_PAIRS, _FEWEST_PAIRS = 2.0, 2, 2
-_MOST_PAIRS = 200
 # How much longer than expected something may take before it counts as hung.
 _PATIENCE, _LEAST_PATIENCE_S = 10.0, 30.0
 
@@ -68,21 +62,20 @@ def ready(contestant: Contestant, say: Say) -> Arm:
 
 def fight(baseline: Arm, arm: Arm, task: Task, say: Say) -> None:
     """Pairs of blocks, in an order drawn anew for each, until their median is known well enough or the time is over."""
-    calls = max(1, min(_CALLS, int(_BLOCK_S / max(baseline.step_s, arm.step_s))))
+    calls = calls_per_block(max(baseline.step_s, arm.step_s))
     order = random.Random(task.seed + arm.label)
     say(Doing(arm.label, "measuring", _patience((calls + 1) * (baseline.step_s + arm.step_s))))
-    logs: list[float] = []
+    pairs: list[Pair] = []
     with explained("the step"), collector_held():
-        baseline.run()  # other models ran since it was warm
+        timed(baseline.run)  # other models ran since it was warm
         started = time.perf_counter()
-        while not _enough(logs, task, time.perf_counter() - started):
+        while not enough(pairs, task, time.perf_counter() - started):
             blocks: dict[str, Time] = {}
             for side in order.sample((baseline, arm), 2):
                 blocks[side.label] = _block(side.run, calls)
-            pair = Pair(arm.label, blocks[baseline.label], blocks[arm.label])
-            logs.append(math.log(pair.arm[0] / pair.baseline[0]))
-            say(pair)
-    say(Done(arm.label, _gross(logs)))
+            pairs.append(Pair(arm.label, blocks[baseline.label], blocks[arm.label]))
+            say(pairs[-1])
+    say(Done(arm.label, gross(pairs)))
 
 
 def _block(run: Runner, calls: int) -> Time:
@@ -94,20 +87,6 @@ def _block(run: Runner, calls: int) -> Time:
         walls.append(wall / (run.examples - before))
         cpus.append(cpu / (run.examples - before))
     return min(walls), min(cpus)
-
-
-def _enough(logs: list[float], task: Task, seconds: float) -> bool:
-    gross = _gross(logs)
-    if seconds >= task.pair_seconds and len(logs) >= (1 if gross else _FEWEST_PAIRS):
-        return True
-    if gross:
-        return len(logs) >= _GROSS_PAIRS
-    return len(logs) >= task.pairs and (len(logs) >= _MOST_PAIRS or median_error(logs) <= task.precision)
-
-
-def _gross(logs: list[float]) -> bool:
-    """Whether every pair so far is far apart, and in the same direction."""
-    return bool(logs) and (min(logs) > math.log(_GROSS) or max(logs) < -math.log(_GROSS))
 
 
 def _patience(expected_s: float) -> float:

@@ -184,6 +184,7 @@ class _Contest:
             precision=_PRECISION * math.log1p(rules.tolerance),
             pair_seconds=share * _MEASURING,
             seed=f"{rules.seed} {number} ",
+            clock=rules.clock or "wall",
         )
 
         def tell(label: str, phase: str, pairs: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from tfopt.records.duel import Clock
 from tfopt.workload.duel.contestant import Contestant
 
 __all__ = ["Doing", "Done", "Message", "Pair", "Ready", "Refused", "Task", "Time"]
@@ -13,8 +14,8 @@ Time = tuple[float, float]  # ms per example: wall, CPU time of the process
 
 class Task(msgspec.Struct, frozen=True):
     """What a worker is to do: each arm against the baseline in `pairs` pairs of blocks; in more, until the standard
-    error of their median log-ratio is below `precision`; in fewer, where they take more than `pair_seconds`. `seed`
-    draws the order within pairs."""
+    error of their median log-ratio by `clock` is below `precision`; in fewer, where they take more than
+    `pair_seconds`. `seed` draws the order within pairs."""
 
     baseline: Contestant
     arms: tuple[Contestant, ...]
@@ -22,6 +23,7 @@ class Task(msgspec.Struct, frozen=True):
     precision: float
     pair_seconds: float
     seed: str
+    clock: Clock = "wall"
 
 
 class _Message(msgspec.Struct, frozen=True, tag=True):

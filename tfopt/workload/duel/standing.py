@@ -7,13 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, median
 
-from tfopt.records.duel import ArmTiming, Clock, DuelResult, Interval, Verdict
+from tfopt.records.duel import CLOCKS, ArmTiming, Clock, DuelResult, Interval, Verdict
+from tfopt.workload.duel.enough import log_ratio
 from tfopt.workload.duel.messages import Pair, Ready, Time
 from tfopt.workload.duel.statistics import bounds, half_width, judge, telling_clock
 
-__all__ = ["CLOCKS", "Standing", "interval"]
-
-CLOCKS: tuple[Clock, Clock] = ("wall", "cpu")
+__all__ = ["Standing", "interval"]
 
 
 @dataclass
@@ -40,8 +39,7 @@ class Standing:
 
     def logs(self, clock: Clock) -> list[float]:
         """The median log-ratio of each process."""
-        side = CLOCKS.index(clock)
-        return [median(math.log(pair.arm[side] / pair.baseline[side]) for pair in pairs) for pairs in self.processes]
+        return [median(log_ratio(pair, clock) for pair in pairs) for pairs in self.processes]
 
     def timing(self, blocks: Iterable[Time]) -> ArmTiming:
         """The contestant by itself; `blocks` are its own."""
