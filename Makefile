@@ -42,6 +42,7 @@ bench: setup
 	$(BIN)/python -m bench.attribution
 	$(BIN)/python -m bench.ablation
 	$(BIN)/python -m bench.repeat
+	$(BIN)/python -m bench.compare
 	$(BIN)/python -m bench.interrupt
 	$(BIN)/python -m bench.fuzz models
 	$(BIN)/python -m bench.fuzz traces
