@@ -17,7 +17,7 @@ from tfopt.records.duel import Verdict
 from tfopt.workload.drift.drifting import Drifting
 from tfopt.workload.duel import Contestant, DuelOutcome
 
-DEPTHWISE = Fact(kind="depthwise_convolution", count=17, numbers={"macs": 4e9})
+DEPTHWISE = Fact(kind="depthwise_convolution", count=17, numbers={"forward_macs": 1e9, "gradient_ops": 34})
 
 
 class Workers:
