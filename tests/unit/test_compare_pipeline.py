@@ -137,3 +137,11 @@ def test_several_models_are_compared_with_the_first(workers: Workers) -> None:
         ("app:MobileNetV2 graph", ["app:ResNet50 graph"]),
         ("app:ResNet50 graph", []),
     ]
+
+
+def test_what_is_wrong_with_the_first_model_ends_it_at_once(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = Drifting(refusal=InputError("a SavedModel holds no training step", "use --mode infer"))
+    monkeypatch.setattr("tfopt.profiling.compare.drifting", lambda *args, **options: refused)
+    with pytest.raises(InputError, match="holds no training step"):
+        _compare("graph", "xla")
+    assert workers.arms == []

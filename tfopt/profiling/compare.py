@@ -33,7 +33,7 @@ from tfopt.workload.runtime import cpu_name
 __all__ = ["compare"]
 
 # The part of the time that what is computed may take, and a metric of it for each arm.
-_DRIFT, _METRIC = 0.4, 0.1
+_DRIFT, _METRIC = 0.3, 0.05
 _MIN_PROCESSES = 4
 
 
@@ -99,6 +99,8 @@ def compare(
         baseline = baseline_of(arms)
         others = [arm for arm in arms if arm is not baseline]
         numbers = _numbers(arms, samples, began, max_time, progress) if drift else []
+        if numbers and (refusal := numbers[0].refusal) is not None:
+            raise refusal
         outcome = duel(
             baseline.contestant,
             [arm.contestant for arm in others],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from tfopt.errors import InputError, TfoptError, UsageError
 from tfopt.records.advice import StepFacts
 from tfopt.records.comparison import Drift
 from tfopt.report.progress import ProgressCallback
@@ -16,17 +17,19 @@ from tfopt.workload.duel.process import PYTHON, Ended, Worker, worker
 __all__ = ["Drifting", "drifting"]
 
 _COMMAND = (*PYTHON, "tfopt.workload.drift.worker")
+_ERRORS: dict[str, type[TfoptError]] = {error.__name__: error for error in (UsageError, InputError)}
 _NO_TIME = "there was no time left for it"
 
 
 @dataclass
 class Drifting:
     """What was found, by the contestants' labels: drifts in the order in which they came, facts of the steps, and the
-    device that the reference ran on."""
+    device that the reference ran on. `refusal` is what is wrong with the model, the data or the options, if it is."""
 
     drifts: dict[str, Drift] = field(default_factory=dict)
     facts: dict[str, StepFacts] = field(default_factory=dict)
     device: str | None = None
+    refusal: TfoptError | None = None
 
     def failed(self, label: str, reference: Contestant, reason: str) -> None:
         """Keep why there is no drift of `label`, if there is none."""
@@ -82,7 +85,8 @@ def _listen(
                     found.facts[label] = facts
                 case Drifted(label=label, drift=drift):
                     found.drifts[label] = drift
-                case Refused(label=label, message=message) if label == reference.label:
+                case Refused(label=label, kind=kind, message=message, hint=hint) if label == reference.label:
+                    found.refusal = _ERRORS[kind](message, hint) if kind in _ERRORS else None
                     return label, message
                 case Refused(label=label, message=message):
                     found.failed(label, reference, message)
