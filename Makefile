@@ -43,6 +43,9 @@ bench: setup
 	$(BIN)/python -m bench.ablation
 	$(BIN)/python -m bench.repeat
 	$(BIN)/python -m bench.compare
+	$(BIN)/python -m bench.roofline
+	$(BIN)/python -m bench.kernels
+	$(BIN)/python -m bench.advice
 	$(BIN)/python -m bench.interrupt
 	$(BIN)/python -m bench.fuzz models
 	$(BIN)/python -m bench.fuzz traces

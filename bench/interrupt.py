@@ -35,11 +35,14 @@ LIMIT_S = 6.0
 STEPS = ("--steps", "20", "--verbose")
 COMMANDS = (
     ("profile", "mlp.keras", *STEPS),
-    ("profile", "mlp.keras", "--xla", "--no-save", "-o", "out.json", *STEPS),
+    ("profile", "mlp.keras", "--xla", "--no-save", "--recalibrate", "-o", "out.json", *STEPS),
     ("profile", "mlp.h5", "--mode", "infer", *STEPS),
     ("report", "kept", "--verbose", "-o", "out.md"),
 )
-STAGES = ("loading TensorFlow", "loading mlp", "compiling", "warming up", "measuring", "tracing", "reading the trace")
+STAGES = (
+    *("loading TensorFlow", "loading mlp", "compiling", "warming up", "measuring", "tracing"),
+    *("measuring the machine", "reading the trace"),
+)
 REMARKS = ("note: ", "wrote ", "showing ")
 WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 SAVE = "from bench.zoo import ZOO; m = ZOO['mlp'](); m.save('mlp.keras'); m.save('mlp.h5')"
@@ -69,8 +72,12 @@ class Running:
     def __init__(self, command: tuple[str, ...], folder: Path) -> None:
         self.token = os.urandom(8).hex()
         environment = {
-            **os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder.parent / "tmp"), "BENCH_TOKEN": self.token
-        }  # fmt: skip
+            "TFOPT_CACHE_DIR": str(folder.parent / "cache"),
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "TMPDIR": str(folder.parent / "tmp"),
+            "BENCH_TOKEN": self.token,
+        }
         self.lines: list[tuple[float, str]] = []
         self.changed = threading.Condition()
         self.started = time.monotonic()

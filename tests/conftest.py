@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +12,14 @@ import pytest
 from bench import strangers
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The machine is measured once per session, in whatever process, and the user's cache is left alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TFOPT_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 def _outside(what: Literal["models", "traces"]) -> Path:

@@ -1,4 +1,4 @@
-"""Every integration test leaves Keras's registry of custom classes as it found it, and warms up for a moment only."""
+"""Every integration test leaves Keras's registry of custom classes as it found it, and measures for a moment only."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from tfopt.report.progress import silent
 from tfopt.workload.runtime import import_tensorflow
 
 import_tensorflow()
+
+from tfopt.workload.device import place  # noqa: E402
+from tfopt.workload.machine import known_machine  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +29,16 @@ def custom_classes() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def short_warm_up() -> Iterator[None]:
-    """These tests need a step that runs, not one whose time is stable."""
+    """These tests need a step that runs, not one whose time is stable, and roofs that are about right."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tfopt.workload.timing._WARM_SECONDS", 0.3)
+        patch.setattr("tfopt.workload.machine._SECONDS", 0.3)
+        patch.setattr("tfopt.workload.machine._LONGEST_S", 0.1)
+        patch.setattr("tfopt.workload.machine._BUSY", 1.0)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def measured_machine(cache_folder: None, short_warm_up: None) -> None:
+    """The roofs are in the cache before any test, or process that it starts, would measure them."""
+    known_machine(place("auto"), False, silent)

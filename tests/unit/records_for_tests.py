@@ -5,13 +5,17 @@ Times are made up from a few numbers and then closed the way a real profile is: 
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
+from tfopt.profiling.roofline import with_rates
+from tfopt.records.advice import Advice
 from tfopt.records.base import Note
 from tfopt.records.difference import DifferenceRecord
+from tfopt.records.machine import Machine
 from tfopt.records.profile import (
     Coverage,
     InputInfo,
@@ -87,6 +91,16 @@ def row(
         source=source,
         inferred_ms=inferred,
     )
+
+
+def with_work(line: LayerRow) -> LayerRow:
+    """A row with the work that its type and time stand for."""
+    if line.type not in RATES or not line.self_ms:
+        return line
+    rate, intensity = RATES[line.type]
+    flops = round(rate * line.self_ms * 1e6)
+    moved = round(flops / intensity)
+    return with_rates(msgspec.structs.replace(line, flops=flops, moved_bytes=moved), flops, moved, "float32", MACHINE)
 
 
 def op(
@@ -210,6 +224,20 @@ RUN = RunInfo(
     keras="3.15.1",
 )
 
+# A ridge of 10 operations per byte in float32, of 20 in bfloat16.
+MACHINE = Machine(
+    device="CPU",
+    cpu="Example",
+    threads=2,
+    peak_gflops={"float32": 100.0, "bfloat16": 200.0},
+    bandwidth_gb_per_s=10.0,
+    measured_at="2026-11-20T09:31:07+00:00",
+    tensorflow="2.21.0",
+)
+
+# Made-up rates by type: operations per second (10⁹), operations per byte.
+RATES = {"Conv2D": (62.0, 40.0), "BatchNormalization": (3.1, 0.8), "DepthwiseConv2D": (0.62, 4.0)}
+
 STEP = StepInfo(
     median_ms=142.6,
     low_ms=140.9,
@@ -254,7 +282,7 @@ def flat(blocks: int = 20, time: float = 3.2, step: float = 142.6) -> ProfileRec
             ops.append(op(f"_MklNative{kind}", f"{root}/{name}_1/{kind}", path, "forward", forward, step, source))
             ops.append(op(f"{kind}Grad", f"gradient_tape/{root}/{name}_1/{kind}Grad", path, "backward", backward, step))
             ops.append(op("ResourceApplyAdam", f"adam/{name}", path, "optimizer", 0.04, step, per=2.0))
-    rows = layer_rows(root, {root: "Functional"}, leaves, step)
+    rows = [with_work(line) for line in layer_rows(root, {root: "Functional"}, leaves, step)]
     ops += [
         op("SparseSoftmaxCrossEntropyWithLogits", "loss/xent", "(loss)", "loss", 0.9, step),
         op("AssignAddVariableOp", "adam/iterations", "(optimizer)", "optimizer", 0.31, step),
@@ -272,11 +300,32 @@ def flat(blocks: int = 20, time: float = 3.2, step: float = 142.6) -> ProfileRec
         keras_version="3.15.1",
     )
     brackets = {"loss": 0.9, "optimizer": 0.31, "unattributed": 0.52, "input": 0.0}
-    note = Note(
-        message="XLA would be slower here: 17 depthwise convolutions have no fast kernel under XLA on CPU.",
-        hint="tfopt profile models/mobilenet.keras --xla shows by how much",
+    advice = (
+        Advice(
+            id="small-batch",
+            severity="medium",
+            message="26 % of the step is idle or TensorFlow's own work around ops, whatever the batch",
+            action="a batch of 64 takes less per example; for fit also set steps_per_execution",
+            evidence={"idle_share": 0.074, "executor_share": 0.19},
+            gain_low=0.1,
+            gain_high=0.75,
+            command="tfopt compare models/mobilenet.keras --variants graph --batch-sizes 16,32,64",
+        ),
+        Advice(
+            id="xla-would-be-slower",
+            severity="low",
+            message="XLA would be slower here: 17 depthwise convolutions have no fast kernel under XLA on CPU",
+            action="leave XLA off",
+            evidence={"ops": 17},
+            command="tfopt compare models/mobilenet.keras --variants graph,xla --batch-sizes 16",
+            layers=tuple(path for path, kind, *_ in leaves if kind == "DepthwiseConv2D"),
+        ),
     )
-    return record(model, step, rows, ops, brackets, notes=(note,))
+    note = Note(
+        message="the model is not compiled; assumed: the optimizer Adam", hint="choose with --loss and --optimizer"
+    )
+    made = record(model, step, rows, ops, brackets, notes=(note,))
+    return msgspec.structs.replace(made, advice=advice, machine=MACHINE)
 
 
 def nested() -> ProfileRecord:
@@ -389,7 +438,21 @@ def hostile() -> ProfileRecord:
         keras_version="3.15.1",
     )
     note = Note(message="layer \x1b[31m`x|y` <b>@team</b>\nspans lines", hint="rename [it](http://example.org)")
-    return record(model, step, rows, ops, {"loss": 0.1}, notes=(note,), run={"data": "-module:make"})
+    advice = tuple(
+        Advice(
+            id=name,
+            severity="high",
+            message=f"12 % of the step: the activation of {text} takes longer than the product",
+            action="try relu",
+            gain_low=low,
+            gain_high=0.1,
+            command=shlex.join(["tfopt", "compare", text, "--variants", "graph,xla"]),
+            layers=(f"{root}/{text}",),
+        )
+        for (name, text), low in zip(HOSTILE.items(), (0.0, 0.03, 0.1, 0.0, 0.0, 0.0, 0.0, 0.0), strict=True)
+    )
+    made = record(model, step, rows, ops, {"loss": 0.1}, notes=(note,), run={"data": "-module:make"})
+    return msgspec.structs.replace(made, advice=advice)
 
 
 def changed() -> DifferenceRecord:

@@ -229,10 +229,20 @@ def test_completion_offers_verbs_and_options(tmp_path: Path) -> None:
 
 def test_a_misspelt_variable_is_told(tmp_path: Path) -> None:
     write_record(tmp_path, flat())
-    done = tfopt("report", ".", cwd=tmp_path, TFOPT_FORMATT="csv", TFOPT_BATCHSIZE="3", TFOPT_HOME="/x", TFOPT_TOP="3")
+    done = tfopt(
+        "report",
+        ".",
+        cwd=tmp_path,
+        TFOPT_FORMATT="csv",
+        TFOPT_BATCHSIZE="3",
+        TFOPT_HOME="/x",
+        TFOPT_TOP="3",
+        TFOPT_CACHE_DIRS="x",
+    )
     assert done.returncode == 0
     assert done.stderr.splitlines() == [
         "note: the environment variable TFOPT_BATCHSIZE is not read (did you mean TFOPT_BATCH_SIZE?)",
+        "note: the environment variable TFOPT_CACHE_DIRS is not read (did you mean TFOPT_CACHE_DIR?)",
         "note: the environment variable TFOPT_FORMATT is not read (did you mean TFOPT_FORMAT?)",
     ]
     assert tfopt("report", ".", "--quiet", cwd=tmp_path, TFOPT_FORMATT="csv").stderr == ""

@@ -70,7 +70,15 @@ def test_no_file_is_over_400_lines() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["tfopt", "tfopt.cli.main", "tfopt.trace.recording", "tfopt.report", "tfopt.records", "tfopt.model.source"],
+    [
+        "tfopt",
+        "tfopt.cli.main",
+        "tfopt.trace.recording",
+        "tfopt.report",
+        "tfopt.records",
+        "tfopt.profiling.advice",
+        "tfopt.model.source",
+    ],
 )
 def test_importing_loads_no_tensorflow(module: str) -> None:
     code = f"import sys, {module}; print(sorted({HEAVY} & set(sys.modules)))"

@@ -35,6 +35,31 @@ def test_an_executor_that_is_busier_than_the_ops_is_told(executor: float, told: 
     assert [note.startswith("26% of the step is TensorFlow's own work around") for note in notes] == [True] * told
 
 
+@pytest.mark.parametrize(
+    ("share", "bound", "inferred", "told"),
+    [
+        (1.09, "compute", 0.0, False),
+        (1.2, "compute", 0.0, True),
+        (1.2, "memory", 0.0, False),
+        (9.0, "compute", 1.0, False),
+    ],
+)
+def test_a_layer_that_computes_faster_than_the_peak_is_told(
+    share: float, bound: str, inferred: float, told: bool
+) -> None:
+    record = flat()
+    rows = tuple(
+        msgspec.structs.replace(row, roof_share=share, bound=bound, inferred_ms=inferred * row.self_ms)
+        if row.path.endswith("/Conv_1")
+        else row
+        for row in record.layers
+    )
+    notes = [note.message for note in remarks(msgspec.structs.replace(record, layers=rows))]
+    assert [note.partition(":")[0] for note in notes] == [
+        f"mobilenetv2_1.00_96/Conv_1 computes at {share:.0%} of this machine's measured peak"
+    ] * told
+
+
 @pytest.mark.parametrize(("mean_ms", "told"), [(50.0, False), (64.0, False), (65.0, True)])
 def test_waiting_that_varies_is_told(mean_ms: float, told: bool) -> None:
     """A step of 142.6 ms, of which the median waits 50."""

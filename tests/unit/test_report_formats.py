@@ -71,8 +71,9 @@ def test_csv_of_layers_comes_back_exactly(name: str) -> None:
 
 def _typed(row: dict[str, str], kind: type[Any]) -> Any:
     texts = {"path", "type", "source", "name", "layer", "phase"}
+    known = {key: value for key, value in row.items() if value or key in texts}  # an empty number is not known
     return msgspec.convert(
-        {key: from_csv_cell(value) if key in texts else value for key, value in row.items()}, kind, strict=False
+        {key: from_csv_cell(value) if key in texts else value for key, value in known.items()}, kind, strict=False
     )
 
 

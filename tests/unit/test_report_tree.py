@@ -14,7 +14,7 @@ from tfopt.records.profile import LayerRow
 from tfopt.report.tree import Line, layer_lines, record_lines
 from tfopt.report.view import View
 
-_COLUMNS = ("forward_ms", "backward_ms", "optimizer_ms", "total_ms", "share", "inferred_ms")
+_COLUMNS = ("forward_ms", "backward_ms", "optimizer_ms", "total_ms", "share", "inferred_ms", "mflop", "least_ms")
 
 
 def _sums(lines: list[Line]) -> list[float]:
@@ -24,7 +24,13 @@ def _sums(lines: list[Line]) -> list[float]:
 def _record_sums(rows: list[LayerRow] | tuple[LayerRow, ...]) -> list[float]:
     roots = [line for line in rows if line.depth == 0]
     sums = [math.fsum(getattr(line, name) for line in roots) for name in _COLUMNS[:4]]
-    return [*sums, math.fsum(line.share for line in rows), math.fsum(line.inferred_ms for line in rows)]
+    return [
+        *sums,
+        math.fsum(line.share for line in rows),
+        math.fsum(line.inferred_ms for line in rows),
+        math.fsum((line.gflops_per_s or 0) * line.self_ms for line in rows),
+        math.fsum((line.roof_share or 0) * line.self_ms for line in rows),
+    ]
 
 
 @st.composite
@@ -40,8 +46,31 @@ def _forests(draw: st.DrawFn) -> list[LayerRow]:
     for path in draw(st.permutations(paths)):
         inside = [place for place in paths if place == path or place.startswith(f"{path}/")]
         times = [math.fsum(own[place][part] for place in inside) for part in range(3)]
-        rows.append(row(path, "Layer", times, sum(own[path]), step, inferred=inferred[path]))
+        known = draw(st.booleans())
+        rate, share = (draw(st.floats(0, 1000)), draw(st.floats(0, 2))) if known else (None, None)
+        made = row(path, "Layer", times, sum(own[path]), step, inferred=inferred[path])
+        rows.append(msgspec.structs.replace(made, gflops_per_s=rate, roof_share=share))
     return [*rows, row("(idle)", "", (0.0, 0.0, 0.0), 5.0, step)]
+
+
+def test_a_line_s_rate_is_over_all_of_its_time_or_not_told() -> None:
+    """Two layers of 1 and 3 ms at 100 and 20 GFLOP/s do 160 million operations in 4 ms."""
+    rows = [
+        row("net", "Model", (4.0, 0.0, 0.0), 0.0, 10.0),
+        msgspec.structs.replace(row("net/a", "Dense", (1.0, 0, 0), 1.0, 10.0), gflops_per_s=100.0, roof_share=0.8),
+        msgspec.structs.replace(row("net/b", "Dense", (3.0, 0, 0), 3.0, 10.0), gflops_per_s=20.0, roof_share=0.4),
+    ]
+    (folded,) = layer_lines(rows, depth=0)
+    assert folded.times.gflops_per_s == pytest.approx(40.0)
+    assert folded.times.roof_share == pytest.approx(0.5)
+    (folded,) = layer_lines([*rows[:2], row("net/b", "Custom", (3.0, 0, 0), 3.0, 10.0)], depth=0)
+    assert (folded.times.gflops_per_s, folded.times.roof_share) == (None, None)
+
+
+def test_only_a_layer_without_others_inside_says_what_binds_it() -> None:
+    outer = msgspec.structs.replace(row("net", "Model", (4.0, 0, 0), 1.0, 10.0), bound="memory")
+    inner = msgspec.structs.replace(row("net/a", "Dense", (3.0, 0, 0), 3.0, 10.0), bound="compute")
+    assert [line.bound for line in layer_lines([outer, inner])] == [None, "compute", None]
 
 
 @given(_forests(), st.none() | st.integers(0, 5), st.integers(0, 15))

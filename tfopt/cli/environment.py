@@ -14,13 +14,14 @@ from tfopt.report.escape import one_line
 __all__ = ["misspelt"]
 
 _PREFIX = "TFOPT_"
+_OURS = frozenset({"TFOPT_CACHE_DIR"})  # read by the library, not by a command
 _NEAR = 0.75  # other programs may have TFOPT_ variables too: only what is almost a setting is taken for one
 
 
 def misspelt(ctx: click.Context) -> Iterator[tuple[str, str]]:
     """(variable, the setting it almost is) for the command in `ctx`."""
     ours = {name for name in os.environ if name.startswith(_PREFIX)}
-    known = set(_settings(ctx)) if ours else set()
+    known = _OURS.union(_settings(ctx)) if ours else _OURS
     for name in sorted(ours - known):
         close = get_close_matches(name.removeprefix(_PREFIX), [one.removeprefix(_PREFIX) for one in known], 1, _NEAR)
         if close:

@@ -94,6 +94,11 @@ RUN = in_section(
         help="Steps recorded by the profiler, for the shares. Default: 5, more of short ones.",
     ),
     Option(
+        ["--recalibrate"],
+        is_flag=True,
+        help="Measure anew what this machine can do at best, which is measured once and kept otherwise.",
+    ),
+    Option(
         ["--run-dir"],
         default="runs",
         show_default=True,

@@ -8,10 +8,13 @@ from pathlib import Path
 import msgspec
 
 from tfopt.errors import InputError, RunFailed
+from tfopt.profiling.advice import advise
 from tfopt.profiling.notes import remarks
-from tfopt.profiling.tables import TreeRow, coverage, layer_rows, op_rows, phase_rows
+from tfopt.profiling.roofline import Costs, with_cost
+from tfopt.profiling.tables import TreeRow, coverage, layer_rows, op_rows, own_times, phase_rows
 from tfopt.records.advice import StepFacts
 from tfopt.records.base import Note
+from tfopt.records.machine import Machine
 from tfopt.records.profile import (
     Coverage,
     LayerRow,
@@ -49,16 +52,22 @@ class Analysis:
     coverage: Coverage
     precision: PrecisionInfo
     trace: TraceInfo
+    machine: Machine | None
     facts: StepFacts
 
     def record(self, model: ModelInfo, run: RunInfo, step: StepInfo, notes: tuple[Note, ...]) -> ProfileRecord:
-        """The whole record, with `notes` before those that the numbers call for."""
+        """The whole record, with advice, and `notes` before those that the numbers call for."""
         record = ProfileRecord(model=model, run=run, step=step, **vars(self))
-        return msgspec.structs.replace(record, notes=(*notes, *remarks(record)))
+        return msgspec.structs.replace(record, notes=(*notes, *remarks(record)), advice=advise(record))
 
 
-def analyse(trace: Capture, workload: Workload, step: StepInfo, precision: str | None, device: str) -> Analysis:
-    """Place the time of a trace. The untraced `step` turns shares into ms, and says how much of it is waiting."""
+def analyse(
+    trace: Capture, workload: Workload, step: StepInfo, precision: str | None, costs: Costs, device: str
+) -> Analysis:
+    """Place the time of a trace, and hold it against what the layers cost.
+
+    The untraced `step` turns shares into ms, and says how much of it is waiting.
+    """
     space = _own_trace(trace.file)
     recording = record(space, STEP_NAME)
     step_ms = step.median_ms
@@ -80,7 +89,7 @@ def analyse(trace: Capture, workload: Workload, step: StepInfo, precision: str |
     rows = [TreeRow(node.path, node.type, node.depth, workload.scopes.calls[node.path]) for node in tree]
     return Analysis(
         phase_rows(timeline, attributions, step_ms),
-        layer_rows(rows, timeline, attributions, step_ms),
+        with_cost(layer_rows(rows, timeline, attributions, step_ms), own_times(timeline, attributions, step_ms), costs),
         op_rows(ops, timeline, attributions, len(recording.steps), step_ms),
         coverage(timeline, attributions),
         census(step_graph.typed(), precision),
@@ -92,6 +101,7 @@ def analyse(trace: Capture, workload: Workload, step: StepInfo, precision: str |
             events=recording.events,
             every_op=trace.every_op,
         ),
+        costs.machine,
         step_facts(workload, step_graph, device),
     )
 

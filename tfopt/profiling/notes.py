@@ -12,11 +12,6 @@ __all__ = ["remarks"]
 Rule = Callable[[ProfileRecord], Iterator[Note]]
 
 _SHOWN = 3
-# Measured on CPU: depthwise convolutions 48 to 175 times slower than TensorFlow's kernel, default-generator Dropout 82.
-_SLOW_UNDER_XLA = {
-    ("DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D"): "depthwise convolution",
-    ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "GaussianNoise", "GaussianDropout"): "random layer",
-}
 _NOTABLE = 0.10
 _DISPATCHING = 0.25
 
@@ -31,17 +26,6 @@ def _eager(record: ProfileRecord) -> Iterator[Note]:
         yield Note(
             message="eager: the backward pass is not split by layer, since its ops do not say which one they belong to",
             hint="leave --eager out to see backward layer by layer",
-        )
-
-
-def _retraced(record: ProfileRecord) -> Iterator[Note]:
-    step = record.step
-    if step.retraces:
-        cause = step.retrace_causes[0]
-        yield Note(
-            message=f"the step was traced {step.retraces + 1} times: {cause.argument} changed from {cause.before} to "
-            f"{cause.after}",
-            hint="keep shapes and dtypes fixed: drop the last partial batch, pad to one length",
         )
 
 
@@ -83,18 +67,6 @@ def _bursts(record: ProfileRecord) -> Iterator[Note]:
         )
 
 
-def _slow_under_xla(record: ProfileRecord) -> Iterator[Note]:
-    if not (record.run.xla and record.run.device.startswith("CPU")):
-        return
-    for types, what in _SLOW_UNDER_XLA.items():
-        count = sum(row.type in types and row.forward_ms > 0 for row in record.layers)
-        if count:
-            yield Note(
-                message=f"{count} {what}{'s' if count > 1 else ''} under XLA on CPU, which has no fast kernel for them",
-                hint="compare with --no-xla",
-            )
-
-
 def _not_on_cpu(record: ProfileRecord) -> Iterator[Note]:
     if not record.run.device.startswith("CPU"):
         yield Note(
@@ -120,9 +92,7 @@ def _executor(record: ProfileRecord) -> Iterator[Note]:
         yield Note(
             message=f"{share:.0%} of the step is TensorFlow's own work around {ops:,.0f} ops, starting them and "
             "handing their results on; each layer's time includes its part",
-            hint="--xla makes one program of them; a larger --batch-size makes each op longer"
-            if not record.run.xla
-            else "a larger --batch-size makes each op longer",
+            hint="a larger --batch-size makes each op longer",
         )
 
 
@@ -145,18 +115,30 @@ def _nothing_ran(record: ProfileRecord) -> Iterator[Note]:
         yield Note(message="no layer ran an op: there is nothing to compute in this model", hint="")
 
 
+def _above_the_peak(record: ProfileRecord) -> Iterator[Note]:
+    """Only where the time is surely the layer's own: caches carry no layer above the peak."""
+    above = [row for row in record.layers if row.bound == "compute" and (row.roof_share or 0) > 1 + _NOTABLE]
+    sure = [row for row in above if row.inferred_ms < _NOTABLE * row.self_ms]
+    if sure:
+        fastest = max(sure, key=lambda row: row.roof_share or 0)
+        yield Note(
+            message=f"{fastest.path} computes at {fastest.roof_share:.0%} of this machine's measured peak: the machine "
+            "was busy when it was measured",
+            hint="measure it anew with --recalibrate",
+        )
+
+
 RULES: tuple[Rule, ...] = (
     _eager,
-    _retraced,
     _stayed_float32,
     _skipped,
     _nonfinite,
     _bursts,
-    _slow_under_xla,
     _not_on_cpu,
     _overhead,
     _executor,
     _cheap_ops_missing,
     _unplaced,
     _nothing_ran,
+    _above_the_peak,
 )

@@ -48,6 +48,7 @@ def profile(
     threads: int | None = None,
     steps: int | None = None,
     trace_steps: int | None = None,
+    recalibrate: bool = False,
     imports: Sequence[str] = (),
     unsafe: bool = False,
     run_dir: str | os.PathLike[str] | None = None,
@@ -73,6 +74,7 @@ def profile(
         threads: threads for ops; None leaves TensorFlow's choice.
         steps: untraced steps to time; None measures at least 20 and for two seconds.
         trace_steps: steps to record under the profiler; None records half a second, 5 to 24 of them.
+        recalibrate: measure the machine's roofs anew instead of reading what is kept of them.
         imports: modules with the model's custom classes.
         unsafe: allow Lambda layers to run code from the file.
         run_dir: parent folder for a run folder with the record and the TensorBoard trace; None keeps nothing.
@@ -94,6 +96,7 @@ def profile(
         set_threads(threads)
 
         from tfopt.profiling.analysis import analyse
+        from tfopt.profiling.costing import counted
         from tfopt.profiling.measuring import measure_step
         from tfopt.workload.device import place
         from tfopt.workload.failures import file_at_fault
@@ -107,11 +110,14 @@ def profile(
         with said_as_notes(said), file_at_fault(loaded.source, options):
             workload = prepared(loaded, options, placement)
             measured = measure_step(workload, steps, trace_steps, folder, progress)
+        costs, remarks = counted(workload, placement, recalibrate, progress)
         progress("reading the trace", None)
         step = measured.step_info(workload)
-        analysis = analyse(measured.trace, workload, step, precision, placement.name)
+        analysis = analyse(measured.trace, workload, step, precision, costs, placement.name)
         run = _run_info(options, workload, placement, step.samples, len(measured.trace.wall_ms), command, started_at)
-        record = analysis.record(_model_info(loaded, workload), run, step, (*loaded.notes, *workload.notes, *said))
+        record = analysis.record(
+            _model_info(loaded, workload), run, step, (*loaded.notes, *workload.notes, *said, *remarks)
+        )
         return record if run_dir is None else finish_run(folder, name, record, measured.trace.file)
 
 
@@ -141,7 +147,7 @@ def _loaded(
 
 
 def _model_info(loaded: LoadedModel, workload: Workload) -> ModelInfo:
-    from tfopt.workload.memory import item_bytes
+    from tfopt.model.sizes import item_bytes
 
     source, model = loaded.source, workload.model
     variables = {id(variable): variable for variable in getattr(model, "weights", None) or model.variables}.values()

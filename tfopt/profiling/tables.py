@@ -14,7 +14,7 @@ from tfopt.trace.recording import Op
 from tfopt.trace.scopes import BACKWARD, IDLE, INPUT, LOSS, OPTIMIZER, UNATTRIBUTED
 from tfopt.trace.timeline import Timeline
 
-__all__ = ["TreeRow", "coverage", "layer_rows", "op_rows", "phase_rows"]
+__all__ = ["TreeRow", "coverage", "layer_rows", "op_rows", "own_times", "phase_rows"]
 
 _BRACKETED = {
     INPUT: "input pipeline",
@@ -62,6 +62,12 @@ def phase_rows(timeline: Timeline, attributions: Sequence[Attribution], step_ms:
         for phase, share in cell.by_phase.items():
             shares[phase] += share
     return tuple(PhaseRow(phase=phase, share=shares[phase], ms=shares[phase] * step_ms) for phase in get_args(Phase))
+
+
+def own_times(timeline: Timeline, attributions: Sequence[Attribution], step_ms: float) -> dict[str, dict[str, float]]:
+    """ms per step by phase of each layer and bracketed row, without what is inside it."""
+    cells = _cells(timeline, attributions)
+    return {path: {phase: share * step_ms for phase, share in cell.by_phase.items()} for path, cell in cells.items()}
 
 
 def layer_rows(

@@ -21,7 +21,7 @@ class Fact(Record, frozen=True, kw_only=True):
     kind: str
     count: int
     layers: tuple[str, ...] = ()
-    numbers: dict[str, float] = msgspec.field(default_factory=dict)
+    numbers: dict[str, int | float] = msgspec.field(default_factory=dict)
     detail: str = ""
     ops: tuple[str, ...] = ()
 
@@ -55,7 +55,7 @@ class Advice(Record, frozen=True, kw_only=True):
     severity: Severity
     message: str
     action: str
-    evidence: dict[str, float] = msgspec.field(default_factory=dict)
+    evidence: dict[str, int | float] = msgspec.field(default_factory=dict)
     gain_low: float | None = None
     gain_high: float | None = None
     command: str = ""

@@ -10,9 +10,11 @@ from typing import Literal
 
 from tfopt.records.advice import Advice, StepFacts
 from tfopt.records.base import Note, Record
+from tfopt.records.machine import Machine
 
 __all__ = [
     "SCHEMA",
+    "Bound",
     "Coverage",
     "InputInfo",
     "LayerRow",
@@ -34,6 +36,7 @@ SCHEMA: Literal["tfopt.profile/1"] = "tfopt.profile/1"
 
 Phase = Literal["input", "forward", "loss", "backward", "optimizer", "unattributed", "idle"]
 Source = Literal["own", "inferred", "none"]
+Bound = Literal["compute", "memory", "overhead"]
 
 
 class ModelInfo(Record, frozen=True, kw_only=True):
@@ -144,6 +147,12 @@ class LayerRow(Record, frozen=True, kw_only=True):
     `optimizer_ms` are the parts of `total_ms`. `share` is `self_ms` over the step: the shares of all rows add up to 1;
     `total_share` is `total_ms` over the step. `source` is `own` where every op belongs to this layer alone, `inferred`
     where some span layers or were placed by a guess (`inferred_ms` of `self_ms`).
+
+    `flops` and `moved_bytes` are what the operations of the layer itself need (`tfopt.records.cost`), those alone whose
+    time is in `self_ms`; `gflops_per_s` is `flops` over `self_ms`, `intensity` floating-point operations per byte. The
+    least time that the machine's roofs allow is that of its operations at the peak of its dtype or of its bytes at the
+    full bandwidth, whichever is longer; `roof_share` is that over `self_ms`, `bound` which of the two it is, or
+    `overhead` where the share is small (docs/roofline.md). Null where it is not known or took no time.
     """
 
     path: str
@@ -159,6 +168,12 @@ class LayerRow(Record, frozen=True, kw_only=True):
     total_share: float
     source: Source
     inferred_ms: float
+    flops: int | None = None
+    moved_bytes: int | None = None
+    gflops_per_s: float | None = None
+    intensity: float | None = None
+    bound: Bound | None = None
+    roof_share: float | None = None
 
 
 class OpCharge(Record, frozen=True, kw_only=True):
@@ -238,7 +253,7 @@ class TraceInfo(Record, frozen=True, kw_only=True):
 
 
 class ProfileRecord(Record, frozen=True, kw_only=True):
-    """One profiled run. `schema` names this layout."""
+    """One profiled run. `schema` names this layout. `machine` has the roofs that its layers are held against."""
 
     schema: Literal["tfopt.profile/1"] = SCHEMA
     model: ModelInfo
@@ -253,3 +268,4 @@ class ProfileRecord(Record, frozen=True, kw_only=True):
     notes: tuple[Note, ...] = ()
     facts: StepFacts | None = None
     advice: tuple[Advice, ...] = ()
+    machine: Machine | None = None

@@ -1,8 +1,8 @@
-"""The layer tree as lines of text: forward, backward and optimizer time, and the share of the step."""
+"""The layer tree as lines of text: forward, backward and optimizer time, the share of the step, the rate of work."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.text import Text
 
@@ -21,9 +21,12 @@ _QUIET_KINDS = {"rest", "own", "bracket"}
 
 
 def layer_section(record: ProfileRecord, view: View) -> list[Text]:
-    """The tree of layers as `view` wants it, then how surely time was placed."""
+    """The tree of layers as `view` wants it, then how surely time was placed and what the machine can do."""
     fitting, _ = grid.fit(_columns(record_lines(record, view), grid.bar_width(view.width)), view.width)
-    return [*grid.titled(grid.lines(fitting), "Layers"), *wrapped(summary.placement(record), "", "dim", view.width)]
+    shown = grid.titled(grid.lines(fitting), "Layers")
+    for fact in (summary.placement(record), summary.roofs(record)):
+        shown += wrapped(fact, "", "dim", view.width) if fact else []
+    return shown
 
 
 def _columns(lines: Sequence[Line], bar_width: int) -> list[Column]:
@@ -32,14 +35,17 @@ def _columns(lines: Sequence[Line], bar_width: int) -> list[Column]:
     forward_only = not any(time.backward_ms or time.optimizer_ms for time in times)
     columns = [
         Column("Layers", tuple(_name(line) for line in lines), least=24),
-        Column("", tuple(Cell(visible(line.what), "dim") for line in lines), least=12, drop=4),
+        Column("", tuple(Cell(visible(line.what), "dim") for line in lines), least=12, drop=7),
         _ms("forward", [0.0 if forward_only else time.forward_ms for time in times]),
         _ms("backward", [time.backward_ms for time in times]),
-        _ms("opt", [time.optimizer_ms for time in times], drop=3),
-        _ms("total ms", [time.total_ms for time in times], drop=0 if forward_only else 5),
+        _ms("opt", [time.optimizer_ms for time in times], drop=6),
+        _ms("total ms", [time.total_ms for time in times], drop=0 if forward_only else 8),
         Column("share", tuple(Cell(units.percent(time.share)) for time in times), right=True),
         Column("", tuple(_bar(line, longest, bar_width) for line in lines), drop=1),
         Column("inferred", tuple(Cell(_inferred(line)) for line in lines), right=True, drop=2, style="dim"),
+        _known("GFLOP/s", units.align([_text(units.number, time.gflops_per_s) for time in times]), drop=4),
+        _known("of roof", [_text(units.percent, time.roof_share) for time in times], drop=3),
+        Column("bound by", tuple(Cell(line.bound or "") for line in lines), drop=5),
     ]
     return [column for column in columns if any(cell.text.strip(" –") for cell in column.cells)]
 
@@ -52,6 +58,14 @@ def _name(line: Line) -> Cell:
 def _ms(header: str, values: Sequence[float], drop: int = 0) -> Column:
     cells = tuple(Cell(text) for text in units.align([units.ms(value) for value in values]))
     return Column(header, cells, right=True, drop=drop)
+
+
+def _known(header: str, texts: Sequence[str], drop: int) -> Column:
+    return Column(header, tuple(Cell(text) for text in texts), right=True, drop=drop)
+
+
+def _text(shown: Callable[[float], str], value: float | None) -> str:
+    return "" if value is None else shown(value)
 
 
 def _has_bar(line: Line) -> bool:

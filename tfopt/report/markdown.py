@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from tfopt.records.base import Note
 from tfopt.records.profile import ProfileRecord
 from tfopt.report import summary, units
+from tfopt.report.advice import advice_blocks
 from tfopt.report.escape import markdown_code, markdown_prose
 from tfopt.report.rows import Ops, Rest, idle, phase_groups, phase_rows, rank_ops, rank_types
 from tfopt.report.tree import Line, record_lines
@@ -20,6 +21,7 @@ __all__ = ["joined", "note", "render", "table"]
 _OP_HEADER = ("type", "name", "layer", "phase", "placed", "×/step", "self ms", "share", "cumulative")
 _TYPE_HEADER = ("type", "ops", "×/step", "self ms", "share", "cumulative")
 _LAYER_HEADER = ("layer", "type", "forward ms", "backward ms", "optimizer ms", "total ms", "share", "inferred")
+_RATE_HEADER = ("GFLOP/s", "of roof", "bound by")
 
 
 def render(record: ProfileRecord, view: View) -> str:
@@ -30,6 +32,7 @@ def render(record: ProfileRecord, view: View) -> str:
         "\n".join(f"- {joined(facts)}" for facts in _facts(record) if facts),
         _phases(record),
         *_BODIES[view.by](record, view),
+        *advice_blocks(record),
         *(note(remark) for remark in record.notes),
         _footer(record, view),
     ]
@@ -42,7 +45,7 @@ def _facts(record: ProfileRecord) -> Iterable[list[str]]:
     yield summary.subject(record)[1:]
     yield summary.circumstances(record)
     yield summary.inputs(record)
-    yield [fact for fact in (summary.computing(record), summary.placement(record)) if fact]
+    yield [fact for fact in (summary.computing(record), summary.placement(record), summary.roofs(record)) if fact]
     yield [run.cpu, f"Python {run.python}", f"tfopt {run.tfopt}", f"seed {run.seed}", run.started_at]
 
 
@@ -68,7 +71,10 @@ def _phases(record: ProfileRecord) -> str:
 
 
 def _layers(record: ProfileRecord, view: View) -> list[str]:
-    tree = _table(_LAYER_HEADER, 6, (_layer(line) for line in record_lines(record, view)))
+    lines = record_lines(record, view)
+    rated = any(line.times.counted_ms for line in lines)  # runs of older versions are not
+    header = _LAYER_HEADER + _RATE_HEADER * rated
+    tree = _table(header, len(header) - 2, (_layer(line) + _rates(line) * rated for line in lines))
     ops = rank_ops(record.ops, record.layers, BOTTLENECKS)
     return ["## Layers", tree, "## Bottleneck ops", _op_table(ops, [*ops.rest, idle(record)])]
 
@@ -81,6 +87,15 @@ def _layer(line: Line) -> tuple[str, ...]:
         *(units.ms(part) for part in (times.forward_ms, times.backward_ms, times.optimizer_ms, times.total_ms)),
         units.percent(times.share),
         units.percent(line.inferred_share) if line.inferred_share else "",
+    )
+
+
+def _rates(line: Line) -> tuple[str, ...]:
+    rate, share = line.times.gflops_per_s, line.times.roof_share
+    return (
+        "" if rate is None else units.number(rate),
+        "" if share is None else units.percent(share),
+        line.bound or "",
     )
 
 

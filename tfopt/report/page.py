@@ -17,7 +17,7 @@ __all__ = ["Column", "Kind", "Page", "Table", "Value", "labels"]
 
 # What a column holds, and so how it is written: `name` comes from a file (escaped, shortened in the middle on narrow
 # screens, never cut in machine formats), `text` is ours; `share` is a fraction of 1, shown as percent; `ratio` is
-# shown as `1.25 ×`; `number` has any size, `cosine` is 1 only where it is; those with `change` carry a sign.
+# shown as `1.25 ×`; `scientific` has any size, `cosine` is 1 only where it is; those with `change` carry a sign.
 Kind = Literal[
     "name",
     "text",
@@ -29,7 +29,7 @@ Kind = Literal[
     "share",
     "change_share",
     "ratio",
-    "number",
+    "scientific",
     "change",
     "cosine",
 ]

@@ -7,7 +7,7 @@ from pathlib import PurePath
 from tfopt.records.profile import InputInfo, ProfileRecord
 from tfopt.report import units
 
-__all__ = ["circumstances", "computing", "inputs", "placement", "program", "subject", "timing"]
+__all__ = ["circumstances", "computing", "inputs", "placement", "program", "roofs", "subject", "timing"]
 
 
 def subject(record: ProfileRecord) -> list[str]:
@@ -61,10 +61,25 @@ def timing(record: ProfileRecord) -> list[str]:
         f"p95 {units.duration(step.p95_ms)}",
         f"CPU {units.duration(step.cpu_ms)}",
         f"{units.count(step.examples_per_s)} examples/s",
+        *([units.rate(flops / step.median_ms / 1e6)] if (flops := _flops(record)) else []),
         f"first step {units.seconds(step.compile_s)}",
         f"tracing {step.overhead * 100:+.1f} %",
         f"{step.retraces or 'no'} retrace{'s' if step.retraces != 1 else ''}",
     ]
+
+
+def _flops(record: ProfileRecord) -> int:
+    """Floating-point operations of the step, as far as they are known."""
+    return sum(row.flops or 0 for row in record.layers)
+
+
+def roofs(record: ProfileRecord) -> str:
+    """What this machine can do at best; empty where it was not measured."""
+    machine = record.machine
+    if machine is None:
+        return ""
+    peaks = ", ".join(f"{units.rate(peak)} {dtype}" for dtype, peak in machine.peak_gflops.items())
+    return f"roofs of this machine: {peaks}; memory {units.number(machine.bandwidth_gb_per_s)} GB/s"
 
 
 def computing(record: ProfileRecord) -> str:

@@ -1,4 +1,4 @@
-"""A record for the terminal: what ran, how long, where the time goes, what to know, where the rest is."""
+"""A record for the terminal: what ran, how long, where the time goes, what to do, what to know, where the rest is."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from rich.text import Text
 
 from tfopt.records.profile import Phase, ProfileRecord
 from tfopt.report import summary, units
+from tfopt.report.advice import advice_section
 from tfopt.report.bars import bar
 from tfopt.report.escape import visible
 from tfopt.report.flow import flow, wrapped
@@ -44,7 +45,7 @@ def render(record: ProfileRecord, view: View) -> str:
     """`record` as lines of text for `view`, with terminal colours only where `view.color` asks for them."""
     sections = [_header(record, view), _answer(record, view)]
     sections += [body(record, view) for body in _BODIES[view.by]]
-    sections += [notes(record.notes, view.width), _footer(record, view)]
+    sections += [advice_section(record, view), notes(record.notes, view.width), _footer(record, view)]
     return encode(sections, view.color)
 
 

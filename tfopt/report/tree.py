@@ -12,18 +12,23 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
-from tfopt.records.profile import LayerRow, ProfileRecord
+from tfopt.records.profile import Bound, LayerRow, ProfileRecord
 from tfopt.report.view import View, listed
 from tfopt.trace.scopes import BRACKETED
 
 __all__ = ["Line", "Times", "layer_lines", "record_lines"]
 
 _NOISE = 1e-9  # below this, a difference of sums is rounding
+_NEARLY_ALL = 0.9
 
 
 @dataclass(frozen=True)
 class Times:
-    """What a line of the tree stands for: milliseconds by phase and in all, the share of the step, and the guessed."""
+    """What a line of the tree stands for: milliseconds by phase and in all, the share of the step, and the guessed.
+
+    `mflop` is the work done in `counted_ms`, the part of the time whose work is known; `least_ms` is what the roofs
+    allow for the work done in `roofed_ms`.
+    """
 
     forward_ms: float = 0.0
     backward_ms: float = 0.0
@@ -31,6 +36,23 @@ class Times:
     total_ms: float = 0.0
     share: float = 0.0
     inferred_ms: float = 0.0
+    mflop: float = 0.0
+    counted_ms: float = 0.0
+    least_ms: float = 0.0
+    roofed_ms: float = 0.0
+
+    @property
+    def gflops_per_s(self) -> float | None:
+        """The rate of floating-point operations; None where much of the time went to what nobody has counted."""
+        return self.mflop / self.counted_ms if self._is_all(self.counted_ms) else None
+
+    @property
+    def roof_share(self) -> float | None:
+        """The least time that the machine's roofs allow, of what was taken; None where it is not known for most."""
+        return self.least_ms / self.roofed_ms if self._is_all(self.roofed_ms) else None
+
+    def _is_all(self, part_ms: float) -> bool:
+        return part_ms > 0 and part_ms >= _NEARLY_ALL * self.total_ms
 
     def __add__(self, other: Times) -> Times:
         return Times(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
@@ -45,7 +67,7 @@ class Line:
     """One line: `layer`, a layer's `own` work beside its children, the `rest` of a layer, or a `bracket` row.
 
     `guide` draws the branch, `hidden` counts the layers folded into the line, `times` includes them. `whole` is false
-    only for a layer that is shown with lines below it.
+    only for a layer that is shown with lines below it. `bound` is that of a layer without others inside.
     """
 
     kind: Literal["layer", "own", "rest", "bracket"]
@@ -58,6 +80,7 @@ class Line:
     hidden: int
     times: Times
     whole: bool
+    bound: Bound | None = None
 
     @property
     def what(self) -> str:
@@ -144,6 +167,10 @@ def _fill(nodes: Iterable[_Node]) -> None:
             row.total_ms,
             row.total_share,
             row.inferred_ms + inside.inferred_ms,
+            (row.gflops_per_s or 0.0) * row.self_ms + inside.mflop,
+            inside.counted_ms + (0.0 if row.gflops_per_s is None else row.self_ms),
+            (row.roof_share or 0.0) * row.self_ms + inside.least_ms,
+            inside.roofed_ms + (0.0 if row.roof_share is None else row.self_ms),
         )
         node.layers += sum(child.layers for child in node.children)
         own = node.times - inside
@@ -201,7 +228,8 @@ def _line(node: _Node, guide: str, *, whole: bool) -> Line:
     kind: Literal["layer", "bracket"] = "bracket" if node.bracket else "layer"
     hidden = node.layers - 1 if whole else 0
     row = node.row
-    return Line(kind, guide, node.label, row.path, row.type, node.depth, row.calls, hidden, node.times, whole)
+    bound = None if node.children else row.bound
+    return Line(kind, guide, node.label, row.path, row.type, node.depth, row.calls, hidden, node.times, whole, bound)
 
 
 def _rest(node: _Node, hidden: Sequence[_Node], shown: Sequence[_Node], guide: str) -> Line:

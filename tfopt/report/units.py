@@ -5,7 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-__all__ = ["align", "cosine", "count", "duration", "interval", "ms", "number", "percent", "seconds", "size", "times"]
+__all__ = [
+    "align",
+    "cosine",
+    "count",
+    "duration",
+    "interval",
+    "ms",
+    "number",
+    "percent",
+    "rate",
+    "scientific",
+    "seconds",
+    "size",
+    "times",
+]
 
 _NOTHING = "–"
 _UNKNOWN = "?"
@@ -20,7 +34,12 @@ def _three_digits(value: float) -> str:
 
 
 def ms(value: float) -> str:
-    """Milliseconds without their unit: `143`, `44.2`, `5.27`, `0.413`, `–` for nothing."""
+    """Milliseconds without their unit, as a `number`."""
+    return number(value)
+
+
+def number(value: float) -> str:
+    """A positive number without its unit: `143`, `44.2`, `5.27`, `0.413`, `–` for nothing."""
     if not math.isfinite(value):
         return _UNKNOWN
     if value == 0:
@@ -31,6 +50,11 @@ def ms(value: float) -> str:
 def duration(value_ms: float) -> str:
     """A time with its unit, from milliseconds: `143 ms`, `12.3 s`."""
     return f"{ms(value_ms)} ms" if value_ms < 10_000 or math.isinf(value_ms) else seconds(value_ms / 1000)
+
+
+def rate(gflops_per_s: float) -> str:
+    """A rate of floating-point operations with its unit: `87.3 GFLOP/s`."""
+    return f"{number(gflops_per_s)} GFLOP/s"
 
 
 def interval(low_ms: float, high_ms: float) -> str:
@@ -83,7 +107,7 @@ def times(per_step: float) -> str:
     return str(rounded) if abs(per_step - rounded) < 0.05 else f"{per_step:.1f}"
 
 
-def number(value: float) -> str:
+def scientific(value: float) -> str:
     """A number of any size with three significant digits: `0.974`, `1.20e-06`, `0` for nothing."""
     if not math.isfinite(value):
         return _UNKNOWN

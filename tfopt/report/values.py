@@ -23,8 +23,8 @@ _NUMBERS: dict[Kind, Callable[[float], str]] = {
     "ratio": lambda value: f"{value:.2f} ×",
     "seconds": units.ms,
     "change_s": _signed(units.ms),
-    "number": units.number,
-    "change": _signed(units.number),
+    "scientific": units.scientific,
+    "change": _signed(units.scientific),
     "cosine": units.cosine,
 }
 NUMBERS = frozenset(_NUMBERS)

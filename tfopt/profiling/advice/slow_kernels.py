@@ -40,7 +40,7 @@ class SlowKernel:
 
 SLOW_KERNELS = (
     SlowKernel("depthwise_convolution", "xla-depthwise", "depthwise convolution", "forward_macs", 5.0, 10.0),
-    SlowKernel("default_random", "xla-random", "random layer", "values", 200.0),
+    SlowKernel("lone_random", "xla-random", "random layer", "values", 200.0),
     SlowKernel("max_pool_gradient", "xla-max-pool", "max-pool gradient", "values", 9.0),
 )
 

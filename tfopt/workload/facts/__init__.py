@@ -10,7 +10,7 @@ from tfopt.workload.facts.finding import Finder, TracedStep
 from tfopt.workload.facts.fragments import ops_in_all, python_functions, recurrent_loops, unfused_recurrences
 from tfopt.workload.facts.numbers import casts, float64_ops, odd_dimensions
 from tfopt.workload.facts.repeats import repeated_work
-from tfopt.workload.facts.slow_under_xla import convolutions_under_xla, default_random, depthwise, max_pool_gradients
+from tfopt.workload.facts.slow_under_xla import convolutions_under_xla, depthwise, lone_random, max_pool_gradients
 from tfopt.workload.facts.transposes import needless_transposes
 from tfopt.workload.facts.updates import dense_updates, optimizer_updates
 from tfopt.workload.graph import StepGraph
@@ -22,7 +22,7 @@ __all__ = ["FINDERS", "step_facts"]
 FINDERS: tuple[Finder, ...] = (
     ops_in_all,
     depthwise,
-    default_random,
+    lone_random,
     max_pool_gradients,
     convolutions_under_xla,
     casts,

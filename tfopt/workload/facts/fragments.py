@@ -9,6 +9,7 @@ import keras
 
 from tfopt.records.advice import Fact
 from tfopt.workload.facts.finding import TracedStep, fact_of
+from tfopt.workload.facts.ops import GraphOp
 
 __all__ = ["ops_in_all", "python_functions", "recurrent_loops", "unfused_recurrences"]
 
@@ -35,7 +36,13 @@ def recurrent_loops(step: TracedStep) -> Iterator[Fact]:
     recurrent = {node.path for node in step.tree if isinstance(node.layer, keras.layers.RNN)}
     found = [op for op in step.ops.typed(*_LOOPS) if op.phase == "forward" and op.layer in recurrent]
     if found:
-        yield fact_of("recurrent_loop", found)
+        yield fact_of("recurrent_loop", found, time_steps=max(_time_steps(op, step) for op in found))
+
+
+def _time_steps(loop: GraphOp, step: TracedStep) -> int:
+    """The length of the sequence that a layer's loop runs over; 0 where it is not known."""
+    unstacked = [op for op in step.ops.typed("TensorListFromTensor") if op.layer == loop.layer]
+    return max((shape[0] for op in unstacked if (shape := step.ops.read_shape(op, 0))), default=0)
 
 
 def unfused_recurrences(step: TracedStep) -> Iterator[Fact]:

@@ -42,7 +42,9 @@ def float64_ops(step: TracedStep) -> Iterator[Fact]:
     ]
     inputs = [op for op in step.ops.typed("Placeholder") if op.dtype("dtype") == "float64"]
     if found or inputs:
-        yield fact_of("float64", found, bytes=sum(8 * elements(op.shape) for op in found), inputs=len(inputs))
+        yield fact_of(
+            "float64", found, named=True, bytes=sum(8 * elements(op.shape) for op in found), inputs=len(inputs)
+        )
 
 
 def odd_dimensions(step: TracedStep) -> Iterator[Fact]:

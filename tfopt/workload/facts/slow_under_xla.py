@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from tfopt.records.advice import Fact
-from tfopt.workload.facts.finding import TracedStep, fact_of
+from tfopt.workload.facts.finding import TracedStep, fact_of, layers_of
 from tfopt.workload.facts.ops import GraphOp, StepOps, elements
 
-__all__ = ["convolutions_under_xla", "default_random", "depthwise", "max_pool_gradients"]
+__all__ = ["convolutions_under_xla", "depthwise", "lone_random", "max_pool_gradients"]
 
 _DEPTHWISE = "DepthwiseConv2dNative"
 _RANDOM = (
@@ -40,11 +41,18 @@ def _depthwise_macs(op: GraphOp, ops: StepOps) -> int:
     return elements(op.shape) * (kernel[0] * kernel[1] if kernel else 0)
 
 
-def default_random(step: TracedStep) -> Iterator[Fact]:
-    """Random tensors whose generator TensorFlow chooses: Keras's Dropout and noise layers."""
+def lone_random(step: TracedStep) -> Iterator[Fact]:
+    """Random tensors whose generator TensorFlow chooses (Keras's Dropout and noise layers), and that are the only ones
+    of their shape in the step.
+
+    XLA makes one function of each shape. What calls a function several times keeps it; the code of a single call is
+    merged into what reads it, and there computed number by number: 380 ns each against 10 (docs/advice.md).
+    """
     found = [op for op in step.ops.typed(*_RANDOM) if step.ops.constant(op, len(op.inputs) - 1) == (_AUTO_SELECT,)]
-    if found:
-        yield fact_of("default_random", found, values=sum(elements(op.shape) for op in found))
+    shapes = Counter((op.type, op.shape) for op in found)
+    lone = [op for op in found if shapes[op.type, op.shape] == 1]
+    if lone:
+        yield fact_of("lone_random", lone, values=sum(elements(op.shape) for op in lone))
 
 
 def max_pool_gradients(step: TracedStep) -> Iterator[Fact]:
@@ -57,13 +65,19 @@ def max_pool_gradients(step: TracedStep) -> Iterator[Fact]:
 def convolutions_under_xla(step: TracedStep) -> Iterator[Fact]:
     """Convolutions that Keras compiles with XLA even in a graph, since TensorFlow has no kernel for them on CPU
     (`keras.src.backend.tensorflow.nn.conv`): grouped ones, and 3-D ones with the channels first."""
-    found = [op for op in step.ops.ops if _compiled(op) and op.phase == "forward"]
+    compiled = [op for op in step.ops.ops if _compiled(op)]
+    found = [op for op in compiled if op.phase == "forward"]
     if found:
-        yield fact_of("convolution_under_xla", found)
+        yield Fact(
+            kind="convolution_under_xla",
+            count=len(found),
+            layers=layers_of(found),
+            ops=tuple(op.name for op in compiled),  # with those of the gradient
+        )
 
 
 def _compiled(op: GraphOp) -> bool:
-    return "_XlaMustCompile" in op.node.attr and op.node.attr["_XlaMustCompile"].b and "conv_xla" in _called(op)
+    return "_XlaMustCompile" in op.node.attr and op.node.attr["_XlaMustCompile"].b and "_conv_xla_" in _called(op)
 
 
 def _called(op: GraphOp) -> str:

@@ -1,0 +1,128 @@
+"""Half precision without its hardware, with it, with odd dimensions, with many casts; and float64."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tfopt.profiling.advice.commands import compare_programs, profile_with
+from tfopt.profiling.advice.shares import NOTABLE, op_share, ops_named, severity_of
+from tfopt.profiling.advice.wording import counted, listed, percent
+from tfopt.records.advice import Advice
+from tfopt.records.profile import ProfileRecord
+
+__all__ = ["bfloat16_possible", "float64", "half_unsupported", "many_casts", "odd_dimensions"]
+
+_HALF = ("float16", "bfloat16")
+_PRODUCTS = ("MatMul", "Conv2D", "Conv3D", "Einsum", "dot", "convolution")
+_MOSTLY = 0.5  # of the step
+_ODD_SHARE = 0.1  # of all multiplications
+_FASTER = 0.65  # of a product's time in float32: what bfloat16 saves at best, measured
+
+
+def half_unsupported(record: ProfileRecord) -> Iterator[Advice]:
+    """Products in a half precision that this machine has no instructions for."""
+    if record.facts is None:
+        return
+    computed = record.precision.compute_ops
+    for dtype in _HALF:
+        if computed.get(dtype) and dtype not in record.facts.half_precision:
+            share = _products(record)
+            if share >= NOTABLE:
+                other = f"mixed_{record.facts.half_precision[0]}" if record.facts.half_precision else "float32"
+                yield Advice(
+                    id="half-unsupported",
+                    severity=severity_of(share),
+                    message=f"{counted(computed[dtype], 'matrix product')} and convolutions in {dtype}, for which this "
+                    f"{_place(record)} has no instructions, take {percent(share)} of the step",
+                    action=f"use {other}",
+                    evidence={"ops": computed[dtype], "share": share},
+                    command=compare_programs(record, "float32", record.run.precision, other),
+                )
+
+
+def bfloat16_possible(record: ProfileRecord) -> Iterator[Advice]:
+    """A float32 step of products on a machine that multiplies bfloat16."""
+    if record.facts is None or record.run.precision != "float32" or "bfloat16" not in record.facts.half_precision:
+        return
+    share = _products(record)
+    if record.run.xla or record.facts.get("recurrent_loop"):  # no faster there, measured
+        return
+    if share >= _MOSTLY and set(record.precision.compute_ops) <= {"float32"}:
+        yield Advice(
+            id="bfloat16-possible",
+            severity="low",
+            message=f"this {_place(record)} multiplies bfloat16, and {percent(share)} of the step are float32 products",
+            action="try --precision mixed_bfloat16, and look at the drift",
+            evidence={"product_share": share},
+            gain_low=0.0,
+            gain_high=share * _FASTER,
+            command=compare_programs(record, "float32", "mixed_bfloat16"),
+        )
+
+
+def odd_dimensions(record: ProfileRecord) -> Iterator[Advice]:
+    """Half-precision products on a GPU whose features are no multiples of 8. A CPU does not mind (docs/advice.md)."""
+    fact = record.facts.get("odd_dimensions") if record.facts else None
+    if fact is None or not record.run.device.startswith("GPU"):
+        return
+    share = fact.numbers["flops_share"]
+    if share >= _ODD_SHARE and any(record.precision.compute_ops.get(dtype) for dtype in _HALF):
+        yield Advice(
+            id="odd-dimensions",
+            severity="medium",
+            message=f"{percent(share)} of the forward multiplications have features that are no multiple of 8 "
+            f"({fact.detail}), which tensor cores like",
+            action="round units, filters and vocabularies up to multiples of 8",
+            evidence={"flops_share": share, "ops": fact.count},
+            layers=fact.layers,
+        )
+
+
+def many_casts(record: ProfileRecord) -> Iterator[Advice]:
+    """Casts that take a notable part of the step."""
+    ops = [op for op in record.ops if op.type in ("Cast", "convert")]
+    share = op_share(ops)
+    fact = record.facts.get("half_casts") if record.facts else None
+    if share >= NOTABLE and fact is not None:
+        moved = fact.numbers["bytes"]
+        yield Advice(
+            id="many-casts",
+            severity=severity_of(share),
+            message=f"{percent(share)} of the step are casts: {fact.count} to and from half precision move "
+            f"{moved / 1e6:,.1f} MB",
+            action="keep neighbouring layers in one precision",
+            evidence={"share": share, "casts": fact.count, "bytes": moved},
+            command=compare_programs(record, "float32", record.run.precision),
+            layers=fact.layers,
+        )
+
+
+def float64(record: ProfileRecord) -> Iterator[Advice]:
+    """Ops that compute in float64, most often because an input is."""
+    fact = record.facts.get("float64") if record.facts else None
+    if fact is None:
+        return
+    share = op_share(ops_named(record, fact.ops))
+    if share >= NOTABLE:
+        inputs = [info.name for info in record.run.inputs if info.dtype == "float64"]
+        because = f"; {', '.join(inputs)} is float64" if inputs else ""
+        yield Advice(
+            id="float64",
+            severity=severity_of(share / 2),
+            message=f"{percent(share)} of the step: {counted(fact.count, 'op')} in float64 "
+            f"({listed(fact.layers) or 'outside all layers'}){because}",
+            action="cast inputs to float32 and leave the layers' dtype to the policy",
+            evidence={"share": share, "ops": fact.count, "bytes": fact.numbers["bytes"]},
+            gain_low=share * 0.4,
+            gain_high=share * 0.85,
+            command=profile_with(record, "--precision", "float32"),
+            layers=fact.layers,
+        )
+
+
+def _products(record: ProfileRecord) -> float:
+    return op_share(op for op in record.ops if any(word in op.type for word in _PRODUCTS))
+
+
+def _place(record: ProfileRecord) -> str:
+    return record.run.device.partition(":")[0]

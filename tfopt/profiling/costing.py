@@ -1,0 +1,70 @@
+"""What the layers of a step cost, and what this machine can do: neither may fail a profile."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+import keras
+
+from tfopt.errors import InputError
+from tfopt.model.cost import layer_costs, step_costs
+from tfopt.workload.failures import first_line
+from tfopt.profiling.roofline import Costs
+from tfopt.records.base import Note
+from tfopt.records.cost import LayerCost
+from tfopt.records.machine import Machine
+from tfopt.report.progress import ProgressCallback
+from tfopt.workload.device import Placement
+from tfopt.workload.machine import known_machine
+from tfopt.workload.workload import Workload
+
+__all__ = ["counted"]
+
+
+def counted(
+    workload: Workload, placement: Placement, recalibrate: bool, progress: ProgressCallback
+) -> tuple[Costs, tuple[Note, ...]]:
+    """The cost of each layer of the step, the machine's roofs, and notes on what of it is not known."""
+    notes: list[Note] = []
+    layers: Mapping[str, LayerCost] = {}
+    machine: Machine | None = None
+    with _told("the layers' work could not be counted", notes):
+        layers = _layers(workload)
+    if layers:
+        with _told("this machine's roofs could not be measured", notes):
+            machine, said = known_machine(placement, recalibrate, progress)
+            notes += said
+    return Costs(layers, _dtypes(workload), machine), tuple(notes)
+
+
+@contextlib.contextmanager
+def _told(what: str, notes: list[Note]) -> Iterator[None]:
+    """Turn whatever goes wrong into a note: the times are measured, and good without it."""
+    try:
+        yield
+    except Exception as error:
+        notes.append(Note(message=f"{what}: {first_line(error)}"))
+
+
+def _layers(workload: Workload) -> dict[str, LayerCost]:
+    """What the step's layers cost, by path. An eager step has no trace: the model is traced for it."""
+    model, scopes = workload.model, workload.scopes
+    if not isinstance(model, keras.Model):
+        raise InputError("a serving signature does not say what its layers are", "")
+    mode: Literal["train", "infer"] = "train" if workload.step.trains else "infer"
+    optimizer = next(iter(scopes.applied), None)
+    step = workload.step.concrete(workload.batch.arguments)
+    if step is None:
+        costs = layer_costs(model, workload.batch.arguments[0], mode=mode, optimizer=optimizer)
+    else:
+        trace = next(trace for trace in scopes.traces if trace.graph is step.graph)
+        costs = step_costs(model, scopes.tree, trace, mode=mode, optimizer=optimizer)
+    return {cost.path: cost for cost in costs}
+
+
+def _dtypes(workload: Workload) -> dict[str, str]:
+    """What each layer computes in; a `keras.ops` call between layers in what the model does."""
+    root = getattr(workload.model, "compute_dtype", "")
+    return {node.path: getattr(node.layer, "compute_dtype", root) for node in workload.scopes.tree}
