@@ -6,7 +6,7 @@
 2. The transformer, LSTM and MLP of bench.zoo: the ranking agrees with `bench.plain`, a script without tfopt's code. Two
    ways disagree where `compare` ranks them apart and the plain script finds them the other way round.
 
-`--quick` takes smaller images, and half a minute for each of the others: it shows that the bench works.
+`--quick` takes smaller images, and two minutes for each of the others: it shows that the bench works.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def ranking(folder: Path, name: str, quick: bool) -> None:
     """Ranks against a plain script's ratios."""
     path = str(folder / f"{name}.keras")
     record = compared(
-        folder / f"{name}.json", path, "--variants", ",".join(WAYS), "--max-time", "60" if quick else str(LIMIT_S)
+        folder / f"{name}.json", path, "--variants", ",".join(WAYS), "--max-time", "120" if quick else str(LIMIT_S)
     )
     plain = subprocess.run(
         [sys.executable, "-m", "bench.plain", path, ",".join(WAYS), "5" if quick else "40"],

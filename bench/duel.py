@@ -1,7 +1,7 @@
 """Does a duel tell the truth, for real? And: what noise does this machine have, for the simulation in the tests?
 
     python -m bench.duel [--runs 10] [--results FILE]
-    python -m bench.duel --collect [FILE] [--processes 16] [--only mild shared severe]
+    python -m bench.duel --collect [FILE] [--processes 12] [--only mild shared severe]
 
 The first runs duels while another process keeps a core busy: `--runs` of a network against itself, where no SLOWER or
 FASTER may come out, and as many against one with a widened convolution, of which nine in ten have to be SLOWER. That
@@ -125,7 +125,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=10)
     parser.add_argument("--results", type=Path, default=Path(tempfile.gettempdir()) / "tfopt-bench-duel.jsonl")
     parser.add_argument("--collect", type=Path, nargs="?", const=SAMPLES, metavar="FILE")
-    parser.add_argument("--processes", type=int, default=16, help="to collect from, per kind of noise and network")
+    parser.add_argument("--processes", type=int, default=12, help="to collect from, per kind of noise and network")
     parser.add_argument("--only", nargs="+", choices=list(LOADS), default=list(LOADS), help="the kinds to collect anew")
     arguments = parser.parse_args()
     with models() as folder:

@@ -105,10 +105,10 @@ def test_a_duel(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_arm_that_hangs_and_the_time_that_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(folder))
     started = time.monotonic()
-    outcome = duel(_contestant(folder, "plain"), [_contestant(folder, "hang")], max_seconds=20)
-    assert time.monotonic() - started < 20
+    outcome = duel(_contestant(folder, "plain"), [_contestant(folder, "hang")], max_seconds=30)
+    assert time.monotonic() - started < 30
     assert outcome.results[0].verdict == "HUNG"
-    assert outcome.results[0].reason.endswith("while compiling")
+    assert outcome.results[0].reason.endswith("while compiling; it may need more time")
     assert outcome.timings[0].prepare_s is not None
 
 

@@ -153,6 +153,14 @@ def test_the_time_is_kept_and_used() -> None:
     assert fast >= slow
 
 
+def test_the_order_of_arms() -> None:
+    stages: list[str] = []
+    _duel("7.5", "1.0", "1.2", progress=lambda stage, done: stages.append(stage))
+    loading = [stage.removesuffix(", loading").split()[1:] for stage in stages if stage.endswith(", loading")]
+    orders = [[label for worker, label in loading if worker.startswith(f"{number}/")] for number in (1, 2, 3)]
+    assert orders == [["base", "7.5", "1.0", "1.2"], ["base", "7.5", "1.0", "1.2"], ["base", "1.2", "1.0", "7.5"]]
+
+
 def test_an_arm_whose_turn_does_not_come() -> None:
     outcome = _duel("hang@measuring", "1.0", max_seconds=1.2)
     assert _verdicts(outcome)["hang@measuring"] == "HUNG"

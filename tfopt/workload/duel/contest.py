@@ -162,12 +162,13 @@ class _Contest:
     def _chosen(self, number: int) -> list[Standing]:
         """Who takes part in the next worker: as many as are expected to finish in time, first those that ran least.
 
-        Among equals the order is another one each time, and arms that are clear already come last.
+        Among equals the order is another one each time; but an arm that is far apart comes first until a second process
+        gives it an interval, which is all that it lacks, and then last.
         """
         waiting = list(self._open.values())
         turn = number % len(waiting) if waiting else 0
         chosen, room = [], self._deadline - time.monotonic() - _RESERVE * (self._baseline.cost_s or 0.0)
-        for standing in sorted(waiting[turn:] + waiting[:turn], key=lambda one: (len(one.processes), one.gross)):
+        for standing in sorted(waiting[turn:] + waiting[:turn], key=_urgency):
             cost = _RESERVE * (standing.cost_s or 0.0)
             if cost < room:
                 chosen.append(standing)
@@ -194,3 +195,9 @@ class _Contest:
         with worker(task) as child:
             arms = {arm.label: arm for arm in chosen}
             Listener(self._baseline, arms, self._deadline, rules.max_seconds, tell).listen(child)
+
+
+def _urgency(standing: Standing) -> tuple[int, bool]:
+    """Who goes first: the least."""
+    count = len(standing.processes)
+    return count, standing.gross == (count > 1)
