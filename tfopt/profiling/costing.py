@@ -10,13 +10,13 @@ import keras
 
 from tfopt.errors import InputError
 from tfopt.model.cost import layer_costs, step_costs
-from tfopt.workload.failures import first_line
 from tfopt.profiling.roofline import Costs
 from tfopt.records.base import Note
 from tfopt.records.cost import LayerCost
 from tfopt.records.machine import Machine
 from tfopt.report.progress import ProgressCallback
 from tfopt.workload.device import Placement
+from tfopt.workload.failures import first_line
 from tfopt.workload.machine import known_machine
 from tfopt.workload.workload import Workload
 

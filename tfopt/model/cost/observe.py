@@ -42,7 +42,8 @@ class Frame:
 class Trace:
     """The traced graph, the calls in it in the order in which they ended, and which call each op belongs to.
 
-    `owners` is by the graph's id and the op's name; an op that no layer's call made is absent, one of a repeated call has None.
+    `owners` is by the graph's id and the op's name; an op that no layer's call made is absent, one of a repeated call
+    has None.
     """
 
     graph: Any = None
