@@ -249,6 +249,15 @@ def test_a_data_set_is_seen_once_not_over_and_over(
     assert drift.batch_size == 4
 
 
+def test_a_metric_that_cannot_be_computed_does_not_cost_the_rest(random_model: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(6)
+    np.savez(tmp_path / "short.npz", x=rng.standard_normal((16, 6, 5)).astype("float32"), y=np.zeros((16, 7)))
+    options = {"data": str(tmp_path / "short.npz"), "mode": "infer"}
+    found = drifts(random_model, ["float32"], **options)
+    assert "no metric is compared" in found["graph"].notes[0].message
+    assert (found["float32"].metrics, found["float32"].outputs[0].max_abs) == ((), 0.0)
+
+
 def test_logits_of_a_real_model_are_not_taken_for_probabilities(real_models: Path) -> None:
     drift = drifts(real_models / "sudoku_cnn_logits.keras", ["mixed_bfloat16"])["mixed_bfloat16"]
     assert drift.gradient is not None

@@ -90,6 +90,8 @@ def compare(
     """
     began = time.monotonic()
     started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    if any(size < 1 for size in batch_sizes):
+        raise UsageError("a batch holds at least one example", "give positive batch sizes")
     with contextlib.ExitStack() as stack:
         sources = _sources(model, stack)
         chosen = [parse_variant(name) for name in (variants or default_variants(sources))]

@@ -114,6 +114,7 @@ def _listed(labels: Sequence[str]) -> str:
 def drift_notes(drifts: Sequence[Drift]) -> Iterator[Note]:
     """What a reader of the drift should know."""
     for drift in drifts:
+        yield from drift.notes
         if drift.failure:
             yield Note(message=f"what {drift.label} computes was not compared: {drift.failure}")
         if drift.skipped_steps:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from tfopt.errors import InputError
+from tfopt.errors import InputError, TfoptError
+from tfopt.records.base import Note
 from tfopt.workload.drift.computed import Computed, drift_between
 from tfopt.workload.drift.messages import Drifted, DriftMessage, DriftTask, Known
 from tfopt.workload.drift.samples import Metrics, Samples, metric_drifts
@@ -40,9 +41,14 @@ class Comparing:
         computed = probe(arguments)
         size = reference.workload.batch.size
         again = drift_between(task.reference.label, task.reference.label, size, computed, probe(arguments))
+        try:
+            samples = reference.samples(task.samples)
+            metrics = reference.metrics(samples, task.metric_seconds)
+        except TfoptError as error:  # the rest can be compared all the same
+            samples, metrics = (), {}
+            again = replace(again, notes=(Note(message=f"no metric is compared: {error.message}"),))
         say(Drifted(task.reference.label, again))
-        samples = reference.samples(task.samples)
-        return cls(task, say, reference, computed, samples, reference.metrics(samples, task.metric_seconds))
+        return cls(task, say, reference, computed, samples, metrics)
 
     def compare(self, arm: Contestant) -> None:
         """Tell how far `arm` is from the reference. Raises TfoptError."""

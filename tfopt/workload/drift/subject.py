@@ -82,7 +82,8 @@ class Subject:
 
     def samples(self, limit: int) -> Samples:
         """The user's data for its metrics."""
-        return samples_of(self.workload.model, self.contestant.options, self.workload.batch.size, limit)
+        with explained("reading the samples"):
+            return samples_of(self.workload.model, self.contestant.options, self.workload.batch.size, limit)
 
     def metrics(self, samples: Samples, seconds: float) -> Metrics:
         """Its metrics on these samples, on as many as it manages in the time."""
