@@ -4,7 +4,8 @@
 
 1. MobileNetV2 in four ways: done within five minutes, XLA slower, and the depthwise convolutions named as the cause.
 2. The transformer, LSTM and MLP of bench.zoo: the ranking agrees with `bench.plain`, a script without tfopt's code. Two
-   ways disagree where `compare` ranks them apart and the plain script finds them the other way round.
+   ways disagree where `compare` ranks them apart and the plain script finds them the other way round by more than the
+   tolerance of 5 %.
 
 `--quick` takes smaller images, and two minutes for each of the others: it shows that the bench works.
 """
@@ -24,6 +25,7 @@ from typing import Any
 WAYS = ("graph", "xla", "eager", "mixed_bfloat16")
 MODELS = ("transformer", "lstm", "mlp")
 LIMIT_S = 300.0
+TOLERANCE = 0.05
 
 
 def main() -> None:
@@ -77,16 +79,18 @@ def ranking(folder: Path, name: str, quick: bool) -> None:
         for one, other in itertools.permutations(WAYS, 2)
         if arms[one]["rank"] and arms[other]["rank"] and arms[one]["rank"] < arms[other]["rank"]
     ]
-    wrong = [f"{one} before {other}" for one, other in apart if ratios[one] > ratios[other]]
+    wrong = [f"{one} before {other}" for one, other in apart if ratios[one] > ratios[other] * (1 + TOLERANCE)]
     ranked = sum(arm["rank"] is not None for arm in arms.values())
     told(f"ranking of the {name}", "as the plain script", ", ".join(wrong) or f"{len(apart)} pairs agree", not wrong)
     told(f"ranked ways of the {name}", f"{len(WAYS)}", f"{ranked}", ranked == len(WAYS))
 
 
 def compared(output: Path, *arguments: str) -> dict[str, Any]:
-    """The record of `tfopt compare`."""
+    """The record of `tfopt compare`; arms that failed give it an exit code."""
     command = [sys.executable, "-m", "tfopt", "compare", *arguments, "--quiet", "-o", str(output)]
-    subprocess.run(command, check=False)
+    code = subprocess.run(command, check=False).returncode
+    if not output.exists():
+        raise SystemExit(f"{' '.join(command)} ended with exit code {code}")
     record: dict[str, Any] = json.loads(output.read_text())
     return record
 
