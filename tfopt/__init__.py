@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tfopt.diagnosis.diagnose import doctor as doctor
     from tfopt.errors import TfoptError as TfoptError
+    from tfopt.profiling.compare import compare as compare
     from tfopt.profiling.inspect import inspect as inspect
     from tfopt.profiling.profile import profile as profile
+    from tfopt.records.comparison import ComparisonRecord as ComparisonRecord
     from tfopt.records.diagnosis import DiagnosisRecord as DiagnosisRecord
     from tfopt.records.difference import DifferenceRecord as DifferenceRecord
     from tfopt.records.inspection import InspectionRecord as InspectionRecord
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "ComparisonRecord": "tfopt.records.comparison",
     "DiagnosisRecord": "tfopt.records.diagnosis",
     "DifferenceRecord": "tfopt.records.difference",
     "InspectionRecord": "tfopt.records.inspection",
@@ -37,6 +40,7 @@ _HOMES = {
     "TraceDifferenceRecord": "tfopt.records.trace_difference",
     "TraceRecord": "tfopt.records.trace",
     "View": "tfopt.report.view",
+    "compare": "tfopt.profiling.compare",
     "diff": "tfopt.report.against",
     "doctor": "tfopt.diagnosis.diagnose",
     "inspect": "tfopt.profiling.inspect",
@@ -47,6 +51,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "ComparisonRecord",
     "DiagnosisRecord",
     "DifferenceRecord",
     "InspectionRecord",
@@ -56,6 +61,7 @@ __all__ = [
     "TraceRecord",
     "View",
     "__version__",
+    "compare",
     "diff",
     "doctor",
     "inspect",

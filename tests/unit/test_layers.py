@@ -77,6 +77,7 @@ def test_no_file_is_over_400_lines() -> None:
         "tfopt.report",
         "tfopt.records",
         "tfopt.profiling.advice",
+        "tfopt.profiling.compare",
         "tfopt.model.source",
         "tfopt.workload.duel",
         "tfopt.diagnosis.diagnose",

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from comparisons_for_tests import COMPARISONS
 from inspections_for_tests import INSPECTIONS
 from records_for_tests import DIFFERENCES, FOLDER, RECORDS, diagnosis
 from traces_for_tests import gpu, hostile, record_of
@@ -54,10 +55,18 @@ INSPECTED: dict[str, tuple[str, View]] = {
     "type.csv": ("csv", View(by="type")),
     "record.json": ("json", View()),
 }
+RANKED: dict[str, tuple[str, View]] = {
+    **{f"{width}.txt": ("table", View(width=width)) for width in (80, 120)},
+    "pipe.txt": ("table", View(top=2)),
+    "arms.md": ("md", View()),
+    "arms.csv": ("csv", View()),
+    "record.json": ("json", View()),
+}
 MADE = {
     **RECORDS,
     **DIFFERENCES,
     **INSPECTIONS,
+    **COMPARISONS,
     "trace-difference": lambda: diff(record_of(hostile, "new"), record_of(gpu, "old")),
 }
 
@@ -67,6 +76,7 @@ CASES = {
     for case, wish in (SCREENS if name == "flat" else SCREENS | DATA).items()
 } | {f"{name}-{case}": (name, *wish) for name in (*DIFFERENCES, "trace-difference") for case, wish in COMPARED.items()}
 CASES |= {f"{name}-{case}": (name, *wish) for name in INSPECTIONS for case, wish in INSPECTED.items()}
+CASES |= {f"{name}-{case}": (name, *wish) for name in COMPARISONS for case, wish in RANKED.items()}
 
 
 TRACES: dict[str, tuple[str, View]] = {

@@ -134,7 +134,7 @@ def _unknown(key: str, what: str, place: str, known: Iterable[str]) -> UsageErro
 
 def _as_given(value: Any, setting: Setting, place: str) -> Any:
     """`value` as it would stand on the command line, so that it is checked like one."""
-    if getattr(setting, "multiple", False):
+    if getattr(setting, "multiple", False) or setting.nargs == -1:
         items = value if isinstance(value, list) else [value]
         return [_text(item, setting, place) for item in items]
     if getattr(setting, "is_flag", False):

@@ -20,6 +20,7 @@ __all__ = ["COMMANDS", "cli", "main"]
 COMMANDS = {
     "profile": ("tfopt.cli.profile", "Measure where a step's time goes: layers, ops, phases."),
     "inspect": ("tfopt.cli.inspect", "Show what each layer costs, without running a step."),
+    "compare": ("tfopt.cli.compare", "Find the fastest way to run it here, and what that changes."),
     "report": ("tfopt.cli.report", "Show a recorded run or anybody's trace, without TensorFlow."),
     "doctor": ("tfopt.cli.doctor", "Find what is wrong here, or why TensorBoard shows nothing."),
     "tensorboard": ("tfopt.cli.tensorboard", "Serve recorded runs in TensorBoard's profiler."),

@@ -12,7 +12,7 @@ from tfopt.cli.settings import GENERAL, Option, in_section
 from tfopt.report import FORMATS
 from tfopt.report.view import BY, INSPECTION_BY, TRACE_BY
 
-__all__ = ["INSPECTION_REPORT", "MANNERS", "OUTPUT", "REPORT", "TRACE_REPORT"]
+__all__ = ["INSPECTION_REPORT", "LISTED", "MANNERS", "OUTPUT", "REPORT", "TRACE_REPORT"]
 
 
 def _configure(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
@@ -25,13 +25,13 @@ def _by(choices: Sequence[str], what: str) -> Option:
 
 
 _ROWS = "What the rows are: the layer tree with the largest ops, all ops, op types, or phases."
+_DEPTH = Option(
+    ["--depth"],
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Open the layer tree this far (0: the model alone). Default: as far as --top goes.",
+)
 _SHOWN = (
-    Option(
-        ["--depth"],
-        type=click.IntRange(min=0),
-        metavar="N",
-        help="Open the layer tree this far (0: the model alone). Default: as far as --top goes.",
-    ),
     Option(
         ["--top"],
         type=click.IntRange(min=0),
@@ -60,14 +60,19 @@ _OUTPUT = (
 )
 
 # The fields of `tfopt.cli.output.Delivery`, with --quiet.
-REPORT = in_section("Report", _by(BY, _ROWS), *_SHOWN, *_OUTPUT)
+REPORT = in_section("Report", _by(BY, _ROWS), _DEPTH, *_SHOWN, *_OUTPUT)
 INSPECTION_REPORT = in_section(
-    "Report", _by(INSPECTION_BY, "What the rows are: the layer tree, layer types, or phases."), *_SHOWN, *_OUTPUT
+    "Report",
+    _by(INSPECTION_BY, "What the rows are: the layer tree, layer types, or phases."),
+    _DEPTH,
+    *_SHOWN,
+    *_OUTPUT,
 )
 TRACE_REPORT = in_section(
-    "Report", _by(TRACE_BY, f"{_ROWS} Of a trace also its kernels or devices."), *_SHOWN, *_OUTPUT
+    "Report", _by(TRACE_BY, f"{_ROWS} Of a trace also its kernels or devices."), _DEPTH, *_SHOWN, *_OUTPUT
 )
-# The same for records without rows to choose from.
+# The same for records without a choice of rows, and for those without rows.
+LISTED = in_section("Report", *_SHOWN, *_OUTPUT)
 OUTPUT = in_section("Report", *_OUTPUT)
 
 MANNERS = in_section(

@@ -75,7 +75,7 @@ def measure_step(
 ) -> Measurement:
     """Time the step untraced, then trace it into `folder`. Raises RunFailed where the step fails."""
     run = workload.runner()
-    before = _updates(workload)
+    before = workload.updates()
     progress("running the first step" if workload.step.eager else "compiling", None)
     with explained("the first step", StepUnsound):
         started = time.perf_counter()
@@ -102,13 +102,4 @@ def _skipped(workload: Workload, executed: int, before: int | None) -> int | Non
     """
     if before is None:
         return 0
-    return executed - ((_updates(workload) or 0) - before) if workload.step.gives_loss else None
-
-
-def _updates(workload: Workload) -> int | None:
-    """Updates that the optimizer under loss scaling has made so far; None without loss scaling.
-
-    `_iterations` counts every one of them; the public `iterations` divides by `gradient_accumulation_steps`.
-    """
-    inner = getattr(getattr(workload.model, "optimizer", None), "inner_optimizer", None)
-    return int(inner._iterations.numpy()) if inner is not None and workload.optimizer else None
+    return executed - ((workload.updates() or 0) - before) if workload.step.gives_loss else None

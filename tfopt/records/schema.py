@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from tfopt.records.base import Record
+from tfopt.records.comparison import ComparisonRecord
 from tfopt.records.diagnosis import DiagnosisRecord
 from tfopt.records.difference import DifferenceRecord
 from tfopt.records.inspection import InspectionRecord
@@ -20,6 +21,7 @@ __all__ = ["PUBLISHED", "schema_text"]
 
 PUBLISHED: dict[str, type[Record]] = {
     "profile.schema.json": ProfileRecord,
+    "comparison.schema.json": ComparisonRecord,
     "diagnosis.schema.json": DiagnosisRecord,
     "difference.schema.json": DifferenceRecord,
     "trace.schema.json": TraceRecord,

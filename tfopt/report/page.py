@@ -18,20 +18,26 @@ __all__ = ["Column", "Kind", "Page", "Table", "Value", "labels"]
 # What a column holds, and so how it is written: `name` comes from a file (escaped, shortened in the middle on narrow
 # screens, never cut in machine formats), `text` is ours; `share` is a fraction of 1, shown as percent; `ratio` is
 # shown as `1.25 ×`; `change_ms` and `change_share` carry a sign; `flops` (and any large count) is shown as `1.25 G`,
-# `bytes` as `1.25 GB`, `per_byte` as a plain number. `prose` is as long as it needs and never shortened,
-# a `command` follows it on a line of its own: a table with these is a list of paragraphs under its first column.
+# `bytes` as `1.25 GB`, `per_byte` as a plain number; `scientific` has any size, `cosine` is 1 only where it is; those
+# with `change` carry a sign. `prose` is as long as it needs and never shortened, a `command` follows it on a line of
+# its own: a table with these is a list of paragraphs under its first column.
 Kind = Literal[
     "name",
     "text",
     "count",
     "ms",
     "change_ms",
+    "seconds",
+    "change_s",
     "share",
     "change_share",
     "ratio",
     "flops",
     "bytes",
     "per_byte",
+    "scientific",
+    "change",
+    "cosine",
     "prose",
     "command",
 ]
@@ -70,7 +76,8 @@ class Table:
 @dataclass(frozen=True)
 class Page:
     """`title` is the subject (a file, a run), `answer` the numbers that matter most, one phrase each (`alarm`: they are
-    bad news); `facts` are lines of phrases about how it was made; `footer` lines are commands to go on with."""
+    bad news); `sentences` follow from them, each a paragraph; `facts` are lines of phrases about how it was made;
+    `footer` lines are commands to go on with."""
 
     title: str
     answer: tuple[str, ...]
@@ -79,6 +86,7 @@ class Page:
     notes: tuple[Note, ...] = ()
     footer: tuple[tuple[str, str], ...] = field(default=())
     alarm: bool = False
+    sentences: tuple[str, ...] = ()
 
 
 def labels(table: Table) -> list[str]:

@@ -19,6 +19,7 @@ def render(page: Page, view: View) -> str:
     facts = [others, *page.facts]
     blocks = [
         f"# {markdown_prose(page.title)}: {markdown_prose(first)}",
+        *(markdown_prose(sentence) for sentence in page.sentences),
         "\n".join(f"- {joined(phrases)}" for phrases in facts if phrases),
         *(
             block

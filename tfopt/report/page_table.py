@@ -15,6 +15,7 @@ from tfopt.report.view import View
 
 __all__ = ["render"]
 
+_ALIGNED = ("ms", "change_ms", "seconds", "change_s")
 _LEAST = 32  # cells that the first name of a row keeps
 _LEAST_BESIDE = 16  # and the names beside it
 _DROP_BARS = 4  # columns that go more readily than bars have a lower number
@@ -31,13 +32,21 @@ def _header(page: Page, view: View) -> list[Text]:
     first, *others = page.answer or ("",)
     title = flow([(visible(page.title), "bold")], "", view.width)
     answer = flow(
-        [(first, "bold red" if page.alarm else "bold green"), *((text, "") for text in others)],
+        [(visible(first), "bold red" if page.alarm else "bold green"), *((visible(text), "") for text in others)],
         "   ",
         view.width,
         indent="  ",
     )
+    told = [line for text in page.sentences for line in wrapped(visible(text), "  ", "", view.width)]
     facts = [flow([(visible(fact), "dim") for fact in line], " · ", view.width) for line in page.facts]
-    return [*title, Text(), *answer, *([Text()] if any(facts) else []), *(text for lines in facts for text in lines)]
+    return [
+        *title,
+        Text(),
+        *answer,
+        *told,
+        *([Text()] if any(facts) else []),
+        *(text for lines in facts for text in lines),
+    ]
 
 
 def _table(table: Table, view: View) -> list[Text]:
@@ -68,7 +77,7 @@ def _column(table: Table, at: int, view: View) -> grid.Column:
     column = table.columns[at]
     texts = labels(table) if at == 0 else [shown(row[at], column.kind) for row in table.rows]
     texts += [shown(row[at], column.kind) for row in table.rest]
-    if column.kind == "ms" or column.kind == "change_ms":
+    if column.kind in _ALIGNED:
         texts = units.align(texts)
     indents = [*("  " * depth for depth in table.depths)] if at == 0 else []
     indents += [""] * (len(texts) - len(indents))

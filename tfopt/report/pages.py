@@ -7,18 +7,27 @@ from dataclasses import replace
 
 from tfopt.errors import UsageError
 from tfopt.records.base import Record
+from tfopt.records.comparison import ComparisonRecord
 from tfopt.records.diagnosis import DiagnosisRecord
 from tfopt.records.difference import DifferenceRecord
 from tfopt.records.inspection import InspectionRecord
 from tfopt.records.trace import TraceRecord
 from tfopt.records.trace_difference import TraceDifferenceRecord
-from tfopt.report import diagnosis_page, difference_page, inspection_page, trace_difference_page, trace_page
+from tfopt.report import (
+    comparison_page,
+    diagnosis_page,
+    difference_page,
+    inspection_page,
+    trace_difference_page,
+    trace_page,
+)
 from tfopt.report.page import Page
 from tfopt.report.view import BY, View
 
 __all__ = ["PAGES", "page_of"]
 
 PAGES: dict[type[Record], Callable[..., Page]] = {
+    ComparisonRecord: comparison_page.page,
     TraceRecord: trace_page.page,
     DiagnosisRecord: diagnosis_page.page,
     DifferenceRecord: difference_page.page,

@@ -15,6 +15,7 @@ from pathlib import Path, PurePath
 import msgspec
 
 from tfopt.errors import InputError, UsageError
+from tfopt.records.comparison import COMPARISON_SCHEMA, ComparisonRecord
 from tfopt.records.diagnosis import DIAGNOSIS_SCHEMA, DiagnosisRecord
 from tfopt.records.difference import DIFFERENCE_SCHEMA, DifferenceRecord
 from tfopt.records.inspection import INSPECTION_SCHEMA, InspectionRecord
@@ -60,7 +61,15 @@ class _Header(msgspec.Struct):
     schema: str | None = None
 
 
-_Shown = ProfileRecord | DiagnosisRecord | TraceRecord | DifferenceRecord | TraceDifferenceRecord | InspectionRecord
+_Shown = (
+    ProfileRecord
+    | ComparisonRecord
+    | DiagnosisRecord
+    | TraceRecord
+    | DifferenceRecord
+    | TraceDifferenceRecord
+    | InspectionRecord
+)
 _KINDS: dict[str | None, type[_Shown]] = {
     SCHEMA: ProfileRecord,
     TRACE_SCHEMA: TraceRecord,
@@ -68,6 +77,7 @@ _KINDS: dict[str | None, type[_Shown]] = {
     DIFFERENCE_SCHEMA: DifferenceRecord,
     TRACE_DIFFERENCE_SCHEMA: TraceDifferenceRecord,
     INSPECTION_SCHEMA: InspectionRecord,
+    COMPARISON_SCHEMA: ComparisonRecord,
 }
 
 

@@ -5,7 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-__all__ = ["align", "count", "duration", "interval", "ms", "number", "percent", "rate", "seconds", "size", "times"]
+__all__ = [
+    "align",
+    "cosine",
+    "count",
+    "duration",
+    "interval",
+    "ms",
+    "number",
+    "percent",
+    "rate",
+    "scientific",
+    "seconds",
+    "size",
+    "times",
+]
 
 _NOTHING = "–"
 _UNKNOWN = "?"
@@ -91,6 +105,22 @@ def times(per_step: float) -> str:
     """How often something ran per step: `1`, `53`, `0.4`; whole numbers without decimals."""
     rounded = round(per_step)
     return str(rounded) if abs(per_step - rounded) < 0.05 else f"{per_step:.1f}"
+
+
+def scientific(value: float) -> str:
+    """A number of any size with three significant digits: `0.974`, `1.20e-06`, `0` for nothing."""
+    if not math.isfinite(value):
+        return _UNKNOWN
+    if value == 0:
+        return "0"
+    return f"{value:.3g}" if 1e-3 <= abs(value) < 1e4 else f"{value:.2e}"
+
+
+def cosine(value: float) -> str:
+    """A cosine, cut off and not rounded: `1` only where it is 1, `0.999999` for whatever is closer than that."""
+    if not math.isfinite(value):
+        return _UNKNOWN
+    return "1" if value == 1 else f"{math.trunc(value * 1e6) / 1e6:.6f}"
 
 
 def align(cells: Sequence[str]) -> list[str]:

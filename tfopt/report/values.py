@@ -24,6 +24,11 @@ _NUMBERS: dict[Kind, Callable[[float], str]] = {
     "flops": lambda value: units.count(value) if value else "–",
     "bytes": lambda value: units.size(int(value)) if value else "–",
     "per_byte": units.ms,
+    "seconds": units.ms,
+    "change_s": _signed(units.ms),
+    "scientific": units.scientific,
+    "change": _signed(units.scientific),
+    "cosine": units.cosine,
 }
 NUMBERS = frozenset(_NUMBERS)
 

@@ -22,7 +22,7 @@ from tfopt.records.profile import InputInfo
 from tfopt.trace.recording import marker_name
 from tfopt.workload.batch import Batch, bounding_shape
 
-__all__ = ["from_function", "from_npz"]
+__all__ = ["dataset_of", "from_function", "from_npz", "unpacked"]
 
 
 def from_npz(
@@ -92,14 +92,9 @@ def _read_npz(path: str) -> dict[str, Any]:
 def from_function(target: str, with_target: bool) -> Batch:
     """A pipeline from `package.module:function`, which returns a batched `tf.data.Dataset` of x, (x, y) or
     (x, y, sample_weight). It is repeated without end; waiting for a batch is recorded as the phase `input`."""
-    dataset = _call(target)
-    if not isinstance(dataset, tf.data.Dataset):
-        raise InputError(
-            f"{target} returned {type(dataset).__name__}, not a tf.data.Dataset", "return a batched tf.data.Dataset"
-        )
-    iterator = iter(dataset.repeat())
+    iterator = iter(dataset_of(target).repeat())
     try:
-        first = _unpack(next(iterator))
+        first = unpacked(next(iterator))
     except StopIteration:
         raise InputError(f"the data set of {target} is empty", "return at least one batch") from None
     if with_target and first[1] is None:
@@ -124,7 +119,7 @@ def from_function(target: str, with_target: bool) -> Batch:
         while True:
             try:
                 with tf.profiler.experimental.Trace(marker_name("phase", "input")):
-                    batch = _unpack(next(iterator))
+                    batch = unpacked(next(iterator))
             except tf.errors.OpError as error:
                 raise InputError(
                     f"the data set of {target} failed: {_said(error)}", "iterate over it by itself"
@@ -141,11 +136,13 @@ def _said(error: tf.errors.OpError) -> str:
     return (own or [re.sub(r"\{\{.*?\}\}\s*", "", line) for line in lines if line] or [type(error).__name__])[0][:200]
 
 
-def _unpack(batch: Any) -> tuple[Any, Any, Any]:
+def unpacked(batch: Any) -> tuple[Any, Any, Any]:
+    """A batch of a data set as x, y and sample weights, None for what it does not have."""
     return keras.utils.unpack_x_y_sample_weight(batch)  # type: ignore[no-any-return]
 
 
-def _call(target: str) -> Any:
+def dataset_of(target: str) -> Any:
+    """The `tf.data.Dataset` that `package.module:function` returns. Raises UsageError or InputError."""
     module_name, _, name = target.partition(":")
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
@@ -154,6 +151,11 @@ def _call(target: str) -> Any:
     except (ImportError, AttributeError, ValueError) as error:
         raise UsageError(f"cannot find {target}: {error}", "write --data package.module:function") from error
     try:
-        return function()
+        dataset = function()
     except Exception as error:
         raise InputError(f"{target} failed: {type(error).__name__}: {error}", "run it by itself first") from error
+    if isinstance(dataset, tf.data.Dataset):
+        return dataset
+    raise InputError(
+        f"{target} returned {type(dataset).__name__}, not a tf.data.Dataset", "return a batched tf.data.Dataset"
+    )

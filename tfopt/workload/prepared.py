@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from tfopt.model.load import LoadedModel
+import keras
+
+from tfopt.model.load import LoadedModel, load
 from tfopt.workload.device import Placement
+from tfopt.workload.duel.contestant import Contestant
 from tfopt.workload.failures import StepUnsound, explained
 from tfopt.workload.options import Options
 from tfopt.workload.scope_names import usable_scopes
 from tfopt.workload.serving import prepare_serving
 from tfopt.workload.workload import Workload, prepare
 
-__all__ = ["prepared"]
+__all__ = ["loaded_model", "prepared"]
+
+
+def loaded_model(contestant: Contestant) -> LoadedModel:
+    """A contestant's model; random weights are those of its seed. Raises InputError or UsageError."""
+    keras.utils.set_random_seed(contestant.options.seed)
+    return load(
+        contestant.model, imports=contestant.imports, unsafe=contestant.unsafe, input_size=contestant.input_size
+    )
 
 
 def prepared(loaded: LoadedModel, options: Options, placement: Placement) -> Workload:

@@ -21,7 +21,7 @@ from tfopt.workload.preserve import optimizers_of
 from tfopt.workload.scope_names import usable_scopes
 from tfopt.workload.scopes import Scopes
 
-__all__ = ["ARGUMENTS", "Step", "has_own_step", "inference_step", "serving_step", "training_step"]
+__all__ = ["ARGUMENTS", "Step", "gradient_step", "has_own_step", "inference_step", "serving_step", "training_step"]
 
 ARGUMENTS = ("x", "y", "sample_weight")
 _STOCK = "tfopt"
@@ -91,6 +91,18 @@ def inference_step(model: Any, scopes: Scopes, placement: Placement, *, xla: boo
     return _compiled(body, model, [], scopes, placement, _STOCK, xla, eager)
 
 
+def gradient_step(model: Any, scopes: Scopes, placement: Placement, *, xla: bool, eager: bool) -> Step:
+    """A training step that stops before the update: the loss, the scale that its gradients have, and the gradient of
+    each trainable weight, dense (None where the loss does not depend on it)."""
+
+    def body(x: Any, y: Any, sample_weight: Any) -> Any:
+        loss, gradients = _gradients(model, x, y, sample_weight)
+        dense = [None if gradient is None else tf.convert_to_tensor(gradient) for gradient in gradients]
+        return loss, model.optimizer.scale_loss(tf.ones((), "float32")), dense
+
+    return _compiled(body, model, [], scopes, placement, _STOCK, xla, eager)
+
+
 def serving_step(serving: Any, scopes: Scopes, placement: Placement, *, xla: bool) -> Step:
     """The serving signature of a SavedModel: `x` is a dict of its named inputs."""
 
@@ -109,16 +121,20 @@ def _stock_body(model: Any) -> Callable[..., Any]:
     optimizer = model.optimizer
 
     def body(x: Any, y: Any, sample_weight: Any) -> Any:
-        with tf.GradientTape() as tape:
-            y_pred = model(x, training=True) if model._call_has_training_arg else model(x)
-            loss = model._compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True)
-            scaled = optimizer.scale_loss(loss)
-        variables = model.trainable_weights
-        gradients = tape.gradient(scaled, variables)
-        optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        loss, gradients = _gradients(model, x, y, sample_weight)
+        optimizer.apply_gradients(zip(gradients, model.trainable_weights, strict=True))
         return loss
 
     return body
+
+
+def _gradients(model: Any, x: Any, y: Any, sample_weight: Any) -> tuple[Any, list[Any]]:
+    """The loss, and the gradient of the scaled loss for each trainable weight."""
+    with tf.GradientTape() as tape:
+        y_pred = model(x, training=True) if model._call_has_training_arg else model(x)
+        loss = model._compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True)
+        scaled = model.optimizer.scale_loss(loss)
+    return loss, tape.gradient(scaled, model.trainable_weights)
 
 
 def _own_body(model: Any) -> Callable[..., Any]:

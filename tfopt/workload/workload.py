@@ -58,6 +58,14 @@ class Workload:
         used = self.scopes.applied or [getattr(self.model, "optimizer", None)] * self.step.trains
         return ", ".join(name for optimizer in used if (name := optimizer_name(optimizer))) or None
 
+    def updates(self) -> int | None:
+        """Updates that the optimizer under loss scaling has made so far; None without loss scaling.
+
+        `_iterations` counts every one of them; the public `iterations` divides by `gradient_accumulation_steps`.
+        """
+        inner = getattr(getattr(self.model, "optimizer", None), "inner_optimizer", None)
+        return int(inner._iterations.numpy()) if inner is not None and self.optimizer else None
+
     def runner(self) -> Runner:
         """A call that runs the next step."""
         return Runner(self.step, self.batch)

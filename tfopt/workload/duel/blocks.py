@@ -7,16 +7,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import keras
-
-from tfopt.model.load import load
 from tfopt.model.said import said_as_notes
 from tfopt.workload.device import place
 from tfopt.workload.duel.contestant import Contestant
 from tfopt.workload.duel.enough import calls_per_block, enough, gross
 from tfopt.workload.duel.messages import Doing, Done, Message, Pair, Ready, Task, Time
 from tfopt.workload.failures import StepUnsound, explained, file_at_fault
-from tfopt.workload.prepared import prepared
+from tfopt.workload.prepared import loaded_model, prepared
 from tfopt.workload.timing import collector_held, finished, timed, warm_up
 from tfopt.workload.workload import Runner
 
@@ -44,13 +41,7 @@ def ready(contestant: Contestant, say: Say) -> Arm:
     started = time.perf_counter()
     placement = place(contestant.device)
     with placement.scope(), said_as_notes([]):
-        keras.utils.set_random_seed(contestant.options.seed)
-        loaded = load(
-            contestant.model,
-            imports=contestant.imports,
-            unsafe=contestant.unsafe,
-            input_size=contestant.input_size,
-        )
+        loaded = loaded_model(contestant)
         with file_at_fault(loaded.source, contestant.options):
             run = prepared(loaded, contestant.options, placement).runner()
             prepare_s = time.perf_counter() - started

@@ -41,7 +41,7 @@ class Listener:
         self._began = time.monotonic()
         self._pairs: list[Pair] = []
 
-    def listen(self, child: Worker) -> None:
+    def listen(self, child: Worker[Message]) -> None:
         """Return when the worker has done its task, the deadline is reached or an arm has failed.
 
         Raises RunFailed, InputError or UsageError where it is not an arm that fails.
@@ -49,7 +49,7 @@ class Listener:
         while self._open and (message := self._next(child)) is not None:
             self._take(message)
 
-    def _next(self, child: Worker) -> Message | None:
+    def _next(self, child: Worker[Message]) -> Message | None:
         silent_since, computed_s = time.monotonic(), child.computed_s()
         try:
             message = child.receive(min(self._deadline, silent_since + self._patience(self._deadline - silent_since)))

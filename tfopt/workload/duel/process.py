@@ -1,4 +1,4 @@
-"""A worker process as the duel sees it: started, listened to with a time limit, ended for certain."""
+"""A worker process as its parent sees it: started, listened to with a time limit, ended for certain."""
 
 from __future__ import annotations
 
@@ -12,37 +12,40 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, Generic, TypeVar
 
 import msgspec
 
 from tfopt.model.text import one_line
 from tfopt.undo import undone
-from tfopt.workload.duel.messages import Message, Task
+from tfopt.workload.duel.messages import Message
 
-__all__ = ["WORKER", "Ended", "Worker", "worker"]
+__all__ = ["PYTHON", "WORKER", "Ended", "Worker", "worker"]
 
 # -P: a folder called tfopt in the working directory is not the one that runs.
-WORKER = (sys.executable, "-P", "-m", "tfopt.workload.duel.worker")
+PYTHON = (sys.executable, "-P", "-m")
+WORKER = (*PYTHON, "tfopt.workload.duel.worker")
 
 _LAST_WORDS = 4096  # bytes
-_DECODER: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
+
+_Message = TypeVar("_Message")
 
 
 class Ended(Exception):
     """The process is no more; the text says how it ended, in words."""
 
 
-class Worker:
-    """A running worker process. `said` holds what it wrote to standard error."""
+class Worker(Generic[_Message]):
+    """A running worker process that says messages of one kind. `said` holds what it wrote to standard error."""
 
-    def __init__(self, process: subprocess.Popen[bytes], said: IO[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], said: IO[bytes], kind: Any) -> None:
         self._process, self._said = process, said
+        self._decoder: msgspec.json.Decoder[_Message] = msgspec.json.Decoder(kind)
         self._lines: list[bytes] = []
         self._rest = b""
         self._over = False
 
-    def receive(self, until: float) -> Message | None:
+    def receive(self, until: float) -> _Message | None:
         """The next message; None where none came until `until` (of `time.monotonic`). Raises Ended."""
         assert self._process.stdout is not None
         while not self._lines:
@@ -52,7 +55,7 @@ class Worker:
             if not chunk:
                 raise Ended(self._ending())
             *self._lines, self._rest = (self._rest + chunk).split(b"\n")
-        return _DECODER.decode(self._lines.pop(0))
+        return self._decoder.decode(self._lines.pop(0))
 
     def computed_s(self) -> float:
         """CPU seconds that the process has used so far; 0 where the system does not tell."""
@@ -85,9 +88,9 @@ def _ending(code: int) -> str:
 
 
 @contextlib.contextmanager
-def worker(task: Task, command: Sequence[str] = WORKER) -> Iterator[Worker]:
-    """A fresh process at work on `task`, in a session of its own: Ctrl-C reaches the duel alone, and ending it ends
-    whatever it started. It finds modules where this process does."""
+def worker(task: msgspec.Struct, command: Sequence[str] = WORKER, kind: Any = Message) -> Iterator[Worker[Any]]:
+    """A fresh process at work on `task`, in a session of its own: Ctrl-C reaches the parent alone, and ending it ends
+    whatever it started. It finds modules where this process does, and says messages of `kind`."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
@@ -101,7 +104,7 @@ def worker(task: Task, command: Sequence[str] = WORKER) -> Iterator[Worker]:
         )
         assert process.stdin is not None
         assert process.stdout is not None
-        child = Worker(process, said)
+        child: Worker[Any] = Worker(process, said, kind)
         with process.stdin as orders, process.stdout, undone(child.end):
             with contextlib.suppress(BrokenPipeError):  # it has ended at once: its last words are asked for later
                 orders.write(msgspec.json.encode(task) + b"\n")

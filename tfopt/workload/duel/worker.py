@@ -1,42 +1,20 @@
-"""A worker process of a duel: `python -m tfopt.workload.duel.worker`, task on standard input, messages on output.
-
-Standard output belongs to the messages alone: what TensorFlow, or the user's code, prints there goes to standard
-error. The process ends with its parent: its standard input, which nobody writes to after the task, is then at its end.
-"""
+"""A worker process of a duel: `python -m tfopt.workload.duel.worker`."""
 
 from __future__ import annotations
 
-import os
-import sys
-import threading
 from collections.abc import Callable
-
-import msgspec
 
 from tfopt.errors import TfoptError
 from tfopt.workload.duel.messages import Doing, Message, Refused, Task
 from tfopt.workload.runtime import import_tensorflow, set_threads
+from tfopt.workload.served import served
 
 __all__ = ["main"]
 
 
 def main() -> None:
-    """Do the task that standard input holds, then end at once: TensorFlow's tidying is slow and of no use."""
-    channel = os.dup(1)
-    os.dup2(2, 1)
-
-    def say(message: Message) -> None:
-        os.write(channel, msgspec.json.encode(message) + b"\n")
-
-    task = msgspec.json.decode(sys.stdin.buffer.readline(), type=Task)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    _serve(task, say)
-    os._exit(0)
-
-
-def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
-    os._exit(1)
+    """Do the task that standard input holds."""
+    served(Task, _serve)
 
 
 def _serve(task: Task, say: Callable[[Message], None]) -> None:

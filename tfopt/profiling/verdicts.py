@@ -1,0 +1,137 @@
+"""What follows from a comparison, in sentences: the most important first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from tfopt.profiling.ranking import span_of
+from tfopt.records.base import Note
+from tfopt.records.comparison import Arm, Drift
+from tfopt.records.duel import DuelResult
+
+__all__ = ["amount", "drift_notes", "verdict"]
+
+_TIMES = 1.5  # from this ratio on a change is said in times, below it in percent
+_FAILED = ("CRASHED", "HUNG", "REFUSED", "NOT RUN")
+_CAUSES = 2
+_SHOWN = 3
+
+
+def verdict(arms: Sequence[Arm], baseline: str) -> tuple[str, ...]:
+    """The answer, then each arm that differs, what could not be told, and what failed. `arms` are sorted by rank."""
+    judged = [(arm, arm.result) for arm in arms if arm.result is not None]
+    faster = [(arm, result) for arm, result in judged if result.verdict == "FASTER"]
+    unsure = [arm.label for arm, result in judged if result.verdict == "INCONCLUSIVE"]
+    return (
+        _answer(faster, unsure, judged, baseline),
+        *(f"{arm.label} is {amount(result)}{_why(arm)}" for arm, result in judged if _told(arm, result, faster)),
+        *_same(judged, baseline),
+        *_unknown(unsure, faster),
+        *(
+            f"{arm.label}: {result.verdict.lower()}, {result.reason}"
+            for arm, result in judged
+            if result.verdict in _FAILED
+        ),
+    )
+
+
+def _answer(
+    faster: Sequence[tuple[Arm, DuelResult]],
+    unsure: Sequence[str],
+    judged: Sequence[tuple[Arm, DuelResult]],
+    baseline: str,
+) -> str:
+    first = [pair for pair in faster if pair[0].rank == faster[0][0].rank]
+    if len(first) == 1:
+        return f"{first[0][0].label} is {amount(first[0][1])} than {baseline}"
+    if first:
+        return f"{_listed([arm.label for arm, _ in first])} are fastest and not told apart"
+    if all(result.verdict in _FAILED for _, result in judged):
+        return f"nothing could be compared with {baseline}"
+    return f"nothing is {'surely ' if unsure else ''}faster here than {baseline}"
+
+
+def _told(arm: Arm, result: DuelResult, faster: Sequence[tuple[Arm, DuelResult]]) -> bool:
+    """Whether an arm gets a sentence of its own: not if it is the answer."""
+    alone = len([one for one, _ in faster if one.rank == faster[0][0].rank]) == 1
+    answer = alone and arm is faster[0][0]
+    return result.verdict == "SLOWER" or (result.verdict == "FASTER" and not answer)
+
+
+def _why(arm: Arm) -> str:
+    slower = arm.result is not None and arm.result.verdict == "SLOWER"
+    return f" here: {'; '.join(cause.message for cause in arm.causes[:_CAUSES])}" if slower and arm.causes else ""
+
+
+def _same(judged: Sequence[tuple[Arm, DuelResult]], baseline: str) -> Iterator[str]:
+    same = [(arm.label, result.tolerance) for arm, result in judged if result.verdict == "SAME"]
+    if same:
+        verb = "takes" if len(same) == 1 else "take"
+        within = f"{same[0][1] * 100:.3g} %"
+        yield f"{_listed([label for label, _ in same])} {verb} as long as {baseline}, within {within}"
+
+
+def _unknown(unsure: Sequence[str], faster: Sequence[tuple[Arm, DuelResult]]) -> Iterator[str]:
+    if unsure:
+        yield f"not decided: {_listed(unsure)}; more --max-time or a quieter machine would tell"
+
+
+def amount(result: DuelResult) -> str:
+    """How much faster or slower, with half the width of the interval: `7.5 ± 0.3 × slower`, `18 ± 2 % faster`.
+
+    A slower arm's percentage is what it takes more than the baseline, a faster one's what it takes less.
+    """
+    span = span_of(result.wall if result.clock == "wall" else result.cpu, result.early)
+    if span is None:
+        return "not measured"
+    word = "slower" if span.ratio > 1 else "faster"
+    by = " by CPU time" if result.clock == "cpu" else ""
+    ratio, half = span.ratio, (span.high - span.low) / 2
+    if ratio >= _TIMES or ratio <= 1 / _TIMES:
+        if ratio < 1:
+            ratio, half = 1 / ratio, (1 / span.low - 1 / span.high) / 2
+        return f"{_about(ratio, half)} × {word}{by}"
+    return f"{_about(abs(ratio - 1) * 100, half * 100)} % {word}{by}"
+
+
+def _about(value: float, half: float) -> str:
+    """`value ± half`, both to the first digit of `half`, or the second where that is a 1."""
+    if not half or not math.isfinite(half):
+        return f"{value:.2g}"
+    exponent = math.floor(math.log10(half))
+    decimals = min(3, max(0, -exponent + (half < 2 * 10**exponent)))
+    return f"{value:.{decimals}f} ± {half:.{decimals}f}"
+
+
+def _listed(labels: Sequence[str]) -> str:
+    shown = list(labels[:_SHOWN])
+    more = len(labels) - len(shown)
+    parts = [*shown, f"{more} more"] if more else shown
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+
+
+def drift_notes(drifts: Sequence[Drift]) -> Iterator[Note]:
+    """What a reader of the drift should know."""
+    for drift in drifts:
+        yield from drift.notes
+        if drift.failure:
+            yield Note(message=f"what {drift.label} computes was not compared: {drift.failure}")
+        if drift.skipped_steps:
+            yield Note(
+                message=f"{drift.label}: loss scaling skipped {drift.skipped_steps} of the first {drift.steps} steps; "
+                f"without random layers its gradients are finite from a loss scale of {drift.loss_scale:g} down"
+            )
+        if drift.nonfinite_losses:
+            yield Note(message=f"{drift.label}: {drift.nonfinite_losses} losses were NaN or infinite")
+        if drift.random_ops:
+            yield Note(
+                message=f"{drift.label} draws random numbers that cannot be switched off "
+                f"({', '.join(drift.random_ops)}): its drift is not of its arithmetic alone"
+            )
+    for drift in drifts:
+        if drift.label == drift.reference and drift.gradient is not None and drift.gradient.relative_l2:
+            yield Note(
+                message=f"{drift.label} run twice differs from itself by {drift.gradient.relative_l2:.1e} in its "
+                "gradients: threads add up in another order each time"
+            )

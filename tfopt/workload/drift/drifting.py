@@ -1,0 +1,95 @@
+"""Drift as the parent sees it: worker processes that compare arms with their reference, and what came of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tfopt.errors import InputError, TfoptError, UsageError
+from tfopt.records.advice import StepFacts
+from tfopt.records.comparison import Drift
+from tfopt.report.progress import ProgressCallback
+from tfopt.workload.drift.messages import Drifted, DriftMessage, DriftTask, Known
+from tfopt.workload.duel.contestant import Contestant
+from tfopt.workload.duel.messages import Doing, Refused
+from tfopt.workload.duel.process import PYTHON, Ended, Worker, worker
+
+__all__ = ["Drifting", "drifting"]
+
+_COMMAND = (*PYTHON, "tfopt.workload.drift.worker")
+_ERRORS: dict[str, type[TfoptError]] = {error.__name__: error for error in (UsageError, InputError)}
+_NO_TIME = "there was no time left for it"
+
+
+@dataclass
+class Drifting:
+    """What was found, by the contestants' labels: drifts in the order in which they came, facts of the steps, and the
+    device that the reference ran on. `refusal` is what is wrong with the model, the data or the options, if it is."""
+
+    drifts: dict[str, Drift] = field(default_factory=dict)
+    facts: dict[str, StepFacts] = field(default_factory=dict)
+    device: str | None = None
+    refusal: TfoptError | None = None
+
+    def failed(self, label: str, reference: Contestant, reason: str) -> None:
+        """Keep why there is no drift of `label`, if there is none."""
+        failure = Drift(label=label, reference=reference.label, batch_size=0, failure=reason)
+        self.drifts.setdefault(label, failure)
+
+
+def drifting(
+    reference: Contestant,
+    arms: Sequence[Contestant],
+    *,
+    samples: int,
+    metric_seconds: float,
+    deadline: float,
+    progress: ProgressCallback,
+) -> Drifting:
+    """Compare each arm with the reference until `deadline` (of `time.monotonic`); what fails says why in its drift.
+
+    Where a worker process dies, the arm that it was at has failed, and another process goes on with the rest.
+    """
+    found = Drifting()
+    labels = [reference.label, *(arm.label for arm in arms)]
+    while left := [label for label in labels if label not in found.drifts]:
+        chosen = tuple(arm for arm in arms if arm.label in left)
+        with worker(DriftTask(reference, chosen, samples, metric_seconds), _COMMAND, DriftMessage) as child:
+            at, failure = _listen(child, reference, left, found, deadline, progress)
+        alone = at in left and at != reference.label and failure != _NO_TIME
+        for label in [at] if alone else left:
+            found.failed(label, reference, failure)
+    return found
+
+
+def _listen(
+    child: Worker[DriftMessage],
+    reference: Contestant,
+    left: Sequence[str],
+    found: Drifting,
+    deadline: float,
+    progress: ProgressCallback,
+) -> tuple[str, str]:
+    """Take in what one worker says until nothing is `left`: the last contestant that it was at, and why it did not
+    finish."""
+    at = ""
+    try:
+        while any(label not in found.drifts for label in left):
+            match child.receive(deadline):
+                case None:
+                    return at, _NO_TIME
+                case Doing(label=at, phase=phase):
+                    progress(f"{at}: {phase}", None)
+                case Known(label=label, device=device, facts=facts):
+                    found.device = found.device or device
+                    found.facts[label] = facts
+                case Drifted(label=label, drift=drift):
+                    found.drifts[label] = drift
+                case Refused(label=label, kind=kind, message=message, hint=hint) if label == reference.label:
+                    found.refusal = _ERRORS[kind](message, hint) if kind in _ERRORS else None
+                    return label, message
+                case Refused(label=label, message=message):
+                    found.failed(label, reference, message)
+    except Ended as ended:
+        return at, str(ended)
+    return at, ""

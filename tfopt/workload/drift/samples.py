@@ -1,0 +1,122 @@
+"""The user's data and metric, sample by sample: what a paired comparison needs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfopt.records.comparison import MetricDrift
+from tfopt.workload.batch import batch_length
+from tfopt.workload.batching import Targets, batch_for
+from tfopt.workload.data import dataset_of, unpacked
+from tfopt.workload.drift.decisions import decisions, losses_of, names_of
+from tfopt.workload.drift.paired import paired
+from tfopt.workload.options import Options
+from tfopt.workload.step import Step
+from tfopt.workload.targets import infer_loss, loss_name
+
+__all__ = ["Metrics", "Samples", "evaluate", "metric_drifts", "samples_of"]
+
+Samples = tuple[tuple[Any, Any], ...]  # batches (x, y)
+Metrics = dict[tuple[str, str], Any]  # (metric, output): one number per sample, float64
+
+_MOST_BYTES = 500_000_000
+
+
+def samples_of(model: Any, options: Options, size: int, limit: int) -> Samples:
+    """Whole batches (x, y) of `size` samples of the user's data, in its order and each once, up to `limit` samples or
+    half a gigabyte.
+
+    Empty for synthetic data, whose targets are random, and for data without targets.
+    """
+    if options.data == "synthetic" or not isinstance(model, keras.Model):
+        return ()
+    kept: list[tuple[Any, Any]] = []
+    most = max(1, limit // size)
+    for x, y in _batches(model, options, size, limit):
+        bytes_so_far = sum(_bytes(batch) for batch in (*kept, (x, y)))
+        if y is None or batch_length(x) != size or len(kept) == most or (kept and bytes_so_far > _MOST_BYTES):
+            break
+        kept.append((x, y))
+    return tuple(kept)
+
+
+def _batches(model: Any, options: Options, size: int, limit: int) -> Iterator[tuple[Any, Any]]:
+    if ":" in options.data:
+        for batch in dataset_of(options.data):
+            x, y, _ = unpacked(batch)
+            yield x, y
+        return
+    loss = model.loss if getattr(model, "loss", None) is not None else infer_loss(model)[0]
+    batch = batch_for(model, replace(options, batch_size=max(size, limit)), Targets(model, loss, required=False))
+    for start in range(0, batch.size, size):
+        x, y = keras.tree.map_structure(lambda values, at=start: values[at : at + size], (batch.x, batch.y))
+        yield x, y
+
+
+def _bytes(structure: Any) -> int:
+    tensors = (getattr(tensor, "flat_values", tensor) for tensor in keras.tree.flatten(structure))
+    return sum(int(tf.size(tensor)) * tensor.dtype.size for tensor in tensors if tensor is not None)
+
+
+def evaluate(model: Any, step: Step, samples: Samples, deadline: float) -> Metrics:
+    """Each metric of each output, per sample; only the first batches where `deadline` (of `time.monotonic`) comes.
+
+    The accuracy of outputs that decide, and the loss of all that have one, without sample weights.
+    """
+    found: dict[tuple[str, str], list[Any]] = {}
+    for x, y in samples:
+        result = step(x, None, None)
+        predicted, targets = keras.tree.flatten(result), keras.tree.flatten(y)
+        if len(predicted) == len(targets):
+            kinds = zip(decisions(model, len(predicted)), losses_of(model, len(predicted)), strict=True)
+            for name, output, target, (kind, loss) in zip(
+                names_of(model, result), predicted, targets, kinds, strict=True
+            ):
+                for metric, values in _metrics(output, target, kind, loss):
+                    found.setdefault((metric, name), []).append(values)
+        if time.monotonic() > deadline:
+            break
+    return {key: np.concatenate(parts) for key, parts in found.items()}
+
+
+def _metrics(output: Any, target: Any, kind: tuple[bool, float | None], loss: Any) -> Iterator[tuple[str, Any]]:
+    predicted = tf.cast(output, "float64")
+    decides, threshold = kind
+    if decides:
+        yield "accuracy", _per_sample(_right(predicted, target, threshold))
+    if loss is not None:
+        function: Callable[[Any, Any], Any] = getattr(loss, "call", None) or keras.losses.get(loss)
+        yield loss_name(loss), _per_sample(function(tf.cast(target, "float64"), predicted))
+
+
+def _right(predicted: Any, target: Any, threshold: float | None) -> Any:
+    if threshold is not None:
+        return tf.equal(predicted > threshold, tf.reshape(tf.cast(target, "float64") > 0.5, tf.shape(predicted)))
+    one_hot = target.shape == predicted.shape
+    wanted = tf.argmax(target, -1) if one_hot else tf.reshape(tf.cast(target, "int64"), tf.shape(predicted)[:-1])
+    return tf.equal(tf.argmax(predicted, -1), wanted)
+
+
+def _per_sample(values: Any) -> Any:
+    """The mean over everything but the batch."""
+    array = np.asarray(values, np.float64)
+    return array.reshape(len(array), -1).mean(axis=1)
+
+
+def metric_drifts(reference: Metrics, variant: Metrics) -> tuple[MetricDrift, ...]:
+    """The paired differences over the samples that both saw."""
+    return tuple(_metric(name, output, reference[name, output], values) for (name, output), values in variant.items())
+
+
+def _metric(name: str, output: str, reference: Sequence[float], variant: Sequence[float]) -> MetricDrift:
+    count = min(len(reference), len(variant))
+    one, other = np.asarray(reference[:count]), np.asarray(variant[:count])
+    found = paired(one, other, binary=set(np.unique((one, other))) <= {0.0, 1.0} and name == "accuracy")
+    return MetricDrift(name=name, output=output, samples=count, **found._asdict())
