@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tfopt.profiling.failures import StepUnsound, explained
 from tfopt.records.base import finite
 from tfopt.records.profile import StepInfo
 from tfopt.report.progress import ProgressCallback
 from tfopt.workload.capture import Capture, capture
+from tfopt.workload.failures import StepUnsound, explained
 from tfopt.workload.timing import Samples, finished, measure, median_interval, warm_up
 from tfopt.workload.workload import Workload
 

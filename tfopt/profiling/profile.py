@@ -94,9 +94,10 @@ def profile(
         set_threads(threads)
 
         from tfopt.profiling.analysis import analyse
-        from tfopt.profiling.failures import file_at_fault
         from tfopt.profiling.measuring import measure_step
         from tfopt.workload.device import place
+        from tfopt.workload.failures import file_at_fault
+        from tfopt.workload.prepared import prepared
 
         placement = place(device)
         stack.enter_context(placement.scope())
@@ -104,7 +105,7 @@ def profile(
         loaded = _loaded(model, imports, unsafe, input_size, seed, stack)
         said: list[Note] = []
         with said_as_notes(said), file_at_fault(loaded.source, options):
-            workload = _prepared(loaded, options, placement)
+            workload = prepared(loaded, options, placement)
             measured = measure_step(workload, steps, trace_steps, folder, progress)
         progress("reading the trace", None)
         step = measured.step_info(workload)
@@ -137,17 +138,6 @@ def _loaded(
         raise InputError(f"{model.name} is not built", "call it on a batch, or model.build(input_shape), first")
     stack.enter_context(preserved(model))
     return given(model)
-
-
-def _prepared(loaded: LoadedModel, options: Options, placement: Placement) -> Workload:
-    from tfopt.profiling.failures import StepUnsound, explained
-    from tfopt.workload.scope_names import usable_scopes
-    from tfopt.workload.serving import prepare_serving
-    from tfopt.workload.workload import prepare
-
-    with explained("preparing the step", StepUnsound), usable_scopes():
-        prepare_any = prepare_serving if loaded.source.format == "savedmodel" else prepare
-        return prepare_any(loaded.model, options, placement)
 
 
 def _model_info(loaded: LoadedModel, workload: Workload) -> ModelInfo:

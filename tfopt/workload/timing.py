@@ -17,7 +17,7 @@ from typing import Any
 import keras
 import numpy as np
 
-__all__ = ["Samples", "finished", "measure", "median_interval", "warm_up"]
+__all__ = ["Samples", "collector_held", "finished", "measure", "median_interval", "timed", "warm_up"]
 
 # Warm-up ends when three blocks in a row have medians within 5 % of each other, or after two seconds.
 _BLOCK, _STABLE, _TOLERANCE, _WARM_SECONDS = 5, 3, 0.05, 2.0
@@ -43,7 +43,8 @@ def finished(result: Any) -> float:
     return math.nan
 
 
-def _timed(run: Callable[[], Any]) -> tuple[float, float, float]:
+def timed(run: Callable[[], Any]) -> tuple[float, float, float]:
+    """Run one step: its wall time and CPU time in ms, and the first number of its result."""
     cpu, wall = time.process_time_ns(), time.perf_counter_ns()
     result = finished(run())
     return (time.perf_counter_ns() - wall) / 1e6, (time.process_time_ns() - cpu) / 1e6, result
@@ -55,7 +56,7 @@ def warm_up(run: Callable[[], Any]) -> int:
     while time.perf_counter() - started < _WARM_SECONDS:
         block = []
         for _ in range(_BLOCK):
-            block.append(_timed(run)[0])
+            block.append(timed(run)[0])
             steps += 1
             if time.perf_counter() - started >= _WARM_SECONDS:
                 break
@@ -69,10 +70,10 @@ def warm_up(run: Callable[[], Any]) -> int:
 def measure(run: Callable[[], Any], steps: int | None, progress: Callable[[float], None]) -> Samples:
     """Time `steps` steps; by default at least 20 and two seconds of them, at most 200 or ten seconds."""
     rows: list[tuple[float, float, float]] = []
-    with _collector_held():
+    with collector_held():
         started = time.perf_counter()
         while not _enough(len(rows), time.perf_counter() - started, steps):
-            rows.append(_timed(run))
+            rows.append(timed(run))
             progress(_done(len(rows), time.perf_counter() - started, steps))
     wall, cpu, results = zip(*rows, strict=True)
     return Samples(wall, cpu, results)
@@ -93,7 +94,8 @@ def _done(count: int, seconds: float, steps: int | None) -> float:
 
 
 @contextmanager
-def _collector_held() -> Iterator[None]:
+def collector_held() -> Iterator[None]:
+    """No garbage collection while the block runs."""
     collecting = gc.isenabled()
     gc.collect()
     gc.disable()

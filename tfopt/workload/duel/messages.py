@@ -1,0 +1,66 @@
+"""What a duel and its worker processes tell each other: one JSON object per line."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tfopt.workload.duel.contestant import Contestant
+
+__all__ = ["Doing", "Done", "Message", "Pair", "Ready", "Refused", "Task", "Time"]
+
+Time = tuple[float, float]  # ms per example: wall, CPU time of the process
+
+
+class Task(msgspec.Struct, frozen=True):
+    """What a worker is to do: each arm against the baseline in `pairs` pairs of blocks, fewer where they would take
+    more than `pair_seconds`. `seed` draws the order within pairs."""
+
+    baseline: Contestant
+    arms: tuple[Contestant, ...]
+    pairs: int
+    pair_seconds: float
+    seed: str
+
+
+class _Message(msgspec.Struct, frozen=True, tag=True):
+    label: str  # of the contestant that it is about; empty: of none
+
+
+class Doing(_Message, frozen=True, tag=True):
+    """`phase` begins; whoever hears nothing for `patience_s` may give it up (None: nobody knows how long it takes)."""
+
+    phase: str
+    patience_s: float | None = None
+
+
+class Ready(_Message, frozen=True, tag=True):
+    """A contestant is loaded, compiled and warm."""
+
+    prepare_s: float
+    compile_s: float
+    examples: float
+    on_cpu: bool
+
+
+class Pair(_Message, frozen=True, tag=True):
+    """One block of the baseline and one of the arm: each the least of its calls, per clock."""
+
+    baseline: Time
+    arm: Time
+
+
+class Done(_Message, frozen=True, tag=True):
+    """All pairs of an arm ran; `early`: only few, since its blocks were more than 2 times apart."""
+
+    early: bool
+
+
+class Refused(_Message, frozen=True, tag=True):
+    """A contestant cannot be run, for a reason in words; `kind` is the name of the TfoptError."""
+
+    kind: str
+    message: str
+    hint: str
+
+
+Message = Doing | Ready | Pair | Done | Refused

@@ -1,0 +1,74 @@
+"""The duel's decisions, from one number per process: the median over its pairs of log(arm / baseline).
+
+The process is the unit: what differs between processes (memory layout, placement of threads) does not average out
+within one. The interval is Student's t over processes. A change counts where the interval excludes none *and* the
+estimate exceeds the tolerance, since an interval alone calls a real difference of 1 % between identical programs.
+The tolerance is taken on the log scale (5 %: a ratio above 1.05 or below 1/1.05), so that exchanging the two sides
+turns SLOWER into FASTER and nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import fmean, stdev
+
+from tfopt.records.duel import Verdict
+
+__all__ = ["bounds", "decided", "half_width", "judge", "t_quantile"]
+
+# Student's t, 97.5 %, for 1 to 30 degrees of freedom (NIST/SEMATECH e-Handbook of Statistical Methods, 1.3.6.7.2).
+_T = (
+    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
+    2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086,
+    2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
+)  # fmt: skip
+# Measuring ends when the interval's half-width is this part of the tolerance.
+_NARROW = 0.8
+# An arm whose every process was stopped early, being several times slower or faster, needs no more than these.
+_GROSS_PROCESSES = 3
+
+
+def t_quantile(freedom: int) -> float:
+    """The 97.5 % quantile of Student's t; above 30 degrees of freedom that for 30, which is the wider."""
+    return _T[min(freedom, len(_T)) - 1]
+
+
+def half_width(logs: Sequence[float]) -> float:
+    """Half the width of the 95 % interval of the mean of `logs`; infinite for fewer than two."""
+    return t_quantile(len(logs) - 1) * stdev(logs) / math.sqrt(len(logs)) if len(logs) > 1 else math.inf
+
+
+def bounds(logs: Sequence[float]) -> tuple[float, float, float]:
+    """(mean, low, high) of log-ratios."""
+    mean, half = fmean(logs), half_width(logs)
+    return mean, mean - half, mean + half
+
+
+def judge(logs: Sequence[float], tolerance: float) -> Verdict:
+    """SLOWER, FASTER, SAME or INCONCLUSIVE, for log-ratios of one or more processes."""
+    mean, low, high = bounds(logs)
+    limit = math.log1p(tolerance)
+    if low > 0 and mean > limit:
+        return "SLOWER"
+    if high < 0 and mean < -limit:
+        return "FASTER"
+    return "SAME" if -limit <= low and high <= limit else "INCONCLUSIVE"
+
+
+def decided(
+    logs: Sequence[float], tolerance: float, min_processes: int, max_processes: int, *, gross: bool = False
+) -> bool:
+    """Whether more processes would tell nothing new.
+
+    They would not where the interval is narrow against the tolerance, or where all of it lies on one side of the
+    tolerance; `gross` arms, which are far on one side, are asked for no more than three processes.
+    """
+    if len(logs) >= max_processes:
+        return True
+    if len(logs) < (min(min_processes, _GROSS_PROCESSES) if gross else min_processes):
+        return False
+    _, low, high = bounds(logs)
+    limit = math.log1p(tolerance)
+    clear = low > limit or high < -limit
+    return clear or (not gross and high - low <= 2 * _NARROW * limit)
