@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,10 @@ from keras.src.models.functional import Functional
 
 from tfopt.trace.scopes import BRACKETED
 
-__all__ = ["LayerNode", "layer_tree", "unique_path"]
+__all__ = ["CALLS", "LayerNode", "layer_tree", "own_variables", "unique_path"]
+
+# The methods of a layer, one of which Keras runs when the layer is called.
+CALLS = ("call", "quantized_call")
 
 
 @dataclass(frozen=True)
@@ -68,3 +71,18 @@ def layer_tree(model: Any) -> tuple[LayerNode, ...]:
                 yield from walk(child, f"{path}/{child.name}", depth + 1)
 
     return tuple(walk(model, str(model.name), 0))
+
+
+def own_variables(tree: Sequence[LayerNode]) -> dict[str, list[Any]]:
+    """The weights of each layer by its path, without those of the layers inside it; a shared one is the first's."""
+    holders: dict[int, tuple[Any, LayerNode]] = {}
+    for node in tree:
+        for variable in getattr(node.layer, "weights", ()):
+            _, known = holders.get(id(variable), (variable, node))
+            if node.path.startswith(f"{known.path}/"):
+                known = node
+            holders[id(variable)] = variable, known
+    own: dict[str, list[Any]] = {node.path: [] for node in tree}
+    for variable, node in holders.values():
+        own[node.path].append(variable)
+    return own

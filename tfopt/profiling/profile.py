@@ -141,7 +141,7 @@ def _loaded(
 
 
 def _model_info(loaded: LoadedModel, workload: Workload) -> ModelInfo:
-    from tfopt.workload.memory import item_bytes
+    from tfopt.model.sizes import item_bytes
 
     source, model = loaded.source, workload.model
     variables = {id(variable): variable for variable in getattr(model, "weights", None) or model.variables}.values()

@@ -6,14 +6,12 @@ import math
 import os
 from typing import Any
 
-import keras
-import tensorflow as tf
-
 from tfopt.errors import InputError, UsageError
 from tfopt.model.layers import layer_tree
+from tfopt.model.sizes import item_bytes
 from tfopt.report.units import size
 
-__all__ = ["item_bytes", "refuse_hopeless"]
+__all__ = ["refuse_hopeless"]
 
 
 def refuse_hopeless(model: Any, batch_size: int) -> None:
@@ -48,8 +46,3 @@ def _refusal(layer: str, batch_size: int, example: int, memory: int, fixed: bool
     if fixed or alone:
         return InputError(message, "save the model for smaller inputs; if its file is damaged, copy it again")
     return UsageError(message, "choose a smaller --batch-size")
-
-
-def item_bytes(dtype: Any) -> int:
-    """Bytes of one value of `dtype`, Keras's or TensorFlow's."""
-    return int(tf.as_dtype(keras.backend.standardize_dtype(dtype)).size) or 1  # a string has no size of its own

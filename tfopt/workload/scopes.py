@@ -1,4 +1,4 @@
-"""Register which scope every layer's ops are traced under. The one place that intercepts Keras.
+"""Register which scope every layer's ops are traced under.
 
 While a step is traced (or run eagerly), each layer's `call` is wrapped on the instance: it notes the TensorFlow name
 scope that is open, and in eager mode records a marker event around the call. `compute_loss`, the optimizers' `apply`
@@ -20,16 +20,14 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfopt.model.layers import LayerNode
+from tfopt.model.layers import CALLS, LayerNode
+from tfopt.model.patching import patching
 from tfopt.records.profile import Phase
 from tfopt.trace.recording import marker_name
 from tfopt.trace.scopes import LOSS, OPTIMIZER, Place, ScopeTable
 from tfopt.workload.scope_names import cleaned
 
 __all__ = ["Scopes"]
-
-_CALLS = ("call", "quantized_call")
-_ABSENT = object()
 
 
 @dataclass
@@ -45,36 +43,26 @@ class Scopes:
     @contextlib.contextmanager
     def intercept(self, model: Any, optimizers: Sequence[Any]) -> Iterator[None]:
         """Register scopes while the block traces (or eagerly runs) a step of `model` with its `optimizers`."""
-        patched: list[tuple[Any, str, Any]] = []
-
-        def patch(target: Any, name: str, replacement: Any) -> None:
-            patched.append((target, name, vars(target).get(name, _ABSENT)))
-            object.__setattr__(target, name, replacement)
-
         self.calls.clear()
         self._open.clear()
         self.applied.clear()
         gradient = tf.GradientTape.gradient
         try:
             tf.GradientTape.gradient = self._phased(gradient, "backward", Place(None, "backward"))
-            for index, node in enumerate(self.tree):
-                for name in _CALLS:
-                    if hasattr(node.layer, name):
-                        patch(node.layer, name, self._registering(getattr(node.layer, name), node, index))
-            if hasattr(model, "compute_loss"):
-                patch(model, "compute_loss", self._phased(model.compute_loss, "loss", Place(LOSS, "loss")))
-            for optimizer in optimizers:
-                patch(optimizer, "apply", self._applying(optimizer))
-                inner = getattr(optimizer, "inner_optimizer", optimizer)
-                patch(inner, "update_step", self._per_variable(inner.update_step))
-            yield
+            with patching() as patch:
+                for index, node in enumerate(self.tree):
+                    for name in CALLS:
+                        if hasattr(node.layer, name):
+                            patch(node.layer, name, self._registering(getattr(node.layer, name), node, index))
+                if hasattr(model, "compute_loss"):
+                    patch(model, "compute_loss", self._phased(model.compute_loss, "loss", Place(LOSS, "loss")))
+                for optimizer in optimizers:
+                    patch(optimizer, "apply", self._applying(optimizer))
+                    inner = getattr(optimizer, "inner_optimizer", optimizer)
+                    patch(inner, "update_step", self._per_variable(inner.update_step))
+                yield
         finally:
             tf.GradientTape.gradient = gradient
-            for target, name, before in reversed(patched):
-                if before is _ABSENT:
-                    object.__delattr__(target, name)
-                else:
-                    object.__setattr__(target, name, before)
 
     @contextlib.contextmanager
     def phase(self, name: Phase, place: Place) -> Iterator[None]:

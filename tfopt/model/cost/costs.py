@@ -1,0 +1,249 @@
+"""The cost of every layer of a model: the calls that it makes, each by its closed form, else by its ops."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Literal
+
+import keras
+import tensorflow as tf
+
+from tfopt.model.cost import (  # noqa: F401  (registered by being imported)
+    attention,
+    convolution,
+    dense,
+    merging,
+    moving,
+    normalisation,
+    pooling,
+    preprocessing,
+    recurrent,
+)
+from tfopt.model.cost.graphs import Body, differentiable, inner_graphs, live
+from tfopt.model.cost.observe import Frame, Trace, is_tensor, observe
+from tfopt.model.cost.ops import Count, count_op
+from tfopt.model.cost.optimizers import update_bytes, update_flops
+from tfopt.model.cost.registry import formula_for
+from tfopt.model.cost.work import Call, NoFormula, Operand, UnknownShape, Work
+from tfopt.model.layers import LayerNode, layer_tree, own_variables
+from tfopt.model.sizes import item_bytes
+from tfopt.records.cost import CostSource, LayerCost
+
+__all__ = ["layer_costs"]
+
+
+def layer_costs(
+    model: Any, inputs: Any, *, mode: Literal["train", "infer"] = "train", optimizer: Any = None
+) -> tuple[LayerCost, ...]:
+    """What each layer of a Keras model costs per step, in the order and with the paths of `layer_tree(model)`.
+
+    The model is run once symbolically: no step runs, no value is computed.
+
+    Args:
+        model: a Keras model.
+        inputs: a batch of its inputs, as a structure of tensors. Only shapes and dtypes matter.
+        mode: `train` for forward, backward and update, `infer` for the forward pass.
+        optimizer: the one that updates the weights; None leaves updates out.
+    """
+    tree = layer_tree(model)
+    trace = observe(model, inputs, tree, training=mode == "train")
+    built = layer_tree(model)
+    if len(built) != len(tree):  # some layers made others when they were first called
+        tree = built
+        trace = observe(model, inputs, tree, training=mode == "train")
+    trained = list(model.trainable_variables) if mode == "train" else []
+    return tuple(_Costs(trace, tree, trained, optimizer).rows())
+
+
+class _Costs:
+    """The trace of a model's forward pass, with what its step trains, made into rows."""
+
+    def __init__(self, trace: Trace, tree: Sequence[LayerNode], trained: Sequence[Any], optimizer: Any) -> None:
+        self.trace, self.tree, self.optimizer = trace, tree, optimizer
+        self.trained = {id(variable): variable for variable in trained}
+        self.graphs = {trace.graph.name: Body(trace.graph), **inner_graphs(trace.graph)}
+        self.gradients = _gradients(trace, trained)
+        self.live = live(trace.graph)
+        self.own_ops: dict[int, list[Any]] = {}
+        for name, body in self.graphs.items():
+            for op in body.graph.get_operations():
+                frame = trace.owners.get((name, op.name))
+                if frame is not None and (frame.looped or name != trace.graph.name or op.name in self.live):
+                    self.own_ops.setdefault(id(frame), []).append(op)
+
+    def rows(self) -> Iterator[LayerCost]:
+        frames: dict[str, list[Frame]] = {}
+        for frame in self.trace.frames:
+            frames.setdefault(frame.node.path, []).append(frame)
+        variables = own_variables(self.tree)
+        for node in self.tree:
+            yield self.row(node, frames.get(node.path, []), variables[node.path])
+
+    def row(self, node: LayerNode, frames: Sequence[Frame], variables: Sequence[Any]) -> LayerCost:
+        total, remarks = _Total(), dict[str, None]()
+        source: CostSource = "formula" if frames else "none"
+        for frame in frames:
+            times = self.times(frame, remarks)
+            call = self.call(frame, variables)
+            try:
+                work = _by_formula(call)
+            except (NoFormula, UnknownShape):
+                source = "ops"
+                work = self.by_ops(frame, remarks)
+            total.add(work, call, self.activations(frame), times)
+        trained = [variable for variable in variables if id(variable) in self.trained]
+        sizes = [math.prod(variable.shape) for variable in variables]
+        return LayerCost(
+            path=node.path,
+            type=node.type,
+            depth=node.depth,
+            calls=total.calls,
+            output_shape=_output_shape(frames),
+            params=sum(sizes),
+            trainable_params=sum(size for size, own in zip(sizes, variables, strict=True) if own.trainable),
+            weight_bytes=sum(size * item_bytes(own.dtype) for size, own in zip(sizes, variables, strict=True)),
+            macs=total.macs,
+            forward_flops=total.forward,
+            backward_flops=total.backward,
+            optimizer_flops=sum(update_flops(self.optimizer, variable) for variable in trained),
+            forward_bytes=total.forward_bytes,
+            backward_bytes=total.backward_bytes,
+            optimizer_bytes=sum(update_bytes(self.optimizer, variable) for variable in trained),
+            activation_bytes=total.activations,
+            source=source,
+            detail="; ".join(remarks),
+        )
+
+    def times(self, frame: Frame, remarks: dict[str, None]) -> int:
+        """How often a call runs per step."""
+        loop = self.graphs.get(frame.graph)
+        if loop is not None and loop.alternative:
+            remarks["in a branch: counted as if taken"] = None
+        around = 1 if loop is None else loop.times
+        if frame.times is None or around is None:
+            remarks["in a loop of unknown length: counted as one turn"] = None
+        return (frame.times or 1) * (around or 1)
+
+    def call(self, frame: Frame, variables: Sequence[Any]) -> Call:
+        weights = tuple(Operand(tuple(v.shape), v.dtype, id(v) in self.trained) for v in variables)
+        return Call(
+            frame.node.layer,
+            keras.tree.map_structure(self.operand, dict(frame.arguments)),
+            tuple(self.operand(tensor) for tensor in frame.outputs),
+            weights,
+            frozenset(self.trained),
+        )
+
+    def operand(self, value: Any) -> Any:
+        """A tensor as an operand, anything else as it is.
+
+        Inside loops and branches every floating-point tensor is taken to need a gradient if anything is trained.
+        """
+        if not is_tensor(value):
+            return value
+        if not isinstance(value, tf.Tensor):
+            return Operand(None, value.dtype.name)
+        shape = None if value.shape.rank is None else tuple(value.shape)
+        if not tf.is_symbolic_tensor(value):
+            return Operand(shape, value.dtype.name)
+        if value.graph is self.trace.graph:
+            return Operand(shape, value.dtype.name, value.name in self.gradients)
+        return Operand(shape, value.dtype.name, bool(self.trained) and value.dtype.is_floating)
+
+    def by_ops(self, frame: Frame, remarks: dict[str, None]) -> Work:
+        """The ops that the call made itself. A layer that calls others moves what its ops move, each by itself."""
+        total = Count()
+        gradients = self.gradients if frame.graph == self.trace.graph.name else None
+        for op in self.own_ops.get(id(frame), ()):
+            total.add(count_op(op, gradients, self.trace.owners))
+        remarks.update({f"not counted: {what}": None for what in total.uncounted})
+        moved = total.bytes if id(frame.node.layer) in self.trace.parents else None
+        back = None if moved is None else 2 * moved * bool(total.backward)
+        return Work(total.macs, total.other, total.backward, moved, back)
+
+    def activations(self, frame: Frame) -> int:
+        """Bytes of the outputs that the call made, which are neither its inputs nor made by a layer inside it."""
+        size = 0
+        for tensor in {id(tensor): tensor for tensor in frame.outputs}.values():
+            operand = self.operand(tensor)
+            if self.trace.made_by(frame, tensor) and operand.shape is not None and None not in operand.shape:
+                size += operand.bytes
+        return size
+
+
+@dataclasses.dataclass
+class _Total:
+    """A layer's calls, added up."""
+
+    calls: int = 0
+    macs: int = 0
+    forward: int = 0
+    backward: int = 0
+    forward_bytes: int = 0
+    backward_bytes: int = 0
+    activations: int = 0
+
+    def add(self, work: Work, call: Call, activations: int, times: int) -> None:
+        self.calls += times
+        self.macs += times * work.macs
+        self.forward += times * (2 * work.macs + work.other)
+        self.backward += times * work.backward
+        self.forward_bytes += times * _forward_bytes(call, work)
+        self.backward_bytes += times * _backward_bytes(call, work)
+        self.activations += times * activations
+
+
+def _by_formula(call: Call) -> Work:
+    formula = formula_for(call.layer)
+    if formula is None:
+        raise NoFormula
+    return formula(call)
+
+
+def _known(operands: Iterable[Operand]) -> int:
+    """Bytes of those whose size is known."""
+    return sum(operand.bytes for operand in operands if operand.shape is not None and None not in operand.shape)
+
+
+def _forward_bytes(call: Call, work: Work) -> int:
+    """Inputs and weights read, outputs written."""
+    return _known((*call.inputs, *call.weights, *call.outputs)) if work.moved is None else work.moved
+
+
+def _backward_bytes(call: Call, work: Work) -> int:
+    """Gradients of outputs, the inputs and the weights read; gradients of inputs and weights written."""
+    if work.backward_moved is not None or not call.backward:
+        return work.backward_moved or 0
+    inputs = [operand for operand in call.inputs if operand.needs_gradient]
+    weights = [operand for operand in call.weights if operand.needs_gradient]
+    read = [*(output for output in call.outputs if output.needs_gradient), *(call.inputs if work.keeps else ())]
+    return _known((*read, *(call.weights if inputs else ()), *inputs, *weights))
+
+
+def _output_shape(frames: Sequence[Frame]) -> tuple[int, ...] | None:
+    """The shape of the first output of the first call, where it is known."""
+    shape = frames[0].outputs[0].shape if frames and frames[0].outputs else None
+    return tuple(shape) if shape is not None and shape.is_fully_defined() else None
+
+
+def _gradients(trace: Trace, trained: Sequence[Any]) -> set[str]:
+    """The tensors of the traced graph that get a gradient.
+
+    A cell is noted before its loop, where its states are zeros: in the loop they come from the step before, and need
+    a gradient wherever what it gives does.
+    """
+    seeds: list[Any] = []
+    while True:
+        found = differentiable(trace.graph, trained, seeds)
+        states = (
+            state
+            for frame in trace.frames
+            if frame.looped and any(tensor.name in found for tensor in frame.outputs)
+            for state in keras.tree.flatten(frame.arguments.get("states"))
+        )
+        more = [state for state in states if is_tensor(state) and state.name not in found]
+        if not more:
+            return found
+        seeds += more

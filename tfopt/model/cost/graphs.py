@@ -1,0 +1,93 @@
+"""What a traced graph tells: the bodies that its ops call, what its results need, and which tensors get gradients.
+
+Private names of TensorFlow used here: `while_v2._get_graph`, `control_flow_util_v2.get_func_graph`. A test checks that
+they exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.python.ops import control_flow_util_v2, while_v2
+
+__all__ = ["Body", "bodies", "differentiable", "inner_graphs", "live"]
+
+_LOOPS = ("While", "StatelessWhile")
+_BRANCHES = {"If": ("then_branch", "else_branch"), "Case": ("branches",)}
+_CALLS = ("PartitionedCall", "StatefulPartitionedCall")
+# Ops whose results have no gradient, although they are floating-point numbers.
+_CONSTANT = frozenset({"StopGradient", "Sign", "Floor", "Ceil", "Round", "Rint", "ZerosLike", "OnesLike", "Fill"})
+
+
+@dataclass(frozen=True)
+class Body:
+    """A graph that an op runs: `times` per run of the op (None: not known before running). Of the `alternative`
+    bodies of one op, one runs."""
+
+    graph: Any
+    times: int | None = 1
+    alternative: bool = False
+
+
+def bodies(op: Any) -> tuple[Body, ...]:
+    """The graphs that an op calls: a loop's body, the branches of a condition, a function."""
+    if op.type in _LOOPS:
+        limit = tf.get_static_value(op.inputs[1])
+        body = while_v2._get_graph(op, "body", "_body_graph")
+        return (Body(body, int(limit) if limit is not None and limit >= 0 else None),)
+    if op.type in _CALLS:
+        return (Body(_function(op, op.get_attr("f").name, op.inputs)),)
+    names = _BRANCHES.get(op.type.removeprefix("Stateless"), ())
+    functions = [found for name in names for found in _several(op.get_attr(name))]
+    return tuple(Body(_function(op, found.name, op.inputs[1:]), alternative=True) for found in functions)
+
+
+def _several(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _function(op: Any, name: str, inputs: Iterable[Any]) -> Any:
+    return control_flow_util_v2.get_func_graph(op, [tensor.shape for tensor in inputs], name)
+
+
+def inner_graphs(graph: Any, times: int | None = 1, alternative: bool = False) -> dict[str, Body]:
+    """The bodies inside `graph`, and inside these, by name: how often each runs per run of `graph`, and whether it
+    lies in a branch."""
+    found: dict[str, Body] = {}
+    for op in graph.get_operations():
+        for body in bodies(op):
+            inside = None if times is None or body.times is None else times * body.times
+            found[body.graph.name] = Body(body.graph, inside, alternative or body.alternative)
+            found |= inner_graphs(body.graph, inside, alternative or body.alternative)
+    return found
+
+
+def live(graph: Any) -> set[str]:
+    """The names of the ops that the graph's results and side effects need: TensorFlow runs no others."""
+    reached: set[str] = set()
+    pending = [tensor.op for tensor in graph.outputs] + list(graph.control_outputs)
+    while pending:
+        op = pending.pop()
+        if op.name not in reached:
+            reached.add(op.name)
+            pending.extend(tensor.op for tensor in op.inputs)
+            pending.extend(op.control_inputs)
+    return reached
+
+
+def differentiable(graph: Any, trained: Iterable[Any], seeds: Iterable[Any] = ()) -> set[str]:
+    """The names of the tensors of `graph` that get a gradient: those that `trained` variables, or the tensors `seeds`,
+    reach through differentiable ops."""
+    handles = {id(variable.value.handle) for variable in trained}
+    found = {inside.name for outside, inside in graph.captures if id(outside) in handles}
+    found.update(tensor.name for tensor in seeds)
+    for op in graph.get_operations():
+        if op.type not in _CONSTANT and any(tensor.name in found for tensor in op.inputs):
+            found.update(out.name for out in op.outputs if out.dtype.is_floating or out.dtype in _CARRIERS)
+    return found
+
+
+_CARRIERS = (tf.variant, tf.resource)

@@ -1,0 +1,158 @@
+"""Run a model once symbolically, and note each call of each layer: no step runs, no value is computed."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfopt.model.layers import CALLS, LayerNode
+from tfopt.model.patching import patching
+
+__all__ = ["Frame", "Trace", "is_tensor", "observe"]
+
+_VIEWS = ("Identity", "Reshape", "ExpandDims", "Squeeze", "StopGradient")
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One call of one layer, as it was traced: tensors in, tensors out.
+
+    `times` is how often it runs per step as far as recurrent layers say: a cell is traced twice (once to see the
+    shapes of what it gives, then in the loop), noted the first time, and runs once per time step. It is None where
+    their number is not known before running. `looped` says whether the call lies in such a loop. `graph` is the name
+    of the graph, or of the loop's or branch's body, that the call added its ops to.
+    """
+
+    node: LayerNode
+    graph: str
+    arguments: Mapping[str, Any]
+    outputs: tuple[Any, ...]
+    times: int | None
+    looped: bool
+
+
+@dataclass
+class Trace:
+    """The traced graph, the calls in it in the order in which they ended, and which call each op belongs to.
+
+    `owners` is by graph and op name; an op that no layer's call made is absent, one of a repeated call has None.
+    """
+
+    graph: Any = None
+    frames: list[Frame] = field(default_factory=list)
+    owners: dict[tuple[str, str], Frame | None] = field(default_factory=dict)
+    parents: set[int] = field(default_factory=set)
+    """The ids of layers that call other layers."""
+
+    def made_by(self, frame: Frame, tensor: Any) -> bool:
+        """Whether the values of `tensor` were made by this call itself, and are not only seen in another shape."""
+        op = tensor.op if isinstance(tensor, tf.Tensor) and tf.is_symbolic_tensor(tensor) else None
+        while op is not None and self.owners.get((op.graph.name, op.name)) is frame:
+            if op.type not in _VIEWS:
+                return True
+            op = op.inputs[0].op
+        return False
+
+
+@dataclass
+class _Open:
+    """A call under way."""
+
+    layer: Any
+    times: int | None = 1
+    steps: int | None = None  # of a recurrent layer
+    looped: bool = False
+    cell_noted: bool = False
+
+
+class _Muted(_Open):
+    """A call that repeats what was noted."""
+
+
+@dataclass
+class _Observer:
+    trace: Trace = field(default_factory=Trace)
+    open: list[_Open] = field(default_factory=list)
+
+    def noting(self, call: Callable[..., Any], node: LayerNode) -> Callable[..., Any]:
+        bound = inspect.signature(call)
+
+        @functools.wraps(call)
+        def noted(*args: Any, **kwargs: Any) -> Any:
+            if tf.executing_eagerly():
+                return call(*args, **kwargs)
+            arguments = _by_name(bound, args, kwargs)
+            opened = self._opened(node.layer, arguments)
+            graph = tf.compat.v1.get_default_graph()
+            before = len(graph.get_operations())
+            self.open.append(opened)
+            try:
+                outputs = call(*args, **kwargs)
+            finally:
+                self.open.pop()
+            frame = None
+            if not isinstance(opened, _Muted):
+                tensors = tuple(leaf for leaf in keras.tree.flatten(outputs) if is_tensor(leaf))
+                frame = Frame(node, graph.name, arguments, tensors, opened.times, opened.looped)
+                self.trace.frames.append(frame)
+            for op in graph.get_operations()[before:]:
+                self.trace.owners.setdefault((graph.name, op.name), frame)
+            return outputs
+
+        return noted
+
+    def _opened(self, layer: Any, arguments: Mapping[str, Any]) -> _Open:
+        above = self.open[-1] if self.open else _Open(None)
+        self.trace.parents.add(id(above.layer))
+        if isinstance(above, _Muted):
+            return _Muted(layer)
+        opened = _Open(layer, above.times, looped=above.looped)
+        if isinstance(above.layer, keras.layers.RNN) and layer is above.layer.cell:
+            if above.cell_noted:
+                return _Muted(layer)
+            above.cell_noted = opened.looped = True
+            opened.times = None if above.times is None or above.steps is None else above.times * above.steps
+        if isinstance(layer, keras.layers.RNN):
+            first = keras.tree.flatten(next(iter(arguments.values())))[0]
+            opened.steps = first.shape[1]
+        return opened
+
+
+def _by_name(signature: inspect.Signature, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a call by their names; those of `*args` by number."""
+    named: dict[str, Any] = {}
+    for name, value in signature.bind(*args, **kwargs).arguments.items():
+        kind = signature.parameters[name].kind
+        if kind is inspect.Parameter.VAR_KEYWORD:
+            named.update(value)
+        else:
+            named[name] = value
+    return named
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether this is a tensor of a graph: dense, sparse or ragged."""
+    return isinstance(value, tf.Tensor | tf.SparseTensor | tf.RaggedTensor)
+
+
+def observe(model: Any, inputs: Any, tree: Sequence[LayerNode], *, training: bool) -> Trace:
+    """The calls that `model` makes for a structure of tensors `inputs`, whose values do not matter."""
+    observer = _Observer()
+
+    def run(x: Any) -> Any:
+        with patching() as patch:
+            for node in tree:
+                for name in CALLS:
+                    if hasattr(node.layer, name):
+                        patch(node.layer, name, observer.noting(getattr(node.layer, name), node))
+            return model(x, training=training) if getattr(model, "_call_has_training_arg", False) else model(x)
+
+    concrete = tf.function(run, autograph=False).get_concrete_function(inputs)
+    observer.trace.graph = concrete.graph
+    return observer.trace
