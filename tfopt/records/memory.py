@@ -16,8 +16,10 @@ class MemoryInfo(Record, frozen=True, kw_only=True):
 
     `weight_bytes` are the model's variables, `slot_bytes` the optimizer's; `gradient_bytes`, `activation_bytes` and
     `temporary_bytes` are what else is alive at the peak: gradients of variables, forward results, and the rest.
+    `allocator_bytes` is what TensorFlow's allocator gives tensors beyond their size. `uncounted_bytes` of the
+    estimate are in tensors below 256 KiB, which nobody counts when `measured_bytes` is measured on a CPU.
     `source`: `liveness` over the traced graph; `xla_buffers` from XLA's buffer assignment (exact for the compiled
-    program); `xla_lower_bound` before compiling; `none` where nothing is known (eager). `peak_layer` is the layer
+    program); `xla_lower_bound` before compiling; `none` where nothing is known (eager: only weights and slots). `peak_layer` is the layer
     that works at the peak. `measured_bytes` is weights and slots plus what a step adds to them, where it was measured.
     """
 
@@ -30,3 +32,5 @@ class MemoryInfo(Record, frozen=True, kw_only=True):
     temporary_bytes: int
     peak_layer: str | None
     measured_bytes: int | None = None
+    allocator_bytes: int = 0
+    uncounted_bytes: int = 0

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from tfopt.workload.peak.program import Op, Program
 
-__all__ = ["Event", "events", "run_order"]
+__all__ = ["CHEAP", "Event", "alive", "events", "run_order"]
 
 
 # What TensorFlow's executor takes for cheap: 8,000 cycles, in bytes that an op touches.
@@ -68,6 +68,17 @@ def run_order(program: Program, threads: int = 1) -> list[tuple[int, bool]]:
 def events(program: Program, order: Sequence[tuple[int, bool]]) -> list[Event]:
     """Every allocation and release of one step, the variables' own buffers first."""
     return list(_Execution(program).run(order))
+
+
+def alive(happened: Sequence[Event], last: int) -> tuple[Event, ...]:
+    """The allocations of which the buffers are alive after the event at position `last`."""
+    held: dict[int, Event] = {}
+    for event in happened[: last + 1]:
+        if event.bytes > 0:
+            held[event.buffer] = event
+        else:
+            del held[event.buffer]
+    return tuple(held.values())
 
 
 @dataclass

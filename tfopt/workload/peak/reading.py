@@ -12,7 +12,7 @@ import tensorflow as tf
 from tfopt.workload.peak.kernels import PRODUCTS, KINDS, REUSES
 from tfopt.workload.peak.program import Kind, Op, Program
 
-__all__ = ["program_of"]
+__all__ = ["largest_product", "program_of"]
 
 _LOOPS = ("While", "StatelessWhile")
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
@@ -34,6 +34,20 @@ def program_of(concrete: Any) -> Program:
         reader.argument(graph, inner): handles[id(outer)] for outer, inner in graph.captures if id(outer) in handles
     }
     return Program(tuple(reader.ops), tuple(results), variables, reader.unknown)
+
+
+def largest_product(concrete: Any) -> int:
+    """Bytes of the operands and result of the largest matrix product or convolution, variables apart: whatever a
+    compiler merges, these exist at once."""
+    stored = {id(op.outputs[0]) for op in concrete.graph.get_operations() if op.type == "ReadVariableOp"}
+    return max(
+        (
+            sum(_bytes(tensor) or 0 for tensor in (*op.inputs, *op.outputs) if id(tensor) not in stored)
+            for op in _live(concrete.graph)
+            if op.type in PRODUCTS
+        ),
+        default=0,
+    )
 
 
 @dataclass

@@ -1,0 +1,27 @@
+"""What a process that measures memory is asked, and what it answers: one JSON object each."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tfopt.records.memory import MemoryInfo
+from tfopt.workload.duel.contestant import Contestant
+
+__all__ = ["Answer", "Asked"]
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """Measure `steps` steps of this."""
+
+    contestant: Contestant
+    steps: int
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What was measured: `added_bytes` per step, None where TensorFlow counts nothing; `resident_bytes` is the peak of
+    the whole process. `estimate` is that of the program which ran. `error`: kind, message and hint of a TfoptError."""
+
+    estimate: MemoryInfo | None = None
+    added_bytes: tuple[int, ...] | None = None
+    resident_bytes: int = 0
+    error: tuple[str, str, str] | None = None
