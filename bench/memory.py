@@ -31,7 +31,7 @@ from tfopt.workload.peak.fresh import measured  # noqa: E402
 TUNED = {"mlp": 512, "cnn": 64, "mobilenetv2": 16, "transformer": 64, "lstm": 512, "unet": 32}
 HELD_OUT = {"resnet50": 8, "rnn": 1024, "gru": 512, "nested_shared": 512, "subclassed": 512, "embeddings": 64,
             "captioner": 32}  # fmt: skip
-REAL_BATCH = 64
+REAL_BATCH = 256
 GRAPH_GOAL, XLA_GOAL, NEEDED = 0.25, 0.05, 5
 
 

@@ -8,9 +8,11 @@ from pathlib import Path
 import msgspec
 
 from tfopt.errors import InputError, RunFailed
+from tfopt.profiling.memory import memory_of
 from tfopt.profiling.notes import remarks
 from tfopt.profiling.tables import TreeRow, coverage, layer_rows, op_rows, phase_rows
 from tfopt.records.base import Note
+from tfopt.records.memory import MemoryInfo
 from tfopt.records.profile import (
     Coverage,
     LayerRow,
@@ -47,6 +49,7 @@ class Analysis:
     coverage: Coverage
     precision: PrecisionInfo
     trace: TraceInfo
+    memory: MemoryInfo
 
     def record(self, model: ModelInfo, run: RunInfo, step: StepInfo, notes: tuple[Note, ...]) -> ProfileRecord:
         """The whole record, with `notes` before those that the numbers call for."""
@@ -54,8 +57,11 @@ class Analysis:
         return msgspec.structs.replace(record, notes=(*notes, *remarks(record)))
 
 
-def analyse(trace: Capture, workload: Workload, step: StepInfo, precision: str | None) -> Analysis:
-    """Place the time of a trace. The untraced `step` turns shares into ms, and says how much of it is waiting."""
+def analyse(
+    trace: Capture, workload: Workload, step: StepInfo, precision: str | None, added_bytes: int | None
+) -> Analysis:
+    """Place the time of a trace. The untraced `step` turns shares into ms, and says how much of it is waiting; the
+    untraced steps added `added_bytes` to the memory in use."""
     space = _own_trace(trace.file)
     recording = record(space, STEP_NAME)
     step_ms = step.median_ms
@@ -89,6 +95,7 @@ def analyse(trace: Capture, workload: Workload, step: StepInfo, precision: str |
             events=recording.events,
             every_op=trace.every_op,
         ),
+        memory_of(workload, space, added_bytes),
     )
 
 

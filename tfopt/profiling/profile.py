@@ -109,7 +109,7 @@ def profile(
             measured = measure_step(workload, steps, trace_steps, folder, progress)
         progress("reading the trace", None)
         step = measured.step_info(workload)
-        analysis = analyse(measured.trace, workload, step, precision)
+        analysis = analyse(measured.trace, workload, step, precision, measured.added_bytes)
         run = _run_info(options, workload, placement, step.samples, len(measured.trace.wall_ms), command, started_at)
         record = analysis.record(_model_info(loaded, workload), run, step, (*loaded.notes, *workload.notes, *said))
         return record if run_dir is None else finish_run(folder, name, record, measured.trace.file)

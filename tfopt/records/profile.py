@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Literal
 
 from tfopt.records.base import Note, Record
+from tfopt.records.memory import MemoryInfo
 
 __all__ = [
     "SCHEMA",
@@ -250,3 +251,4 @@ class ProfileRecord(Record, frozen=True, kw_only=True):
     precision: PrecisionInfo
     trace: TraceInfo
     notes: tuple[Note, ...] = ()
+    memory: MemoryInfo | None = None

@@ -1,8 +1,8 @@
 """Which buffers are alive when: a program is run on paper, as TensorFlow's executor would run it.
 
-A buffer dies when the last op that reads it has run. Ready ops run first come, first served, cheap ones before dear
-ones (`ExecutorState::ScheduleReady` in tensorflow/core/common_runtime/executor.cc runs cheap ones inline and leaves
-dear ones to other threads).
+A buffer dies when the last op that reads it has run. Of the ops that are ready, cheap ones run first, in the order in
+which they became so; of dear ones the latest: `ExecutorState::ScheduleReady` (tensorflow/core/common_runtime/
+executor.cc) runs cheap ones inline and puts dear ones at the front of its thread's queue.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def run_order(program: Program, threads: int = 1) -> list[tuple[int, bool]]:
     """
     maker = {value: position for position, op in enumerate(program.ops) for value in op.outputs}
     waiting, readers = [], defaultdict[int, list[int]](list)
-    cheap, dear = deque[int](), deque[int]()
+    cheap, dear = deque[int](), list[int]()
     for position, op in enumerate(program.ops):
         needs = {maker[value] for value in op.inputs if value in maker} | set(op.after)
         waiting.append(len(needs))
@@ -51,7 +51,7 @@ def run_order(program: Program, threads: int = 1) -> list[tuple[int, bool]]:
     now = 0.0
     while cheap or dear or running:
         while (cheap or dear) and len(running) < threads:
-            position = (cheap or dear).popleft()
+            position = cheap.popleft() if cheap else dear.pop()
             order.append((position, True))
             heapq.heappush(running, (now + program.ops[position].cost, position))
         now, ended = heapq.heappop(running)

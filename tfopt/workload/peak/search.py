@@ -1,0 +1,101 @@
+"""The largest batch that fits: the estimate proposes one, running it decides, and what that took corrects the estimate.
+
+Pure: `estimate` and `run` are functions of a batch size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+__all__ = ["Found", "Trial", "largest", "search"]
+
+_RUNS = 5
+_MOST = 10**9
+# A batch this much larger is not worth another run, nor are estimates exact enough to tell batches apart.
+_CLOSE = 1.02
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A batch that was run, and the bytes that it took; None where the process was killed for memory."""
+
+    batch: int
+    bytes: int | None
+
+
+@dataclass(frozen=True)
+class Found:
+    """The largest batch that ran within the limit, and the smallest that is known not to: run, else estimated.
+
+    `fits` is None where none did; `machine` tells that a larger one was not run because this machine is too small.
+    """
+
+    fits: Trial | None
+    over: Trial | None
+    over_ran: bool
+    machine: bool = False
+
+
+def largest(size: Callable[[int], float], limit: float, start: int, most: int = _MOST) -> int:
+    """The largest batch up to `most`, to half a percent, whose `size` is within `limit`; 0 where that of 1 is not.
+
+    Sizes grow about linearly, so that few of them are asked for: the next batch to look at is where a line through
+    the first and the latest meets the limit, or halfway where that is known already.
+    """
+    if most < 1 or (first := size(1)) > limit:
+        return 0
+    low, high, at = 1, most + 1, start
+    while high - low > 1 + low // 200:
+        if not low < at < high:
+            at = (low + high) // 2 if high <= most else min(2 * low, most)
+        here = size(at)
+        if here > limit:
+            high = at
+        else:
+            low = at
+        at = 1 + int((limit - first) * (at - 1) / (here - first)) if here > first else 2 * at
+    return low
+
+
+def search(
+    estimate: Callable[[int], int],
+    run: Callable[[int], int | None],
+    limit: int,
+    machine: int,
+    start: int,
+    most: int = _MOST,
+) -> Found:
+    """Find the largest batch within `limit` bytes without running one that is estimated to take more than `machine`.
+
+    `estimate` gives bytes, `run` what a batch really took, or None where it was killed. `most` is the largest batch
+    that there is.
+    """
+    estimate = cache(estimate)
+    ratio = 1.0
+    fits: Trial | None = None
+    over: Trial | None = None
+
+    def within(bound: int) -> int:
+        top = most if over is None else over.batch - 1
+        return largest(lambda batch: ratio * estimate(batch), bound, min(start, top), top)
+
+    for _ in range(_RUNS):
+        wanted = max(within(limit), 1)
+        if (fits and wanted <= fits.batch * _CLOSE) or (over and wanted >= over.batch):
+            break
+        if (allowed := within(machine)) < wanted:
+            if allowed <= (fits.batch if fits else 0):
+                return Found(fits, None, False, machine=True)
+            wanted = allowed
+        taken = run(wanted)
+        ratio = taken / estimate(wanted) if taken is not None else 2 * ratio
+        if taken is not None and taken <= limit:
+            fits = Trial(wanted, taken)
+        else:
+            over = Trial(wanted, taken)
+    if over is not None or fits is None or fits.batch == most:
+        return Found(fits, over, over is not None)
+    beyond = max(within(limit), fits.batch) + 1
+    return Found(fits, Trial(beyond, round(ratio * estimate(beyond))), False)
