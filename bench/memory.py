@@ -83,7 +83,7 @@ def _line(name: str, file: Path, size: int, xla: bool, goal: float) -> float | N
         print(f"{name:32} {size:5}  {error.message[:80]}")
         return None
     memory = answer.estimate
-    if memory is None or memory.estimate_bytes is None or not answer.added_bytes:
+    if memory.estimate_bytes is None or not answer.added_bytes:
         print(f"{name:32} {size:5}  no estimate")
         return None
     state, added = memory.weight_bytes + memory.slot_bytes, int(statistics.median(answer.added_bytes))

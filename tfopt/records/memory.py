@@ -6,7 +6,7 @@ from typing import Literal
 
 from tfopt.records.base import Record
 
-__all__ = ["MemoryInfo", "MemorySource"]
+__all__ = ["MemoryInfo", "MemoryLimit", "MemorySource"]
 
 MemorySource = Literal["liveness", "xla_buffers", "xla_lower_bound", "none"]
 
@@ -34,3 +34,23 @@ class MemoryInfo(Record, frozen=True, kw_only=True):
     measured_bytes: int | None = None
     allocator_bytes: int = 0
     uncounted_bytes: int = 0
+
+
+class MemoryLimit(Record, frozen=True, kw_only=True):
+    """The largest batch of which a step stays within `limit_bytes`, each batch run in a fresh process.
+
+    `batch_size` ran and took `measured_bytes` (as `MemoryInfo` has it); both are null where no batch fits or none
+    could be run. `resident_bytes` is the peak of that whole process, TensorFlow included, which the limit is not
+    about. `over_batch_size` does not fit: `over` says whether it ran and took `over_bytes` (`measured`), was killed
+    for memory (`killed`, bytes null) or is known by the estimate alone (`estimated`). `reason` says in words why no
+    other batch was tried: the model or the data fixes it, or this machine is too small.
+    """
+
+    limit_bytes: int
+    batch_size: int | None
+    measured_bytes: int | None = None
+    resident_bytes: int | None = None
+    over_batch_size: int | None = None
+    over_bytes: int | None = None
+    over: Literal["measured", "killed", "estimated"] | None = None
+    reason: str = ""

@@ -11,43 +11,56 @@ import tensorflow as tf
 
 from tfopt.model.sizes import item_bytes
 from tfopt.records.memory import MemoryInfo
-from tfopt.workload.peak.parts import peak_of
+from tfopt.workload.peak.parts import Peak, peak_of
 from tfopt.workload.peak.reading import largest_product, program_of
 from tfopt.workload.preserve import optimizers_of
 from tfopt.workload.workload import Workload
 
-__all__ = ["estimate", "variable_bytes"]
+__all__ = ["estimate", "liveness", "variable_bytes"]
 
 
-def estimate(workload: Workload, batch_size: int | None = None) -> MemoryInfo:
-    """The step's memory at its peak, for another batch size too; traces the step, does not run it.
+def estimate(workload: Workload) -> MemoryInfo:
+    """The step's memory at its peak, before it has run: under XLA a lower bound, else by liveness."""
+    if not workload.xla:
+        return liveness(workload)
+    weights, slots = map(sum, variable_bytes(workload))
+    product = largest_product(workload.step.concrete(workload.batch.arguments))
+    return MemoryInfo(
+        source="xla_lower_bound",
+        estimate_bytes=weights + slots + product,
+        weight_bytes=weights,
+        slot_bytes=slots,
+        gradient_bytes=0,
+        activation_bytes=0,
+        temporary_bytes=product,
+        peak_layer=None,
+    )
+
+
+def liveness(workload: Workload, batch_size: int | None = None) -> MemoryInfo:
+    """The memory of the step's graph, for another batch size too; traces the step, does not run it.
 
     `source` is `none`, with weights and slots alone, in eager mode and where shapes are not known before they are
     computed.
     """
     arguments = workload.batch.arguments
     concrete = workload.step.concrete(arguments if batch_size is None else _with_batch(arguments, batch_size))
-    weights, slots = map(sum, variable_bytes(workload))
-    known: dict[str, Any] = {"weight_bytes": weights, "slot_bytes": slots, "peak_layer": None}
-    empty = {"gradient_bytes": 0, "activation_bytes": 0, "temporary_bytes": 0}
-    if concrete is None:
-        return MemoryInfo(source="none", estimate_bytes=None, **known, **empty)
-    if workload.xla:
-        product = largest_product(concrete)
-        known |= {**empty, "temporary_bytes": product}
-        return MemoryInfo(source="xla_lower_bound", estimate_bytes=weights + slots + product, **known)
-    program = program_of(concrete)
-    if program.unknown:
-        return MemoryInfo(source="none", estimate_bytes=None, **known, **empty)
-    peak = peak_of(program, workload.scopes.table.place, _threads())
+    program = None if concrete is None else program_of(concrete)
+    if program is not None and program.unknown:
+        program = None
+    peak = Peak() if program is None else peak_of(program, workload.scopes.table.place, _threads())
     place = None if peak.op is None else workload.scopes.table.place(peak.op)
+    weights, slots = map(sum, variable_bytes(workload))
+    added = peak.gradients + peak.activations + peak.temporaries + peak.allocator
     return MemoryInfo(
-        source="liveness",
-        estimate_bytes=weights + slots + peak.gradients + peak.activations + peak.temporaries + peak.allocator,
-        **{**known, "peak_layer": None if place is None else place.layer},
+        source="none" if program is None else "liveness",
+        estimate_bytes=None if program is None else weights + slots + added,
+        weight_bytes=weights,
+        slot_bytes=slots,
         gradient_bytes=peak.gradients,
         activation_bytes=peak.activations,
         temporary_bytes=peak.temporaries,
+        peak_layer=None if place is None else place.layer,
         allocator_bytes=peak.allocator,
         uncounted_bytes=peak.uncounted,
     )

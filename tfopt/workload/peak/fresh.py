@@ -12,7 +12,7 @@ import msgspec
 from tfopt.errors import InputError, RunFailed, TfoptError, UsageError
 from tfopt.undo import undone
 from tfopt.workload.duel.contestant import Contestant
-from tfopt.workload.peak.messages import Answer, Asked
+from tfopt.workload.peak.messages import Answer, Asked, Failure
 
 __all__ = ["Killed", "measured"]
 
@@ -47,8 +47,7 @@ def measured(contestant: Contestant, steps: int = _STEPS) -> Answer:
             f"the process that measured memory ended with code {process.returncode}: {last[:200]}",
             "tfopt profile shows whether it runs by itself",
         )
-    answer = msgspec.json.decode(out, type=Answer)
-    if answer.error is not None:
-        kind, message, hint = answer.error
-        raise _ERRORS.get(kind, RunFailed)(message, hint)
+    answer = msgspec.json.decode(out, type=Answer | Failure)
+    if isinstance(answer, Failure):
+        raise _ERRORS.get(answer.kind, RunFailed)(answer.message, answer.hint)
     return answer

@@ -7,7 +7,7 @@ import msgspec
 from tfopt.records.memory import MemoryInfo
 from tfopt.workload.duel.contestant import Contestant
 
-__all__ = ["Answer", "Asked"]
+__all__ = ["Answer", "Asked", "Failure"]
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -17,11 +17,18 @@ class Asked(msgspec.Struct, frozen=True):
     steps: int
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Answer(msgspec.Struct, frozen=True, tag=True):
     """What was measured: `added_bytes` per step, None where TensorFlow counts nothing; `resident_bytes` is the peak of
-    the whole process. `estimate` is that of the program which ran. `error`: kind, message and hint of a TfoptError."""
+    the whole process. `estimate` is that of the program which ran."""
 
-    estimate: MemoryInfo | None = None
-    added_bytes: tuple[int, ...] | None = None
-    resident_bytes: int = 0
-    error: tuple[str, str, str] | None = None
+    estimate: MemoryInfo
+    added_bytes: tuple[int, ...] | None
+    resident_bytes: int
+
+
+class Failure(msgspec.Struct, frozen=True, tag=True):
+    """A TfoptError: its class, message and hint."""
+
+    kind: str
+    message: str
+    hint: str

@@ -28,7 +28,7 @@ def program_of(concrete: Any) -> Program:
     """The program of a concrete function: shapes are those that it was traced with."""
     graph = concrete.graph
     reader = _Reader()
-    handles = {id(variable.handle): _bytes(variable) for variable in graph.variables}
+    handles = {id(variable.handle): _bytes(variable) or 0 for variable in graph.variables}
     results = reader.read(graph, [reader.new() for _ in graph.inputs], ())
     variables = {
         reader.argument(graph, inner): handles[id(outer)] for outer, inner in graph.captures if id(outer) in handles

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
-__all__ = ["Found", "Trial", "largest", "search"]
+__all__ = ["Found", "Trial", "attempt", "largest", "search"]
 
 _RUNS = 5
 _MOST = 10**9
-# A batch this much larger is not worth another run, nor are estimates exact enough to tell batches apart.
+# A batch that is larger by less is not worth another run: what a step takes differs by more from run to run.
 _CLOSE = 1.02
 
 
@@ -39,17 +39,17 @@ class Found:
 
 
 def largest(size: Callable[[int], float], limit: float, start: int, most: int = _MOST) -> int:
-    """The largest batch up to `most`, to half a percent, whose `size` is within `limit`; 0 where that of 1 is not.
+    """The largest batch up to `most` whose `size` is within `limit`; 0 where that of 1 is not.
 
     Sizes grow about linearly, so that few of them are asked for: the next batch to look at is where a line through
-    the first and the latest meets the limit, or halfway where that is known already.
+    the first and the latest meets the limit; where that is known already, one step further, each twice the one before.
     """
     if most < 1 or (first := size(1)) > limit:
         return 0
-    low, high, at = 1, most + 1, start
-    while high - low > 1 + low // 200:
+    low, high, at, step = 1, most + 1, start, 1
+    while high - low > 1:
         if not low < at < high:
-            at = (low + high) // 2 if high <= most else min(2 * low, most)
+            at, step = max(min(low + step if at <= low else high - step, high - 1), low + 1), 2 * step
         here = size(at)
         if here > limit:
             high = at
@@ -59,21 +59,32 @@ def largest(size: Callable[[int], float], limit: float, start: int, most: int = 
     return low
 
 
+def attempt(
+    batch: int, estimate: Callable[[int], int], run: Callable[[int], int | None], limit: int, machine: int
+) -> Found:
+    """Run the only batch that there is, unless it is estimated to take more than `machine`."""
+    if estimate(batch) > machine:
+        return Found(None, None, False, machine=True)
+    taken = run(batch)
+    trial = Trial(batch, taken)
+    return Found(trial, None, False) if taken is not None and taken <= limit else Found(None, trial, True)
+
+
 def search(
     estimate: Callable[[int], int],
     run: Callable[[int], int | None],
     limit: int,
     machine: int,
     start: int,
+    ratio: float = 1.0,
     most: int = _MOST,
 ) -> Found:
     """Find the largest batch within `limit` bytes without running one that is estimated to take more than `machine`.
 
-    `estimate` gives bytes, `run` what a batch really took, or None where it was killed. `most` is the largest batch
-    that there is.
+    `estimate` gives bytes, `run` what a batch really took, or None where it was killed; `ratio` is what the first is to
+    be multiplied by until one ran. `most` is the largest batch that there is.
     """
     estimate = cache(estimate)
-    ratio = 1.0
     fits: Trial | None = None
     over: Trial | None = None
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from tfopt.errors import TfoptError
-from tfopt.workload.peak.messages import Answer, Asked
+from tfopt.workload.peak.messages import Answer, Asked, Failure
 from tfopt.workload.runtime import import_tensorflow, set_threads
 
 __all__ = ["main"]
@@ -29,9 +29,9 @@ def main() -> None:
     os.dup2(2, 1)
     asked = msgspec.json.decode(sys.stdin.buffer.read(), type=Asked)
     try:
-        answer = _answer(asked)
+        answer: Answer | Failure = _answer(asked)
     except TfoptError as error:
-        answer = Answer(error=(type(error).__name__, error.message, error.hint))
+        answer = Failure(type(error).__name__, error.message, error.hint)
     os.write(channel, msgspec.json.encode(answer))
     os._exit(0)
 
