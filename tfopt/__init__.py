@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tfopt.errors import TfoptError as TfoptError
+    from tfopt.profiling.inspect import inspect as inspect
     from tfopt.profiling.profile import profile as profile
     from tfopt.records.difference import DifferenceRecord as DifferenceRecord
+    from tfopt.records.inspection import InspectionRecord as InspectionRecord
     from tfopt.records.profile import ProfileRecord as ProfileRecord
     from tfopt.records.trace import TraceRecord as TraceRecord
     from tfopt.records.trace_difference import TraceDifferenceRecord as TraceDifferenceRecord
@@ -26,12 +28,14 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "DifferenceRecord": "tfopt.records.difference",
+    "InspectionRecord": "tfopt.records.inspection",
     "ProfileRecord": "tfopt.records.profile",
     "TfoptError": "tfopt.errors",
     "TraceDifferenceRecord": "tfopt.records.trace_difference",
     "TraceRecord": "tfopt.records.trace",
     "View": "tfopt.report.view",
     "diff": "tfopt.report.against",
+    "inspect": "tfopt.profiling.inspect",
     "profile": "tfopt.profiling.profile",
     "read_run": "tfopt.report.runs",
     "read_trace": "tfopt.trace.summary",
@@ -40,6 +44,7 @@ _HOMES = {
 
 __all__ = [
     "DifferenceRecord",
+    "InspectionRecord",
     "ProfileRecord",
     "TfoptError",
     "TraceDifferenceRecord",
@@ -47,6 +52,7 @@ __all__ = [
     "View",
     "__version__",
     "diff",
+    "inspect",
     "profile",
     "read_run",
     "read_trace",

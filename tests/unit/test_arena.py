@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,7 +24,7 @@ def test_chunks_hold_what_was_asked_for_and_never_overlap(calls: list[tuple[bool
         elif held:
             arena.release(held.pop(size % len(held))[1])
         spans = sorted((chunk.start, chunk.start + chunk.size) for _, chunk in held)
-        assert all(end <= start for (_, end), (start, _) in zip(spans, spans[1:], strict=False))
+        assert all(end <= start for (_, end), (start, _) in pairwise(spans))
         assert all(end <= arena.reserved for _, end in spans)
     for _, chunk in held:
         arena.release(chunk)

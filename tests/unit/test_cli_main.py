@@ -82,7 +82,7 @@ def test_nothing_at_all_is_wrong_usage_and_shows_the_help(here: Here) -> None:
     ("args", "error", "help"),
     [
         (["profle", "x"], "no such command: profle", "did you mean profile?"),
-        (["frobnicate"], "no such command: frobnicate", "the commands are profile, report, tensorboard"),
+        (["frobnicate"], "no such command: frobnicate", "the commands are profile, inspect, report, tensorboard"),
         (["profile"], "MODEL is missing", "write tfopt profile [OPTIONS] MODEL"),
         (["profile", "x", "--bach-size", "3"], "no such option: --bach-size", "did you mean --batch-size?"),
         (["--nope"], "no such option: --nope", "tfopt --help shows the options"),

@@ -40,6 +40,10 @@ def programs(draw: st.DrawFn) -> Program:
     return Program(tuple(ops), results)
 
 
+def _holder(memories: list[tuple[int, set[int]]], value: int) -> tuple[int, set[int]]:
+    return next(memory for memory in memories if value in memory[1])
+
+
 def brute_force(program: Program, order: list[int]) -> list[int]:
     """Bytes alive while each op runs. A memory is a set of names (values); it lives while somebody needs one."""
     memories: list[tuple[int, set[int]]] = []
@@ -48,16 +52,13 @@ def brute_force(program: Program, order: list[int]) -> list[int]:
         op = program.ops[position]
         later = [value for other in order[at + 1 :] for value in program.ops[other].inputs] + list(program.results)
 
-        def memory_of(value: int) -> tuple[int, set[int]]:
-            return next(memory for memory in memories if value in memory[1])
-
         if op.kind == "share":
-            memory_of(op.inputs[0])[1].add(op.outputs[0])
+            _holder(memories, op.inputs[0])[1].add(op.outputs[0])
         for number, (value, size) in enumerate(zip(op.outputs, op.sizes, strict=True)):
             if op.kind == "share":
                 continue
             for candidate in op.reuses if number == 0 else ():
-                taken = memory_of(op.inputs[candidate])
+                taken = _holder(memories, op.inputs[candidate])
                 reads = sum(name in taken[1] for name in (*op.inputs, *later))
                 if taken[0] == size and reads == 1:
                     taken[1].add(value)
@@ -71,7 +72,7 @@ def brute_force(program: Program, order: list[int]) -> list[int]:
 
 
 def most(happened: list[Event]) -> int:
-    return max(accumulate((event.bytes for event in happened)), default=0)
+    return max(accumulate(event.bytes for event in happened), default=0)
 
 
 @given(programs())

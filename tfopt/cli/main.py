@@ -19,6 +19,7 @@ __all__ = ["COMMANDS", "cli", "main"]
 # Verb: the module whose `command` it is, and its line in the help. Modules are imported when their verb is used.
 COMMANDS = {
     "profile": ("tfopt.cli.profile", "Measure where a step's time goes: layers, ops, phases."),
+    "inspect": ("tfopt.cli.inspect", "Show what each layer costs, without running a step."),
     "report": ("tfopt.cli.report", "Show a recorded run or anybody's trace, without TensorFlow."),
     "tensorboard": ("tfopt.cli.tensorboard", "Serve recorded runs in TensorBoard's profiler."),
 }

@@ -10,9 +10,9 @@ import click
 from tfopt.cli.config import load_config
 from tfopt.cli.settings import GENERAL, Option, in_section
 from tfopt.report import FORMATS
-from tfopt.report.view import BY, TRACE_BY
+from tfopt.report.view import BY, INSPECTION_BY, TRACE_BY
 
-__all__ = ["MANNERS", "REPORT", "TRACE_REPORT"]
+__all__ = ["INSPECTION_REPORT", "MANNERS", "REPORT", "TRACE_REPORT"]
 
 
 def _configure(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
@@ -59,6 +59,9 @@ _SHOWN = (
 
 # The fields of `tfopt.cli.output.Delivery`, with --quiet.
 REPORT = in_section("Report", _by(BY, _ROWS), *_SHOWN)
+INSPECTION_REPORT = in_section(
+    "Report", _by(INSPECTION_BY, "What the rows are: the layer tree, layer types, or phases."), *_SHOWN
+)
 TRACE_REPORT = in_section("Report", _by(TRACE_BY, f"{_ROWS} Of a trace also its kernels or devices."), *_SHOWN)
 
 MANNERS = in_section(

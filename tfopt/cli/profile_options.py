@@ -1,4 +1,4 @@
-"""The options of `tfopt profile`: what runs and how. Each is a keyword argument of `tfopt.profile`."""
+"""What runs and how: options of `tfopt profile`, some of which other verbs share. Each is a keyword of a function."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 from tfopt.cli.settings import Option, in_section
 from tfopt.workload.options import PRECISIONS
 
-__all__ = ["MODEL", "RUN"]
+__all__ = ["MODEL", "PRECISION", "RUN", "XLA"]
 
 _POSITIVE = click.IntRange(min=1)
 _SHAPE = re.compile(r"(?:[^=]+=)?[1-9][0-9]*(?:,[1-9][0-9]*)*")
@@ -53,6 +53,17 @@ MODEL = in_section(
     Option(["--unsafe"], is_flag=True, help="Run code stored in the model file (Lambda layers): only if you trust it."),
 )
 
+PRECISION = Option(
+    ["--precision"],
+    type=click.Choice(PRECISIONS),
+    default=None,
+    help="What the layers compute in. Default: what the model was saved with.",
+)
+XLA = Option(
+    ["--xla/--no-xla"],
+    default=None,
+    help="Compile the step with XLA, or not. Default: as the model says, but not on the CPU.",
+)
 RUN = in_section(
     "Run",
     Option(
@@ -62,17 +73,8 @@ RUN = in_section(
         show_default=True,
         help="What a step is: forward, loss, backward and update, or forward alone.",
     ),
-    Option(
-        ["--precision"],
-        type=click.Choice(PRECISIONS),
-        default=None,
-        help="What the layers compute in. Default: what the model was saved with.",
-    ),
-    Option(
-        ["--xla/--no-xla"],
-        default=None,
-        help="Compile the step with XLA, or not. Default: as the model says, but not on the CPU.",
-    ),
+    PRECISION,
+    XLA,
     Option(["--eager"], is_flag=True, help="Run op by op, without a graph."),
     Option(["--device"], default="auto", show_default=True, metavar="DEVICE", help="auto, cpu, gpu[:N] or tpu[:NAME]."),
     Option(

@@ -25,8 +25,8 @@ class Measurement:
     """What running a step gave: seconds of the first call, warm-up steps, untraced samples, and the trace.
 
     `skipped_steps` is None where it cannot be told; `added_bytes` is what the untraced steps added to the memory in
-    use at their peak, None where TensorFlow counts nothing. `examples_per_step` is the mean over the untraced steps, `waits_ms`
-    has the time that each of these waited for data, `traced_waits_ms` that of the traced ones.
+    use at their peak, None where TensorFlow counts nothing. `examples_per_step` is the mean over the untraced steps,
+    `waits_ms` has the time that each of these waited for data, `traced_waits_ms` that of the traced ones.
     """
 
     compile_s: float

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import math
 import os
 import platform
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import tfopt
-from tfopt.errors import InputError, UsageError
 from tfopt.model.said import said_as_notes
 from tfopt.model.source import identify
 from tfopt.records.base import Note
-from tfopt.records.profile import ModelInfo, ProfileRecord, RunInfo
+from tfopt.records.profile import ProfileRecord, RunInfo
 from tfopt.report.progress import ProgressCallback, silent
 from tfopt.report.runs import finish_run, unfinished_run
 from tfopt.scratch import temporary_folder
-from tfopt.workload.options import Options
+from tfopt.workload.options import Options, check_numbers
 from tfopt.workload.runtime import cpu_name, import_tensorflow, set_threads, threads_used
 
 if TYPE_CHECKING:  # these import TensorFlow, which is loaded quietly and late
-    from tfopt.model.load import LoadedModel
     from tfopt.workload.device import Placement
     from tfopt.workload.workload import Workload
 
@@ -82,7 +79,7 @@ def profile(
     Raises:
         UsageError, InputError, RunFailed: with a hint that mends it.
     """
-    _check_numbers(batch_size=batch_size, steps=steps, trace_steps=trace_steps, threads=threads, input_size=input_size)
+    check_numbers(batch_size=batch_size, steps=steps, trace_steps=trace_steps, threads=threads, input_size=input_size)
     options = Options(mode, batch_size, tuple(input_shape), data, loss, optimizer, precision, xla, eager, seed)
     started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     given = isinstance(model, str | os.PathLike)
@@ -95,6 +92,7 @@ def profile(
 
         from tfopt.profiling.analysis import analyse
         from tfopt.profiling.measuring import measure_step
+        from tfopt.profiling.subject import loaded_model, model_info
         from tfopt.workload.device import place
         from tfopt.workload.failures import file_at_fault
         from tfopt.workload.prepared import prepared
@@ -102,7 +100,7 @@ def profile(
         placement = place(device)
         stack.enter_context(placement.scope())
         progress(f"loading {name}", None)
-        loaded = _loaded(model, imports, unsafe, input_size, seed, stack)
+        loaded = loaded_model(model, imports, unsafe, input_size, seed, stack)
         said: list[Note] = []
         with said_as_notes(said), file_at_fault(loaded.source, options):
             workload = prepared(loaded, options, placement)
@@ -111,60 +109,8 @@ def profile(
         step = measured.step_info(workload)
         analysis = analyse(measured.trace, workload, step, precision, measured.added_bytes)
         run = _run_info(options, workload, placement, step.samples, len(measured.trace.wall_ms), command, started_at)
-        record = analysis.record(_model_info(loaded, workload), run, step, (*loaded.notes, *workload.notes, *said))
+        record = analysis.record(model_info(loaded, workload.model), run, step, (*loaded.notes, *workload.notes, *said))
         return record if run_dir is None else finish_run(folder, name, record, measured.trace.file)
-
-
-def _check_numbers(**numbers: int | None) -> None:
-    for name, number in numbers.items():
-        if number is not None and number < 1:
-            raise UsageError(f"{name} must be at least 1, not {number}", "give a positive number")
-
-
-def _loaded(
-    model: Any, imports: Sequence[str], unsafe: bool, input_size: int | None, seed: int, stack: contextlib.ExitStack
-) -> LoadedModel:
-    import keras
-
-    from tfopt.model.load import given, load
-    from tfopt.workload.preserve import preserved
-
-    if isinstance(model, str | os.PathLike):
-        keras.utils.set_random_seed(seed)
-        return load(str(model), imports=imports, unsafe=unsafe, input_size=input_size)
-    if not isinstance(model, keras.Model):
-        raise UsageError(f"{type(model).__name__} is not a model", "give a path, app:NAME or a keras.Model")
-    if not model.built:
-        raise InputError(f"{model.name} is not built", "call it on a batch, or model.build(input_shape), first")
-    stack.enter_context(preserved(model))
-    return given(model)
-
-
-def _model_info(loaded: LoadedModel, workload: Workload) -> ModelInfo:
-    from tfopt.model.sizes import item_bytes
-
-    source, model = loaded.source, workload.model
-    variables = {id(variable): variable for variable in getattr(model, "weights", None) or model.variables}.values()
-    sizes = [(math.prod(variable.shape), variable) for variable in variables]
-    return ModelInfo(
-        path=source.path,
-        name=str(getattr(model, "name", source.name)),
-        type=type(model).__name__,
-        format=source.format,
-        params=sum(size for size, _ in sizes),
-        trainable_params=sum(size for size, variable in sizes if variable.trainable),
-        weight_bytes=sum(size * item_bytes(variable.dtype) for size, variable in sizes),
-        size_bytes=source.size_bytes,
-        keras_version=source.keras_version,
-    )
-
-
-def _saved_precision(workload: Workload) -> str:
-    import keras
-
-    from tfopt.workload.precision import precision_of
-
-    return precision_of(workload.model) if isinstance(workload.model, keras.Model) else "float32"
 
 
 def _run_info(
@@ -179,10 +125,12 @@ def _run_info(
     import keras
     import tensorflow as tf
 
+    from tfopt.profiling.subject import saved_precision
+
     return RunInfo(
         mode=options.mode,
         device=placement.name,
-        precision=options.precision or _saved_precision(workload),
+        precision=options.precision or saved_precision(workload.model),
         xla=workload.xla,
         eager=options.eager,
         batch_size=workload.batch.size,

@@ -19,8 +19,9 @@ class MemoryInfo(Record, frozen=True, kw_only=True):
     `allocator_bytes` is what TensorFlow's allocator gives tensors beyond their size. `uncounted_bytes` of the
     estimate are in tensors below 256 KiB, which nobody counts when `measured_bytes` is measured on a CPU.
     `source`: `liveness` over the traced graph; `xla_buffers` from XLA's buffer assignment (exact for the compiled
-    program); `xla_lower_bound` before compiling; `none` where nothing is known (eager: only weights and slots). `peak_layer` is the layer
-    that works at the peak. `measured_bytes` is weights and slots plus what a step adds to them, where it was measured.
+    program); `xla_lower_bound` before compiling; `none` where nothing is known (eager: only weights and slots).
+    `peak_layer` is the layer that works at the peak. `measured_bytes` is weights and slots plus what a step adds to
+    them, where it was measured.
     """
 
     source: MemorySource

@@ -10,6 +10,7 @@ import msgspec
 
 from tfopt.records.base import Record
 from tfopt.records.difference import DifferenceRecord
+from tfopt.records.inspection import InspectionRecord
 from tfopt.records.profile import ProfileRecord
 from tfopt.records.trace import TraceRecord
 from tfopt.records.trace_difference import TraceDifferenceRecord
@@ -21,6 +22,7 @@ PUBLISHED: dict[str, type[Record]] = {
     "difference.schema.json": DifferenceRecord,
     "trace.schema.json": TraceRecord,
     "trace-difference.schema.json": TraceDifferenceRecord,
+    "inspection.schema.json": InspectionRecord,
 }
 
 

@@ -46,14 +46,14 @@ def render(record: ProfileRecord, view: View) -> str:
     recording = read_recording(space)
     if (space.bytes, recording.events) != (record.trace.bytes, record.trace.events):
         raise InputError(f"the trace {file} is not the one that the record was made from", _AGAIN)
-    about = {"model": subject(record)[0], "command": record.run.command, "started_at": record.run.started_at}
+    about = {"model": subject(record.model)[0], "command": record.run.command, "started_at": record.run.started_at}
     head = compact({"displayTimeUnit": "ms", "otherData": about}).decode("utf-8")
     return head[:-1] + ',"traceEvents":[\n' + ",\n".join(_events(recording, record)) + "\n]}\n"
 
 
 def _events(recording: Recording, record: ProfileRecord) -> Iterator[str]:
     origin = recording.steps[0, 0]
-    yield _named("process_name", 0, subject(record)[0])
+    yield _named("process_name", 0, subject(record.model)[0])
     yield _named("thread_name", 0, "steps")
     for number, (start, end) in enumerate(_nanoseconds(recording.steps - origin).tolist()):
         yield _complete(0, start, end, _text({"name": f"step {number}", "cat": "step"}))

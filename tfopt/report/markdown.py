@@ -24,7 +24,7 @@ _LAYER_HEADER = ("layer", "type", "forward ms", "backward ms", "optimizer ms", "
 
 def render(record: ProfileRecord, view: View) -> str:
     """`record` as a Markdown document."""
-    title = summary.subject(record)[0]
+    title = summary.subject(record.model)[0]
     blocks = [
         f"# {markdown_prose(title)}: {markdown_prose(summary.timing(record)[0])}",
         "\n".join(f"- {joined(facts)}" for facts in _facts(record) if facts),
@@ -40,7 +40,7 @@ def _facts(record: ProfileRecord) -> Iterable[list[str]]:
     run = record.run
     yield summary.timing(record)[1:]
     yield memory.phrases(record.memory)
-    yield summary.subject(record)[1:]
+    yield summary.subject(record.model)[1:]
     yield summary.circumstances(record)
     yield summary.inputs(record)
     yield [fact for fact in (summary.computing(record), summary.placement(record)) if fact]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tfopt.records.memory import MemoryInfo
+from tfopt.records.memory import MemoryInfo, MemoryLimit
 from tfopt.report import units
 
-__all__ = ["parts", "phrases"]
+__all__ = ["limit_phrases", "parts", "phrases"]
 
 # Where more of the estimate than this is in tensors that nobody counts, the measurement is not the answer.
 _BLIND = 0.05
@@ -26,20 +26,47 @@ def parts(memory: MemoryInfo) -> list[tuple[str, int]]:
 
 
 def phrases(memory: MemoryInfo | None) -> list[str]:
-    """The memory of a step in one line: its peak, what that is made of, and the layer at work."""
+    """The memory of a step: its peak, measured where that counts all of it, what it is made of, the layer at work."""
     if memory is None:
         return []
     estimate, measured = memory.estimate_bytes, memory.measured_bytes
     if estimate is None:
         return [] if measured is None else [f"memory {units.size(measured)} at the peak of a step"]
-    made_of = ", ".join(f"{name} {units.size(size)}" for name, size in parts(memory))
+    made_of = [f"{name} {units.size(size)}" for name, size in parts(memory)]
     where = [f"most at {memory.peak_layer}"] if memory.peak_layer else []
     if memory.source == "xla_lower_bound":
-        return [f"memory at least {units.size(estimate)}: {made_of}", *where]
+        return [f"memory at least {units.size(estimate)} under XLA", *made_of]
     if measured is None:
-        return [f"memory about {units.size(estimate)} at the peak of a step: {made_of}", *where]
+        return [f"memory about {units.size(estimate)} at the peak of a step", *made_of, *where]
     if memory.uncounted_bytes > _BLIND * estimate:
-        counted = f"TensorFlow counts {units.size(measured)}, nothing below 256 KiB"
-        return [f"memory about {units.size(estimate)} at the peak of a step: {made_of}", *where, counted]
+        counted = f"TensorFlow counts {units.size(measured)}, and no tensor below 256 KiB"
+        return [f"memory about {units.size(estimate)} at the peak of a step", *made_of, *where, counted]
     head = f"memory {units.size(measured)} at the peak of a step"
-    return [head, f"estimate {units.size(estimate)}: {made_of}", *where]
+    return [head, f"estimate {units.size(estimate)}", *made_of, *where]
+
+
+def limit_phrases(limit: MemoryLimit | None) -> list[str]:
+    """The largest batch within a limit, what it took, and what shows that a larger one does not fit."""
+    if limit is None:
+        return []
+    allowed = units.size(limit.limit_bytes)
+    said = []
+    if limit.batch_size is not None and limit.measured_bytes is not None:
+        taken = units.size(limit.measured_bytes)
+        largest = "" if limit.over is None else "the largest "
+        said.append(f"batch {limit.batch_size} is {largest}within {allowed}: a step took {taken}")
+        said.append(f"its process {units.size(limit.resident_bytes or 0)} with TensorFlow itself")
+    elif limit.over_batch_size == 1:
+        said.append(f"not even one example fits into {allowed}")
+    else:
+        said.append(f"no batch was found within {allowed}")
+    if limit.over_batch_size is not None:
+        said.append(_over(limit, limit.over_batch_size))
+    return [*said, limit.reason] if limit.reason else said
+
+
+def _over(limit: MemoryLimit, batch: int) -> str:
+    if limit.over == "killed" or limit.over_bytes is None:
+        return f"batch {batch} ran out of memory and was killed"
+    verb = "took" if limit.over == "measured" else "would take"
+    return f"batch {batch} {verb} {units.size(limit.over_bytes)}"

@@ -17,8 +17,11 @@ __all__ = ["Column", "Kind", "Page", "Table", "Value", "labels"]
 
 # What a column holds, and so how it is written: `name` comes from a file (escaped, shortened in the middle on narrow
 # screens, never cut in machine formats), `text` is ours; `share` is a fraction of 1, shown as percent; `ratio` is
-# shown as `1.25 ×`; `change_ms` and `change_share` carry a sign.
-Kind = Literal["name", "text", "count", "ms", "change_ms", "share", "change_share", "ratio"]
+# shown as `1.25 ×`; `change_ms` and `change_share` carry a sign; `flops` (and any large count) is shown as `1.25 G`,
+# `bytes` as `1.25 GB`, `per_byte` as a plain number.
+Kind = Literal[
+    "name", "text", "count", "ms", "change_ms", "share", "change_share", "ratio", "flops", "bytes", "per_byte"
+]
 Value = str | int | float | None
 
 

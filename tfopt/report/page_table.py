@@ -67,6 +67,8 @@ def _column(table: Table, at: int, view: View) -> grid.Column:
 def _bars(table: Table, view: View) -> grid.Column:
     at = next(at for at, column in enumerate(table.columns) if column.key == table.bar)
     values = [_number(row[at]) for row in table.rows]
+    if table.depths[1:] and 0 not in table.depths[1:]:  # the one root of a tree would only dwarf the others
+        values[0] = 0.0
     longest = max(values, default=0.0)
     width = grid.bar_width(view.width)
     cells = [grid.Cell(bar(value / longest, width) if longest else "", "blue") for value in values]

@@ -8,9 +8,10 @@ from dataclasses import replace
 from tfopt.errors import UsageError
 from tfopt.records.base import Record
 from tfopt.records.difference import DifferenceRecord
+from tfopt.records.inspection import InspectionRecord
 from tfopt.records.trace import TraceRecord
 from tfopt.records.trace_difference import TraceDifferenceRecord
-from tfopt.report import difference_page, trace_difference_page, trace_page
+from tfopt.report import difference_page, inspection_page, trace_difference_page, trace_page
 from tfopt.report.page import Page
 from tfopt.report.view import BY, View
 
@@ -20,6 +21,7 @@ PAGES: dict[type[Record], Callable[..., Page]] = {
     TraceRecord: trace_page.page,
     DifferenceRecord: difference_page.page,
     TraceDifferenceRecord: trace_difference_page.page,
+    InspectionRecord: inspection_page.page,
 }
 
 

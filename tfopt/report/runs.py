@@ -16,6 +16,7 @@ import msgspec
 
 from tfopt.errors import InputError, UsageError
 from tfopt.records.difference import DIFFERENCE_SCHEMA, DifferenceRecord
+from tfopt.records.inspection import INSPECTION_SCHEMA, InspectionRecord
 from tfopt.records.profile import SCHEMA, ProfileRecord
 from tfopt.records.trace import TRACE_SCHEMA, TraceRecord
 from tfopt.records.trace_difference import TRACE_DIFFERENCE_SCHEMA, TraceDifferenceRecord
@@ -58,12 +59,13 @@ class _Header(msgspec.Struct):
     schema: str | None = None
 
 
-_Shown = ProfileRecord | TraceRecord | DifferenceRecord | TraceDifferenceRecord
+_Shown = ProfileRecord | TraceRecord | DifferenceRecord | TraceDifferenceRecord | InspectionRecord
 _KINDS: dict[str | None, type[_Shown]] = {
     SCHEMA: ProfileRecord,
     TRACE_SCHEMA: TraceRecord,
     DIFFERENCE_SCHEMA: DifferenceRecord,
     TRACE_DIFFERENCE_SCHEMA: TraceDifferenceRecord,
+    INSPECTION_SCHEMA: InspectionRecord,
 }
 
 

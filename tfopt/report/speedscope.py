@@ -49,7 +49,7 @@ def render(record: ProfileRecord, view: View) -> str:
     file = {
         "$schema": _SCHEMA,
         "version": "0.6.0",
-        "name": subject(record)[0],
+        "name": subject(record.model)[0],
         "activeProfileIndex": 0,
         "shared": {"frames": [{"name": frame.name, "file": frame.file} for frame in known]},
         "profiles": profiles,

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
-from tfopt.records.profile import InputInfo, ProfileRecord
+from tfopt.records.profile import InputInfo, ModelInfo, ProfileRecord
 from tfopt.report import units
 
-__all__ = ["circumstances", "computing", "inputs", "placement", "program", "subject", "timing"]
+__all__ = ["circumstances", "computing", "input_phrase", "inputs", "placement", "program", "subject", "timing"]
 
 
-def subject(record: ProfileRecord) -> list[str]:
+def subject(model: ModelInfo) -> list[str]:
     """The model: its file (or name) first, then what it is."""
-    model = record.model
     title = PurePath(model.path).name or model.name
     kind = model.type if title == model.name else f"{model.name} ({model.type})"
     facts = [title, kind, f"{units.count(model.params)} params"]
@@ -44,10 +43,11 @@ def program(record: ProfileRecord) -> str:
 
 def inputs(record: ProfileRecord) -> list[str]:
     """One phrase per input tensor: name, shape with the batch, dtype, and how its values were made."""
-    return [_input(info) for info in record.run.inputs]
+    return [input_phrase(info) for info in record.run.inputs]
 
 
-def _input(info: InputInfo) -> str:
+def input_phrase(info: InputInfo) -> str:
+    """One input tensor: name, shape with the batch, dtype, and how its values were made."""
     shape = "×".join(str(size) for size in info.shape) or "scalar"
     return f"{info.name} {shape} {info.dtype}" + (f", {info.values}" if info.values else "")
 

@@ -49,7 +49,7 @@ def render(record: ProfileRecord, view: View) -> str:
 
 
 def _header(record: ProfileRecord, view: View) -> list[Text]:
-    title, *facts = (visible(fact) for fact in summary.subject(record))
+    title, *facts = (visible(fact) for fact in summary.subject(record.model))
     lines = flow([(title, "bold"), *((fact, "") for fact in facts)], " · ", view.width)
     lines += flow([(visible(fact), "dim") for fact in summary.circumstances(record)], " · ", view.width)
     lines += flow([(visible(fact), "dim") for fact in summary.inputs(record)], " · ", view.width)

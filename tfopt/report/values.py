@@ -21,6 +21,9 @@ _NUMBERS: dict[Kind, Callable[[float], str]] = {
     "share": units.percent,
     "change_share": _signed(units.percent),
     "ratio": lambda value: f"{value:.2f} ×",
+    "flops": lambda value: units.count(value) if value else "–",
+    "bytes": lambda value: units.size(int(value)) if value else "–",
+    "per_byte": units.ms,
 }
 NUMBERS = frozenset(_NUMBERS)
 

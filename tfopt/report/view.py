@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-__all__ = ["BOTTLENECKS", "BY", "TRACE_BY", "By", "View", "listed"]
+__all__ = ["BOTTLENECKS", "BY", "INSPECTION_BY", "TRACE_BY", "By", "View", "listed"]
 
 By = Literal["layer", "op", "type", "phase", "kernel", "device"]
 TRACE_BY: tuple[By, ...] = get_args(By)
 BY = TRACE_BY[:4]  # what a profiled run has
+INSPECTION_BY: tuple[By, ...] = ("layer", "type", "phase")
 
 BOTTLENECKS = 10  # ops listed beside the layer tree, whose length is what `top` says there
 _LISTED: dict[By, int] = {"layer": 12, "op": 30, "type": 20, "phase": 5, "kernel": 30, "device": 16}

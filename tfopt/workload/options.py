@@ -7,7 +7,7 @@ from typing import Literal
 
 from tfopt.errors import UsageError
 
-__all__ = ["MODES", "PRECISIONS", "Options"]
+__all__ = ["MODES", "PRECISIONS", "Options", "check_numbers"]
 
 MODES = ("train", "infer")
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16", "float16", "bfloat16")
@@ -40,3 +40,10 @@ class Options:
                 raise UsageError(f"unknown {name} {word!r}", f"use one of {', '.join(filter(None, known))}")
         if self.eager and self.xla:
             raise UsageError("--eager and --xla exclude each other", "XLA compiles a graph; choose one of them")
+
+
+def check_numbers(**numbers: int | None) -> None:
+    """UsageError where a number by that name is given and below 1."""
+    for name, number in numbers.items():
+        if number is not None and number < 1:
+            raise UsageError(f"{name} must be at least 1, not {number}", "give a positive number")

@@ -6,12 +6,11 @@ scopes of the graph's ops take the layers' place.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from tfopt.errors import InputError, UsageError
-from tfopt.model.layers import LayerNode, unique_path
-from tfopt.trace.scopes import BRACKETED, Place
+from tfopt.model.scope_tree import scope_tree
+from tfopt.trace.scopes import Place
 from tfopt.workload.batching import batch_for
 from tfopt.workload.device import Placement
 from tfopt.workload.options import Options
@@ -40,28 +39,9 @@ def prepare_serving(serving: Any, options: Options, placement: Placement) -> Wor
 
 
 def _scopes(serving: Any) -> Scopes:
-    """A tree of the graph's name scopes, each registered as its own place."""
-    paths = _scope_paths(serving.op_names())
-    root = LayerNode(unique_path(serving.name, set(BRACKETED)), "SavedModel", 0, serving)
-    nodes = [LayerNode(f"{root.path}/{path}", "scope", path.count("/") + 1, None) for path in paths]
-    scopes = Scopes((root, *nodes))
-    for path, node in zip(paths, nodes, strict=True):
-        scopes.table.register(path, Place(node.path, "forward"))
+    """The tree of the graph's name scopes, each registered as its own place."""
+    scopes = Scopes(scope_tree(serving))
+    root, *nodes = scopes.tree
+    for node in nodes:
+        scopes.table.register(node.path.removeprefix(f"{root.path}/"), Place(node.path, "forward"))
     return scopes
-
-
-def _scope_paths(names: Iterable[str]) -> list[str]:
-    """Every scope that holds an op, with its parents, in pre-order and in the order of first appearance."""
-    children: dict[str, dict[str, None]] = {}
-    for name in names:
-        parts = name.split("/")[:-1]
-        for depth in range(len(parts)):
-            parent = "/".join(parts[:depth])
-            children.setdefault(parent, {})["/".join(parts[: depth + 1])] = None
-    ordered: list[str] = []
-    stack = [*reversed(children.get("", {}))]
-    while stack:
-        path = stack.pop()
-        ordered.append(path)
-        stack.extend(reversed(children.get(path, {})))
-    return ordered

@@ -7,5 +7,6 @@ its class (`registry`; one file per family of layers) or counts the ops that the
 from __future__ import annotations
 
 from tfopt.model.cost.costs import layer_costs
+from tfopt.model.cost.serving import scope_costs
 
-__all__ = ["layer_costs"]
+__all__ = ["layer_costs", "scope_costs"]

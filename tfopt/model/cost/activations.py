@@ -20,21 +20,20 @@ _OPERATIONS: dict[str, tuple[int, int]] = {
     "leaky_relu": (1, 1),
     "elu": (1, 1),
     "selu": (1, 1),
-    "softplus": (1, 1),
+    "softplus": (1, 2),
     "softsign": (1, 1),
     "exponential": (1, 1),
     "tanh": (1, 3),  # (1 − y²)·dy
     "sigmoid": (1, 3),  # y·(1 − y)·dy
     "softmax": (5, 4),  # maximum, difference, exp, sum, quotient; (dy − Σ dy·y)·y
     "log_softmax": (5, 4),
-    "silu": (2, 6),  # x·σ(x); (σ(x)·(1 + x·(1 − σ(x))))·dy
-    "gelu": (5, 8),  # x/2·(1 + erf(x/√2))
+    "silu": (2, 8),  # x·σ(x); (σ(x)·(1 + x·(1 − σ(x))))·dy
+    "gelu": (5, 11),  # x/2·(1 + erf(x/√2))
     "hard_sigmoid": (3, 2),  # relu6(x + 3) / 6
-    "hard_silu": (4, 4),
-    "mish": (3, 7),  # x·tanh(softplus(x))
-    "tanh_shrink": (2, 4),
+    "hard_silu": (4, 5),
+    "mish": (3, 8),  # x·tanh(softplus(x))
+    "tanh_shrink": (2, 5),
 }
-_GELU_BY_TANH = (8, 14)
 SOFTMAX = _OPERATIONS["softmax"]
 
 
@@ -58,9 +57,15 @@ def _plain(name: str) -> Callable[[Call], Work]:
 for _class, _name in (
     (keras.layers.ELU, "elu"),
     (keras.layers.LeakyReLU, "leaky_relu"),
-    (keras.layers.Softmax, "softmax"),
 ):
     formula(_class)(_plain(_name))
+
+
+@formula(keras.layers.Softmax)
+def _softmax(call: Call) -> Work:
+    if isinstance(call.layer.axis, list | tuple) and len(call.layer.axis) > 1:
+        raise NoFormula
+    return elementwise(call, call.output.size, *SOFTMAX)
 
 
 @formula(keras.layers.Activation)
@@ -78,7 +83,7 @@ def _relu(call: Call) -> Work:
 
 @formula(keras.layers.PReLU)
 def _prelu(call: Call) -> Work:
-    """relu(x) − α·relu(−x): five operations, and where α is trained a product and a sum for its gradient."""
+    """relu(x) + (−α)·relu(−x): five operations; where α is trained a product and a sum for its gradient."""
     size = call.output.size
-    learned = 2 * size * call.trains(call.layer.alpha)
-    return elementwise(call, size, 5, 5) + Work(backward=learned)
+    negated = sum(weight.size for weight in call.weights)
+    return elementwise(call, size, 5, 5) + Work(other=negated, backward=2 * size * call.trains(call.layer.alpha))

@@ -21,9 +21,9 @@ from tfopt.model.cost import (  # noqa: F401  (registered by being imported)
     preprocessing,
     recurrent,
 )
+from tfopt.model.cost.counting import Count, OpCounter
 from tfopt.model.cost.graphs import Body, differentiable, inner_graphs, live
 from tfopt.model.cost.observe import Frame, Trace, is_tensor, observe
-from tfopt.model.cost.ops import Count, count_op
 from tfopt.model.cost.optimizers import update_bytes, update_flops
 from tfopt.model.cost.registry import formula_for
 from tfopt.model.cost.work import Call, NoFormula, Operand, UnknownShape, Work
@@ -31,7 +31,7 @@ from tfopt.model.layers import LayerNode, layer_tree, own_variables
 from tfopt.model.sizes import item_bytes
 from tfopt.records.cost import CostSource, LayerCost
 
-__all__ = ["layer_costs"]
+__all__ = ["Costs", "layer_costs"]
 
 
 def layer_costs(
@@ -54,23 +54,23 @@ def layer_costs(
         tree = built
         trace = observe(model, inputs, tree, training=mode == "train")
     trained = list(model.trainable_variables) if mode == "train" else []
-    return tuple(_Costs(trace, tree, trained, optimizer).rows())
+    return tuple(Costs(trace, tree, trained, optimizer).rows())
 
 
-class _Costs:
+class Costs:
     """The trace of a model's forward pass, with what its step trains, made into rows."""
 
     def __init__(self, trace: Trace, tree: Sequence[LayerNode], trained: Sequence[Any], optimizer: Any) -> None:
         self.trace, self.tree, self.optimizer = trace, tree, optimizer
         self.trained = {id(variable): variable for variable in trained}
-        self.graphs = {trace.graph.name: Body(trace.graph), **inner_graphs(trace.graph)}
+        self.bodies = {id(trace.graph): Body(trace.graph), **inner_graphs(trace.graph)}
         self.gradients = _gradients(trace, trained)
         self.live = live(trace.graph)
         self.own_ops: dict[int, list[Any]] = {}
-        for name, body in self.graphs.items():
+        for body in self.bodies.values():
             for op in body.graph.get_operations():
-                frame = trace.owners.get((name, op.name))
-                if frame is not None and (frame.looped or name != trace.graph.name or op.name in self.live):
+                frame = trace.owners.get((id(body.graph), op.name))
+                if frame is not None and (frame.looped or body.graph is not trace.graph or op.name in self.live):
                     self.own_ops.setdefault(id(frame), []).append(op)
 
     def rows(self) -> Iterator[LayerCost]:
@@ -118,7 +118,7 @@ class _Costs:
 
     def times(self, frame: Frame, remarks: dict[str, None]) -> int:
         """How often a call runs per step."""
-        loop = self.graphs.get(frame.graph)
+        loop = self.bodies.get(id(frame.graph))
         if loop is not None and loop.alternative:
             remarks["in a branch: counted as if taken"] = None
         around = 1 if loop is None else loop.times
@@ -155,9 +155,10 @@ class _Costs:
     def by_ops(self, frame: Frame, remarks: dict[str, None]) -> Work:
         """The ops that the call made itself. A layer that calls others moves what its ops move, each by itself."""
         total = Count()
-        gradients = self.gradients if frame.graph == self.trace.graph.name else None
+        known = self.gradients if frame.graph is self.trace.graph else frozenset[str]()
+        counter = OpCounter(known, self.trace.owners)
         for op in self.own_ops.get(id(frame), ()):
-            total.add(count_op(op, gradients, self.trace.owners))
+            total.add(counter.op(op))
         remarks.update({f"not counted: {what}": None for what in total.uncounted})
         moved = total.bytes if id(frame.node.layer) in self.trace.parents else None
         back = None if moved is None else 2 * moved * bool(total.backward)
@@ -228,7 +229,7 @@ def _output_shape(frames: Sequence[Frame]) -> tuple[int, ...] | None:
     return tuple(shape) if shape is not None and shape.is_fully_defined() else None
 
 
-def _gradients(trace: Trace, trained: Sequence[Any]) -> set[str]:
+def _gradients(trace: Trace, trained: Sequence[Any]) -> frozenset[str]:
     """The tensors of the traced graph that get a gradient.
 
     A cell is noted before its loop, where its states are zeros: in the loop they come from the step before, and need

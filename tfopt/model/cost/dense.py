@@ -30,7 +30,7 @@ def _dense(call: Call) -> Work:
 def einsum_macs(equation: str, *factors: tuple[int, ...]) -> int:
     """Multiply-accumulates of an Einstein sum: one for each combination of its labels.
 
-    The labels that `...` stands for are those of the first factor that has it.
+    Of the factors with `...`, the largest says what it stands for.
     """
     lengths: dict[str, int] = {}
     for term, shape in zip(equation.split("->")[0].split(","), factors, strict=True):
@@ -38,7 +38,8 @@ def einsum_macs(equation: str, *factors: tuple[int, ...]) -> int:
         lengths.update(zip(before, shape, strict=False))
         lengths.update(zip(reversed(after), reversed(shape), strict=False))
         if dots:
-            lengths["..."] = math.prod(shape[len(before) : len(shape) - len(after)])
+            broadcast = math.prod(shape[len(before) : len(shape) - len(after)])
+            lengths["..."] = max(broadcast, lengths.get("...", 1))
     return math.prod(lengths.values())
 
 

@@ -1,7 +1,6 @@
 """What a traced graph tells: the bodies that its ops call, what its results need, and which tensors get gradients.
 
-Private names of TensorFlow used here: `while_v2._get_graph`, `control_flow_util_v2.get_func_graph`. A test checks that
-they exist.
+Private name of TensorFlow used here: `Graph._get_function`. A test checks that it exists.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.ops import control_flow_util_v2, while_v2
 
 __all__ = ["Body", "bodies", "differentiable", "inner_graphs", "live"]
 
@@ -35,32 +33,39 @@ class Body:
 def bodies(op: Any) -> tuple[Body, ...]:
     """The graphs that an op calls: a loop's body, the branches of a condition, a function."""
     if op.type in _LOOPS:
-        limit = tf.get_static_value(op.inputs[1])
-        body = while_v2._get_graph(op, "body", "_body_graph")
-        return (Body(body, int(limit) if limit is not None and limit >= 0 else None),)
+        limit = _static(op.inputs[1])  # TensorFlow's own counter ends there; -1: nowhere
+        return (Body(_function(op, op.get_attr("body")), limit if limit is not None and limit >= 0 else None),)
     if op.type in _CALLS:
-        return (Body(_function(op, op.get_attr("f").name, op.inputs)),)
-    names = _BRANCHES.get(op.type.removeprefix("Stateless"), ())
-    functions = [found for name in names for found in _several(op.get_attr(name))]
-    return tuple(Body(_function(op, found.name, op.inputs[1:]), alternative=True) for found in functions)
+        return (Body(_function(op, op.get_attr("f"))),)
+    found = [op.get_attr(name) for name in _BRANCHES.get(op.type.removeprefix("Stateless"), ())]
+    branches = found[0] if found and isinstance(found[0], list) else found
+    return tuple(Body(_function(op, branch), alternative=True) for branch in branches)
 
 
-def _several(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+def _static(tensor: Any) -> int | None:
+    """The value of a scalar that does not depend on inputs."""
+    while tensor.op.type in ("Identity", "Max", "Cast"):  # Keras takes the maximum of one number
+        tensor = tensor.op.inputs[0]
+    value = tf.get_static_value(tensor)
+    return None if value is None or value.size != 1 else int(value)
 
 
-def _function(op: Any, name: str, inputs: Iterable[Any]) -> Any:
-    return control_flow_util_v2.get_func_graph(op, [tensor.shape for tensor in inputs], name)
+def _function(op: Any, called: Any) -> Any:
+    """The graph of the function that an op calls, as it was traced, from the graph around the op or one further out."""
+    graph = op.graph
+    while (function := graph._get_function(called.name)) is None:
+        graph = graph.outer_graph
+    return function.graph
 
 
-def inner_graphs(graph: Any, times: int | None = 1, alternative: bool = False) -> dict[str, Body]:
-    """The bodies inside `graph`, and inside these, by name: how often each runs per run of `graph`, and whether it
-    lies in a branch."""
-    found: dict[str, Body] = {}
+def inner_graphs(graph: Any, times: int | None = 1, alternative: bool = False) -> dict[int, Body]:
+    """The bodies inside `graph`, and inside these, by the graph's id: how often each runs per run of `graph`, and
+    whether it lies in a branch."""
+    found: dict[int, Body] = {}
     for op in graph.get_operations():
         for body in bodies(op):
             inside = None if times is None or body.times is None else times * body.times
-            found[body.graph.name] = Body(body.graph, inside, alternative or body.alternative)
+            found[id(body.graph)] = Body(body.graph, inside, alternative or body.alternative)
             found |= inner_graphs(body.graph, inside, alternative or body.alternative)
     return found
 
@@ -78,7 +83,7 @@ def live(graph: Any) -> set[str]:
     return reached
 
 
-def differentiable(graph: Any, trained: Iterable[Any], seeds: Iterable[Any] = ()) -> set[str]:
+def differentiable(graph: Any, trained: Iterable[Any], seeds: Iterable[Any] = ()) -> frozenset[str]:
     """The names of the tensors of `graph` that get a gradient: those that `trained` variables, or the tensors `seeds`,
     reach through differentiable ops."""
     handles = {id(variable.value.handle) for variable in trained}
@@ -87,7 +92,7 @@ def differentiable(graph: Any, trained: Iterable[Any], seeds: Iterable[Any] = ()
     for op in graph.get_operations():
         if op.type not in _CONSTANT and any(tensor.name in found for tensor in op.inputs):
             found.update(out.name for out in op.outputs if out.dtype.is_floating or out.dtype in _CARRIERS)
-    return found
+    return frozenset(found)
 
 
 _CARRIERS = (tf.variant, tf.resource)

@@ -19,9 +19,17 @@ def _sum(call: Call) -> Work:
     return work + Work(keeps=False)
 
 
-@formula(_LAYERS.Multiply, _LAYERS.Maximum, _LAYERS.Minimum)
-def _each(call: Call) -> Work:
-    return elementwise(call, call.output.size, len(call.inputs) - 1, len(call.inputs))
+@formula(_LAYERS.Multiply)
+def _product(call: Call) -> Work:
+    """One after the other; each product has two gradients."""
+    pairs = len(call.inputs) - 1
+    return elementwise(call, call.output.size, pairs, 2 * pairs)
+
+
+@formula(_LAYERS.Maximum, _LAYERS.Minimum)
+def _extreme(call: Call) -> Work:
+    pairs = len(call.inputs) - 1
+    return elementwise(call, call.output.size, pairs, pairs)
 
 
 @formula(_LAYERS.Average)

@@ -20,8 +20,14 @@ def _view(call: Call) -> Work:
     return Work(moved=0, backward_moved=0)
 
 
+@formula(_LAYERS.RepeatVector)
+def _repeated(call: Call) -> Work:
+    """The gradients of the copies are added up."""
+    return elementwise(call, call.output.size, 0) + Work(keeps=False)
+
+
 @formula(
-    *(_LAYERS.Concatenate, _LAYERS.Permute, _LAYERS.RepeatVector),
+    *(_LAYERS.Concatenate, _LAYERS.Permute),
     *(_LAYERS.Cropping1D, _LAYERS.Cropping2D, _LAYERS.Cropping3D),
     *(_LAYERS.ZeroPadding1D, _LAYERS.ZeroPadding2D, _LAYERS.ZeroPadding3D),
 )

@@ -18,14 +18,18 @@ __all__: list[str] = []
 
 _LAYERS = keras.layers
 _MOMENTS = 4
-_GRADIENT = 8  # per value, of a map by the value's own mean and variance
 
 
-def _gradients(call: Call, size: int, per_value: int) -> int:
-    """`per_value` operations for the input's gradient, a sum for the offset's, a product and a sum for the scale's."""
+def _own(call: Call, size: int) -> int:
+    """Gradients of the layer's weights: a sum for the offset, a product and a sum for the scale."""
     layer = call.layer
     scale = call.trains(getattr(layer, "gamma", None)) or call.trains(getattr(layer, "scale", None))
-    return size * (per_value * call.backward + call.trains(getattr(layer, "beta", None)) + 2 * scale)
+    return size * (call.trains(getattr(layer, "beta", None)) + 2 * scale)
+
+
+def _gradients(call: Call, size: int, through: int) -> int:
+    """`through` operations per value where the input needs a gradient, those for the weights among them."""
+    return through * size if call.input.needs_gradient else _own(call, size)
 
 
 def _groups(operand: Operand, axes: int | Sequence[int]) -> int:
@@ -43,7 +47,9 @@ def _batch(call: Call) -> Work:
     learning = call.training and layer.trainable
     # s = rsqrt(v + ε)·γ; t = β − μ·s; x·s + t; and twice a·m + b·(1 − m) for the moving averages
     work = (2 + _MOMENTS * learning) * size + (4 + bool(layer.scale) + 6 * learning) * channels
-    return Work(other=work, backward=_gradients(call, size, _GRADIENT if learning else 1))
+    # the gradient of a constant map is dy·s
+    constant = size * call.input.needs_gradient + _own(call, size)
+    return Work(other=work, backward=_gradients(call, size, 11) if learning else constant)
 
 
 @formula(_LAYERS.LayerNormalization)
@@ -55,7 +61,7 @@ def _layer(call: Call) -> Work:
     # s = rsqrt(v + ε)·γ; t = −μ·s + β; x·s + t: with γ all of these have as many values as x
     spread = 2 * size if layer.scale else groups
     work = (_MOMENTS + 2 + bool(layer.center)) * size + spread + 3 * groups
-    return Work(other=work, backward=_gradients(call, size, _GRADIENT))
+    return Work(other=work, backward=_gradients(call, size, 17 + bool(layer.center) if layer.scale else 11))
 
 
 @formula(_LAYERS.GroupNormalization)
@@ -66,7 +72,7 @@ def _group(call: Call) -> Work:
     # as above, with s and t per example and channel
     spread = 2 * batch * width if layer.scale else groups
     work = (_MOMENTS + 2) * size + spread + batch * width * bool(layer.center) + 3 * groups
-    return Work(other=work, backward=_gradients(call, size, _GRADIENT))
+    return Work(other=work, backward=_gradients(call, size, 11))
 
 
 @formula(_LAYERS.RMSNormalization)
@@ -74,14 +80,14 @@ def _rms(call: Call) -> Work:
     size = call.output.size
     # rsqrt(mean(x²) + ε)·x·scale
     work = 4 * size + 2 * _groups(call.input, call.layer.axis)
-    return Work(other=work, backward=_gradients(call, size, 5))
+    return Work(other=work, backward=_gradients(call, size, 10))
 
 
 @formula(_LAYERS.UnitNormalization)
 def _unit(call: Call) -> Work:
     size = call.output.size
     # x·min(rsqrt(Σ x²), 1/ε)
-    return Work(other=3 * size + 2 * _groups(call.input, call.layer.axis), backward=5 * size * call.backward)
+    return Work(other=3 * size + 2 * _groups(call.input, call.layer.axis), backward=6 * size * call.backward)
 
 
 @formula(_LAYERS.SpectralNormalization)

@@ -25,12 +25,12 @@ class Frame:
 
     `times` is how often it runs per step as far as recurrent layers say: a cell is traced twice (once to see the
     shapes of what it gives, then in the loop), noted the first time, and runs once per time step. It is None where
-    their number is not known before running. `looped` says whether the call lies in such a loop. `graph` is the name
-    of the graph, or of the loop's or branch's body, that the call added its ops to.
+    their number is not known before running. `looped` says whether the call lies in such a loop. `graph` is the
+    graph, or the loop's or branch's body, that the call added its ops to.
     """
 
     node: LayerNode
-    graph: str
+    graph: Any
     arguments: Mapping[str, Any]
     outputs: tuple[Any, ...]
     times: int | None
@@ -41,19 +41,20 @@ class Frame:
 class Trace:
     """The traced graph, the calls in it in the order in which they ended, and which call each op belongs to.
 
-    `owners` is by graph and op name; an op that no layer's call made is absent, one of a repeated call has None.
+    `owners` is by the graph's id and the op's name; an op that no layer's call made is absent, one of a
+    repeated call has None.
     """
 
     graph: Any = None
     frames: list[Frame] = field(default_factory=list)
-    owners: dict[tuple[str, str], Frame | None] = field(default_factory=dict)
+    owners: dict[tuple[int, str], Frame | None] = field(default_factory=dict)
     parents: set[int] = field(default_factory=set)
     """The ids of layers that call other layers."""
 
     def made_by(self, frame: Frame, tensor: Any) -> bool:
         """Whether the values of `tensor` were made by this call itself, and are not only seen in another shape."""
         op = tensor.op if isinstance(tensor, tf.Tensor) and tf.is_symbolic_tensor(tensor) else None
-        while op is not None and self.owners.get((op.graph.name, op.name)) is frame:
+        while op is not None and self.owners.get((id(op.graph), op.name)) is frame:
             if op.type not in _VIEWS:
                 return True
             op = op.inputs[0].op
@@ -69,6 +70,16 @@ class _Open:
     steps: int | None = None  # of a recurrent layer
     looped: bool = False
     cell_noted: bool = False
+
+    def has_cell(self, layer: Any) -> bool:
+        """Whether this is a call of a recurrent layer, and `layer` its cell."""
+        return isinstance(self.layer, keras.layers.RNN) and layer is self.layer.cell
+
+    def repeats(self, layer: Any) -> bool:
+        """Whether a call of `layer` by this one is no work of its own: the cell again, or one of stacked cells, which
+        Keras calls once by themselves to see what they give."""
+        stacked = getattr(getattr(self.layer, "cell", None), "cells", ())
+        return (self.cell_noted and self.has_cell(layer)) or any(layer is cell for cell in stacked)
 
 
 class _Muted(_Open):
@@ -99,10 +110,10 @@ class _Observer:
             frame = None
             if not isinstance(opened, _Muted):
                 tensors = tuple(leaf for leaf in keras.tree.flatten(outputs) if is_tensor(leaf))
-                frame = Frame(node, graph.name, arguments, tensors, opened.times, opened.looped)
+                frame = Frame(node, graph, arguments, tensors, opened.times, opened.looped)
                 self.trace.frames.append(frame)
             for op in graph.get_operations()[before:]:
-                self.trace.owners.setdefault((graph.name, op.name), frame)
+                self.trace.owners.setdefault((id(graph), op.name), frame)
             return outputs
 
         return noted
@@ -110,12 +121,10 @@ class _Observer:
     def _opened(self, layer: Any, arguments: Mapping[str, Any]) -> _Open:
         above = self.open[-1] if self.open else _Open(None)
         self.trace.parents.add(id(above.layer))
-        if isinstance(above, _Muted):
+        if isinstance(above, _Muted) or above.repeats(layer):
             return _Muted(layer)
         opened = _Open(layer, above.times, looped=above.looped)
-        if isinstance(above.layer, keras.layers.RNN) and layer is above.layer.cell:
-            if above.cell_noted:
-                return _Muted(layer)
+        if above.has_cell(layer):
             above.cell_noted = opened.looped = True
             opened.times = None if above.times is None or above.steps is None else above.times * above.steps
         if isinstance(layer, keras.layers.RNN):
@@ -146,6 +155,7 @@ def observe(model: Any, inputs: Any, tree: Sequence[LayerNode], *, training: boo
     observer = _Observer()
 
     def run(x: Any) -> Any:
+        observer.trace = Trace()  # a function that creates variables is traced twice
         with patching() as patch:
             for node in tree:
                 for name in CALLS:

@@ -1,140 +1,95 @@
-"""The arithmetic of TensorFlow ops from their static shapes: for layers without a closed form, and to check those."""
+"""The arithmetic of TensorFlow ops, by their type and the shapes of their operands."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from tfopt.model.cost.graphs import bodies, live
-from tfopt.model.sizes import item_bytes
+from tfopt.model.cost.dense import einsum_macs
+from tfopt.model.cost.work import Operand
 
-__all__ = ["Count", "count_graph", "count_op"]
-
-
-@dataclass
-class Count:
-    """Work of ops. `uncounted` says what was left out, by reason."""
-
-    macs: int = 0
-    other: int = 0
-    bytes: int = 0
-    backward: int = 0
-    uncounted: dict[str, None] = field(default_factory=dict)
-
-    @property
-    def flops(self) -> int:
-        """All operations."""
-        return 2 * self.macs + self.other
-
-    def add(self, more: Count, times: int = 1) -> None:
-        """Add `times` as much as `more`."""
-        self.macs += more.macs * times
-        self.other += more.other * times
-        self.bytes += more.bytes * times
-        self.backward += more.backward * times
-        self.uncounted.update(more.uncounted)
+__all__ = ["RULES", "VIEWS", "OpShapes"]
 
 
-Rule = Callable[[Any], tuple[int, int]]  # op → multiply-accumulates, other operations
+@dataclass(frozen=True)
+class OpShapes:
+    """What the arithmetic of an op follows from. `attribute` gives the value of an attribute by name."""
+
+    type: str
+    inputs: tuple[Operand, ...]
+    outputs: tuple[Operand, ...]
+    attribute: Callable[[str], Any]
 
 
-class _Unknown(Exception):
-    """A shape depends on values."""
-
-
-def _shape(tensor: Any) -> list[int]:
-    if not tensor.shape.is_fully_defined():
-        raise _Unknown
-    return [int(length) for length in tensor.shape]
-
-
-def _size(tensor: Any) -> int:
-    return math.prod(_shape(tensor))
+Rule = Callable[[OpShapes], tuple[int, int]]  # → multiply-accumulates, other operations
 
 
 def _per_output(factor: int = 1) -> Rule:
-    return lambda op: (0, factor * _size(op.outputs[0]))
+    return lambda op: (0, factor * op.outputs[0].size)
 
 
 def _per_input(factor: int = 1, at: int = 0) -> Rule:
-    return lambda op: (0, factor * _size(op.inputs[at]))
+    return lambda op: (0, factor * op.inputs[at].size)
 
 
-def _matmul(op: Any) -> tuple[int, int]:
-    flags = {attribute.name for attribute in op.op_def.attr}
-    transposed = op.get_attr("transpose_a" if "transpose_a" in flags else "adj_x")
-    return _size(op.outputs[0]) * _shape(op.inputs[0])[-2 if transposed else -1], 0
+def _matmul(transposed: str) -> Rule:
+    return lambda op: (op.outputs[0].size * op.inputs[0].lengths[-2 if op.attribute(transposed) else -1], 0)
 
 
-def _einsum(op: Any) -> tuple[int, int]:
-    """Every combination of labels is one multiply-accumulate; without a label that is summed over, one product."""
-    equation = op.get_attr("equation").decode()
-    terms, result = equation.split("->")[0].split(","), equation.split("->")[1]
-    if len(terms) == 1:
-        size = _size(op.inputs[0])
-        return 0, size if size > _size(op.outputs[0]) else 0
-    lengths: dict[str, int] = {}
-    for term, tensor in zip(terms, op.inputs, strict=True):
-        shape = _shape(tensor)
-        before, dots, after = term.partition("...")
-        lengths.update(zip(before, shape, strict=False))
-        lengths.update(zip(reversed(after), reversed(shape), strict=False))
-        for at, length in enumerate(reversed(shape[len(before) : len(shape) - len(after)]) if dots else ()):
-            lengths[f"...{at}"] = max(length, lengths.get(f"...{at}", 1))
-    products = math.prod(lengths.values())
-    summed = any(label not in result for label in lengths if not label.startswith("..."))
-    return (products, 0) if summed else (0, products)
+def _einsum(op: OpShapes) -> tuple[int, int]:
+    """Without a label that is summed over, an Einstein sum is a product of values."""
+    equation = op.attribute("equation").decode()
+    terms, result = equation.split("->")
+    if "," not in terms:
+        summed = op.inputs[0].size
+        return 0, summed if summed > op.outputs[0].size else 0
+    products = einsum_macs(equation, *(factor.lengths for factor in op.inputs))
+    labels = set(terms.replace("...", "…")) - {","}
+    return (products, 0) if labels - set(result.replace("...", "…")) else (0, products)
 
 
-def _conv(op: Any) -> tuple[int, int]:
-    filters = _shape(op.inputs[1])
-    return _size(op.outputs[0]) * (math.prod(filters) // filters[-1]), 0
+def _taps(kernel: Operand) -> int:
+    """Multiply-accumulates per value that a convolution gives, of a kernel (…taps, in per group, out)."""
+    return math.prod(kernel.lengths[:-1])
 
 
-def _conv_backprop_input(op: Any) -> tuple[int, int]:
-    filters = _shape(op.inputs[1])
-    return _size(op.inputs[2]) * (math.prod(filters) // filters[-1]), 0
+def _depthwise_taps(kernel: Operand) -> int:
+    return math.prod(kernel.lengths[:2])
 
 
-def _conv_backprop_filter(op: Any) -> tuple[int, int]:
-    filters = _shape(op.outputs[0])
-    return _size(op.inputs[2]) * (math.prod(filters) // filters[-1]), 0
+def _convolution(taps: Callable[[Operand], int]) -> tuple[Rule, Rule, Rule]:
+    """The convolution itself, and its gradients for the input and the kernel: all go through the same taps."""
+    return (
+        lambda op: (op.outputs[0].size * taps(op.inputs[1]), 0),
+        lambda op: (op.inputs[2].size * taps(op.inputs[1]), 0),
+        lambda op: (op.inputs[2].size * taps(op.outputs[0]), 0),
+    )
 
 
-def _depthwise(op: Any) -> tuple[int, int]:
-    return _size(op.outputs[0]) * math.prod(_shape(op.inputs[1])[:2]), 0
+def _pool(op: OpShapes) -> tuple[int, int]:
+    return 0, op.outputs[0].size * math.prod(op.attribute("ksize"))
 
 
-def _depthwise_backprop_input(op: Any) -> tuple[int, int]:
-    return _size(op.inputs[2]) * math.prod(_shape(op.inputs[1])[:2]), 0
+def _average_pool_gradient(op: OpShapes) -> tuple[int, int]:
+    return 0, op.inputs[1].size * math.prod(op.attribute("ksize"))
 
 
-def _depthwise_backprop_filter(op: Any) -> tuple[int, int]:
-    return _size(op.inputs[2]) * math.prod(_shape(op.outputs[0])[:2]), 0
+def _add_n(op: OpShapes) -> tuple[int, int]:
+    return 0, (len(op.inputs) - 1) * op.outputs[0].size
 
 
-def _pool(op: Any) -> tuple[int, int]:
-    return 0, _size(op.outputs[0]) * math.prod(op.get_attr("ksize"))
+def _batch_norm(op: OpShapes) -> tuple[int, int]:
+    return 0, (6 if op.attribute("is_training") else 2) * op.inputs[0].size
 
 
-def _average_pool_gradient(op: Any) -> tuple[int, int]:
-    return 0, _size(op.inputs[1]) * math.prod(op.get_attr("ksize"))
-
-
-def _add_n(op: Any) -> tuple[int, int]:
-    return 0, (len(op.inputs) - 1) * _size(op.outputs[0])
-
-
-def _batch_norm(op: Any) -> tuple[int, int]:
-    size = _size(op.inputs[0])
-    return 0, (6 if op.get_attr("is_training") else 2) * size
-
-
-def _free(op: Any) -> tuple[int, int]:
+def _free(op: OpShapes) -> tuple[int, int]:
     return 0, 0
 
+
+_CONV, _CONV_INPUT, _CONV_KERNEL = _convolution(_taps)
+_DEPTHWISE, _DEPTHWISE_INPUT, _DEPTHWISE_KERNEL = _convolution(_depthwise_taps)
 
 _ONCE = """Add AddV2 Sub Mul MulNoNan Div RealDiv DivNoNan Xdivy Xlogy FloorDiv FloorMod Mod TruncateMod Neg Inv
 Reciprocal Maximum Minimum Abs Sign Floor Ceil Round Rint Square Sqrt Rsqrt Pow Exp Expm1 Log Log1p Sin Cos Tan Sinh
@@ -150,26 +105,27 @@ StridedSlice StridedSliceGrad Split SplitV Pack Unpack Gather GatherV2 GatherNd 
 Placeholder PlaceholderWithDefault Cast ExpandDims Squeeze Tile BroadcastTo Fill ZerosLike OnesLike Select SelectV2
 Reverse ReverseV2 SpaceToBatchND BatchToSpaceND SpaceToDepth DepthToSpace StopGradient PreventGradient Snapshot
 EnsureShape Bitcast OneHot MatrixDiagV3 MatrixDiagPartV3 MatrixSetDiagV3 MatrixBandPart Roll Where DynamicStitch
-DynamicPartition InvertPermutation ResizeNearestNeighbor ResizeNearestNeighborGrad Range LinSpace Shape NoOp Assert
-AssignVariableOp VarHandleOp CheckNumerics Empty ExtractImagePatches ExtractVolumePatches TensorScatterUpdate
+DynamicPartition InvertPermutation ResizeNearestNeighbor ResizeNearestNeighborGrad Range LinSpace Shape ShapeN NoOp
+Assert AssignVariableOp VarHandleOp CheckNumerics Empty ExtractImagePatches ExtractVolumePatches TensorScatterUpdate
 LookupTableFindV2 RaggedTensorToTensor RaggedRange Unique UniqueV2 BroadcastGradientArgs RandomUniform
 RandomStandardNormal StatelessRandomUniformV2 StatelessRandomNormalV2 StatelessTruncatedNormalV2
 StatelessRandomUniform StatelessRandomNormal StatelessRandomGetKeyCounter StatelessRandomGetAlg Real Imag Complex
 XlaSharding"""
 
-_RULES: dict[str, Rule] = {
+RULES: dict[str, Rule] = {
     **dict.fromkeys(_ONCE.split(), _per_output()),
     **dict.fromkeys(_REDUCTIONS.split(), _per_input()),
     **dict.fromkeys(_COMPARISONS.split(), _per_output()),
     **dict.fromkeys(_FREE.split(), _free),
-    **dict.fromkeys(("MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"), _matmul),
+    "MatMul": _matmul("transpose_a"),
+    **dict.fromkeys(("BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"), _matmul("adj_x")),
     "Einsum": _einsum,
-    **dict.fromkeys(("Conv1D", "Conv2D", "Conv3D"), _conv),
-    **dict.fromkeys(("Conv2DBackpropInput", "Conv3DBackpropInputV2"), _conv_backprop_input),
-    **dict.fromkeys(("Conv2DBackpropFilter", "Conv3DBackpropFilterV2"), _conv_backprop_filter),
-    "DepthwiseConv2dNative": _depthwise,
-    "DepthwiseConv2dNativeBackpropInput": _depthwise_backprop_input,
-    "DepthwiseConv2dNativeBackpropFilter": _depthwise_backprop_filter,
+    **dict.fromkeys(("Conv1D", "Conv2D", "Conv3D"), _CONV),
+    **dict.fromkeys(("Conv2DBackpropInput", "Conv3DBackpropInputV2"), _CONV_INPUT),
+    **dict.fromkeys(("Conv2DBackpropFilter", "Conv3DBackpropFilterV2"), _CONV_KERNEL),
+    "DepthwiseConv2dNative": _DEPTHWISE,
+    "DepthwiseConv2dNativeBackpropInput": _DEPTHWISE_INPUT,
+    "DepthwiseConv2dNativeBackpropFilter": _DEPTHWISE_KERNEL,
     **dict.fromkeys(("MaxPool", "MaxPoolV2", "MaxPool3D", "AvgPool", "AvgPool3D"), _pool),
     **dict.fromkeys(("AvgPoolGrad", "AvgPool3DGrad"), _average_pool_gradient),
     **dict.fromkeys(("MaxPoolGrad", "MaxPool3DGrad"), _per_input(at=2)),  # each gradient is added at one place
@@ -190,72 +146,4 @@ _RULES: dict[str, Rule] = {
 # Ops that pass a tensor on without moving its values.
 _MOVELESS = """Identity IdentityN Reshape ExpandDims Squeeze StopGradient PreventGradient ReadVariableOp Const
 Placeholder PlaceholderWithDefault EnsureShape Bitcast Snapshot CheckNumerics NoOp VarHandleOp Shape"""
-_VIEWS = frozenset(_MOVELESS.split())
-
-
-def count_op(op: Any, gradients: set[str] | None = None, owners: Any = None) -> Count:
-    """The work of one op with that of the bodies it calls, each as often as it runs.
-
-    Only floating-point work counts. `gradients` names the tensors that get one: matrix products then cost as much
-    again for each such factor, other work as much again where the result has one. `owners` is a mapping of graph and
-    op name: ops in it belong to somebody else.
-    """
-    inside = bodies(op)
-    if inside:
-        return _bodies(op, inside, gradients, owners or {})
-    if not any(tensor.dtype.is_floating or tensor.dtype.is_complex for tensor in (*op.outputs, *op.inputs)):
-        return Count()
-    count = Count()
-    rule = _RULES.get(op.type)
-    if rule is None and not op.type.startswith(("TensorList", "TensorArray", "EmptyTensorList")):
-        count.uncounted[f"{op.type} ops"] = None
-    try:
-        count.macs, count.other = rule(op) if rule is not None else (0, 0)
-        if op.type not in _VIEWS:
-            count.bytes = sum(_size(t) * item_bytes(t.dtype) for t in (*op.inputs, *op.outputs) if _solid(t))
-    except _Unknown:
-        count.uncounted["shapes that depend on values"] = None
-    if gradients is not None and any(tensor.name in gradients for tensor in op.outputs):
-        factors = sum(tensor.name in gradients for tensor in op.inputs)
-        count.backward = 2 * count.macs * factors + count.other
-    return count
-
-
-def _solid(tensor: Any) -> bool:
-    return tensor.dtype.name not in ("variant", "resource")
-
-
-def _bodies(op: Any, inside: Iterable[Any], gradients: set[str] | None, owners: Any) -> Count:
-    total, choices = Count(), list[Count]()
-    differentiated = gradients is not None and any(tensor.name in gradients for tensor in op.outputs)
-    for body in inside:
-        count = Count()
-        for found in _counts(body.graph, differentiated, owners):
-            count.add(found)
-        if body.alternative:
-            choices.append(count)
-        else:
-            total.add(count, body.times or 1)
-        if body.times is None:
-            total.uncounted["loops of unknown length (counted as one turn)"] = None
-    if choices:
-        total.add(max(choices, key=lambda count: count.flops))
-        total.uncounted["branches (the dearest is counted)"] = None
-    return total
-
-
-def _counts(graph: Any, differentiated: bool, owners: Any) -> Iterator[Count]:
-    """The live ops of a body. Of its tensors, all floating-point ones are taken to get a gradient if any does."""
-    needed = live(graph)
-    names = {t.name for op in graph.get_operations() for t in op.outputs} if differentiated else None
-    for op in graph.get_operations():
-        if op.name in needed and (graph.name, op.name) not in owners:
-            yield count_op(op, names, owners)
-
-
-def count_graph(graph: Any) -> Count:
-    """The work of all live ops of a graph."""
-    total = Count()
-    for found in _counts(graph, False, {}):
-        total.add(found)
-    return total
+VIEWS = frozenset(_MOVELESS.split())

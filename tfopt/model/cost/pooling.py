@@ -7,7 +7,7 @@ import math
 import keras
 
 from tfopt.model.cost.registry import formula
-from tfopt.model.cost.work import Call, Work, elementwise
+from tfopt.model.cost.work import Call, NoFormula, Work, elementwise
 
 __all__: list[str] = []
 
@@ -30,9 +30,14 @@ def _lengths(pool: int | tuple[int, ...], call: Call) -> tuple[int, ...]:
     return (pool,) * (len(call.input.lengths) - 2) if isinstance(pool, int) else tuple(pool)
 
 
-@formula(
-    *(_LAYERS.GlobalAveragePooling1D, _LAYERS.GlobalAveragePooling2D, _LAYERS.GlobalAveragePooling3D),
-    *(_LAYERS.GlobalMaxPooling1D, _LAYERS.GlobalMaxPooling2D, _LAYERS.GlobalMaxPooling3D),
-)
-def _global(call: Call) -> Work:
+@formula(_LAYERS.GlobalAveragePooling1D, _LAYERS.GlobalAveragePooling2D, _LAYERS.GlobalAveragePooling3D)
+def _mean(call: Call) -> Work:
+    if call.arguments.get("mask") is not None:
+        raise NoFormula
     return elementwise(call, call.input.size)
+
+
+@formula(_LAYERS.GlobalMaxPooling1D, _LAYERS.GlobalMaxPooling2D, _LAYERS.GlobalMaxPooling3D)
+def _maximum(call: Call) -> Work:
+    """The gradient goes in equal parts to all values that are the maximum: compared, counted, divided, multiplied."""
+    return elementwise(call, call.input.size, 1, 4)

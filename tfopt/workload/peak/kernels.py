@@ -42,9 +42,8 @@ REUSES: dict[str, tuple[int, ...]] = {
 }
 
 # What computes much for each byte that it touches.
-PRODUCTS = frozenset(
-    """
+_PRODUCTS = """
     BatchMatMul BatchMatMulV2 BatchMatMulV3 Conv2D Conv2DBackpropFilter Conv2DBackpropInput Conv3D
     Conv3DBackpropFilterV2 Conv3DBackpropInputV2 DepthwiseConv2dNative DepthwiseConv2dNativeBackpropFilter
-    DepthwiseConv2dNativeBackpropInput Einsum MatMul""".split()
-)
+    DepthwiseConv2dNativeBackpropInput Einsum MatMul"""
+PRODUCTS = frozenset(_PRODUCTS.split())

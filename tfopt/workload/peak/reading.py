@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfopt.workload.peak.kernels import PRODUCTS, KINDS, REUSES
+from tfopt.workload.peak.kernels import KINDS, PRODUCTS, REUSES
 from tfopt.workload.peak.program import Kind, Op, Program
 
 __all__ = ["largest_product", "program_of"]
