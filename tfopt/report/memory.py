@@ -46,20 +46,19 @@ def phrases(memory: MemoryInfo | None) -> list[str]:
 
 
 def limit_phrases(limit: MemoryLimit | None) -> list[str]:
-    """The largest batch within a limit, what it took, and what shows that a larger one does not fit."""
+    """The largest batch found within a limit, what it took, and what shows that a larger one does not fit."""
     if limit is None:
         return []
     allowed = units.size(limit.limit_bytes)
     said = []
     if limit.batch_size is not None and limit.measured_bytes is not None:
         taken = units.size(limit.measured_bytes)
-        largest = "" if limit.over is None else "the largest "
-        said.append(f"batch {limit.batch_size} is {largest}within {allowed}: a step took {taken}")
+        said.append(f"batch {limit.batch_size} fits into {allowed}: a step took {taken}")
         said.append(f"its process {units.size(limit.resident_bytes or 0)} with TensorFlow itself")
     elif limit.over_batch_size == 1:
         said.append(f"not even one example fits into {allowed}")
     else:
-        said.append(f"no batch was found within {allowed}")
+        said.append(f"no batch was found that fits into {allowed}")
     if limit.over_batch_size is not None:
         said.append(_over(limit, limit.over_batch_size))
     return [*said, limit.reason] if limit.reason else said
@@ -67,6 +66,6 @@ def limit_phrases(limit: MemoryLimit | None) -> list[str]:
 
 def _over(limit: MemoryLimit, batch: int) -> str:
     if limit.over == "killed" or limit.over_bytes is None:
-        return f"batch {batch} ran out of memory and was killed"
+        return f"batch {batch} does not: its process was killed for memory"
     verb = "took" if limit.over == "measured" else "would take"
-    return f"batch {batch} {verb} {units.size(limit.over_bytes)}"
+    return f"batch {batch} does not: it {verb} {units.size(limit.over_bytes)}"

@@ -11,10 +11,11 @@ from functools import cache
 
 __all__ = ["Found", "Trial", "attempt", "largest", "search"]
 
-_RUNS = 5
+_RUNS = 6
 _MOST = 10**9
 # A batch that is larger by less is not worth another run: what a step takes differs by more from run to run.
 _CLOSE = 1.02
+_LEAP = 1.05
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,17 @@ def search(
         top = most if over is None else over.batch - 1
         return largest(lambda batch: ratio * estimate(batch), bound, min(start, top), top)
 
+    def leaps(fitting: Trial, larger: Trial) -> bool:
+        """Whether memory grew by more than the estimate did, which then cannot tell where."""
+        if larger.bytes is None:
+            return True
+        smaller = (fitting.bytes or 0) / estimate(fitting.batch)
+        return larger.bytes / estimate(larger.batch) > _LEAP * smaller
+
     for _ in range(_RUNS):
         wanted = max(within(limit), 1)
+        if fits and over and leaps(fits, over):
+            wanted = (fits.batch + over.batch) // 2
         if (fits and wanted <= fits.batch * _CLOSE) or (over and wanted >= over.batch):
             break
         if (allowed := within(machine)) < wanted:
