@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from inspections_for_tests import INSPECTIONS
 from records_for_tests import DIFFERENCES, FOLDER, RECORDS
 from traces_for_tests import gpu, hostile, record_of
 
@@ -43,13 +44,29 @@ COMPARED: dict[str, tuple[str, View]] = {
     "op.md": ("md", View(by="op", top=4)),
     "type.csv": ("csv", View(by="type", top=1)),
 }
-MADE = {**RECORDS, **DIFFERENCES, "trace-difference": lambda: diff(record_of(hostile, "new"), record_of(gpu, "old"))}
+INSPECTED: dict[str, tuple[str, View]] = {
+    **{f"layer-{width}.txt": ("table", View(width=width)) for width in (80, 120)},
+    "layer-depth1-80.txt": ("table", View(width=80, depth=1)),
+    "type-80.txt": ("table", View(by="type", width=80)),
+    "phase-80.txt": ("table", View(by="phase", width=80)),
+    "layer.md": ("md", View(top=4)),
+    "layer.csv": ("csv", View()),
+    "type.csv": ("csv", View(by="type")),
+    "record.json": ("json", View()),
+}
+MADE = {
+    **RECORDS,
+    **DIFFERENCES,
+    **INSPECTIONS,
+    "trace-difference": lambda: diff(record_of(hostile, "new"), record_of(gpu, "old")),
+}
 
 CASES = {
     f"{name}-{case}": (name, *wish)
     for name in RECORDS
     for case, wish in (SCREENS if name == "flat" else SCREENS | DATA).items()
 } | {f"{name}-{case}": (name, *wish) for name in (*DIFFERENCES, "trace-difference") for case, wish in COMPARED.items()}
+CASES |= {f"{name}-{case}": (name, *wish) for name in INSPECTIONS for case, wish in INSPECTED.items()}
 
 
 TRACES: dict[str, tuple[str, View]] = {

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 
 from tfopt.errors import UsageError
-from tfopt.records.cost import LayerCost
+from tfopt.records.cost import CostSource, LayerCost
 from tfopt.records.inspection import CostTotals, InspectionRecord
 from tfopt.report import units
 from tfopt.report.memory import limit_phrases, parts, phrases
@@ -104,18 +104,22 @@ def _layers(record: InspectionRecord, view: View) -> Iterator[Table]:
         Column("type", "type", "name", drop=5),
         Column("calls", "×", "count", drop=2, quiet=all(row.calls <= 1 for row in shown)),
         Column("output_shape", "output", "text", drop=1),
-        Column("source", "counted by", "text", drop=4, quiet=all(row.source != "ops" for row in shown)),
+        Column("remark", "", "text", drop=4),
+        Column("source", "counted by", "text", quiet=True),
         Column("detail", "not counted", "name", quiet=True),
     )
     rows = tuple((*_facts(row), *_values(record, inside[row.path])) for row in shown)
-    more = [(f"{len(hidden)} more", None, None, None, None, None, *_values(record, CostTotals.of(hidden)))]
+    more = [(f"{len(hidden)} more", *[None] * 6, *_values(record, CostTotals.of(hidden)))]
     yield Table(
         "Layers", "layer", columns, rows, tuple(more if hidden else ()), "share", tuple(row.depth for row in shown)
     )
 
 
+_REMARKS: dict[CostSource, str | None] = {"formula": None, "ops": "from its ops", "none": "not called"}
+
+
 def _facts(row: LayerCost) -> tuple[Value, ...]:
-    return row.path, row.type, row.calls, _shape(row.output_shape), row.source, row.detail
+    return row.path, row.type, row.calls, _shape(row.output_shape), _REMARKS[row.source], row.source, row.detail
 
 
 def _shape(shape: tuple[int, ...] | None) -> str | None:
