@@ -12,6 +12,7 @@ import msgspec
 
 from tfopt.records.base import Note
 from tfopt.records.difference import DifferenceRecord
+from tfopt.records.memory import MemoryInfo
 from tfopt.records.profile import (
     Coverage,
     InputInfo,
@@ -30,6 +31,7 @@ from tfopt.records.profile import (
     TraceInfo,
 )
 from tfopt.report.against import diff
+from tfopt.workload.peak.xla import xla_memory
 
 HOSTILE = {
     "ansi": "\x1b]0;owned\x07\x1b[31mred",
@@ -360,7 +362,7 @@ def nested() -> ProfileRecord:
     phases = tuple(
         msgspec.structs.replace(p, ms=forward, share=forward / step) if p.phase == "forward" else p for p in made.phases
     )
-    return msgspec.structs.replace(made, phases=phases)
+    return msgspec.structs.replace(made, phases=phases, memory=xla_memory([40_000_000, 512], [174_048], []))
 
 
 def hostile() -> ProfileRecord:
@@ -389,7 +391,19 @@ def hostile() -> ProfileRecord:
         keras_version="3.15.1",
     )
     note = Note(message="layer \x1b[31m`x|y` <b>@team</b>\nspans lines", hint="rename [it](http://example.org)")
-    return record(model, step, rows, ops, {"loss": 0.1}, notes=(note,), run={"data": "-module:make"})
+    made = record(model, step, rows, ops, {"loss": 0.1}, notes=(note,), run={"data": "-module:make"})
+    memory = MemoryInfo(
+        source="liveness",
+        estimate_bytes=10_000_000,
+        weight_bytes=3_996,
+        slot_bytes=0,
+        gradient_bytes=0,
+        activation_bytes=9_000_000,
+        temporary_bytes=996_004,
+        peak_layer=f"{root}/{HOSTILE['ansi']}",
+        measured_bytes=11_000_000,
+    )
+    return msgspec.structs.replace(made, memory=memory)
 
 
 def changed() -> DifferenceRecord:

@@ -28,7 +28,12 @@ def page(record: InspectionRecord, view: View) -> Page:
     return Page(
         title=title,
         answer=(*_answer(record), *phrases(record.memory)[:1], *limit_phrases(record.limit)),
-        facts=(tuple(model), _circumstances(record), tuple(input_phrase(found) for found in record.run.inputs)),
+        facts=(
+            tuple(model),
+            _circumstances(record),
+            tuple(input_phrase(found) for found in record.run.inputs),
+            _where(record),
+        ),
         tables=tuple(_TABLES[view.by](record, view)),
         notes=record.notes,
     )
@@ -45,6 +50,12 @@ def _answer(record: InspectionRecord) -> tuple[str, ...]:
         f"weights {units.size(totals.weight_bytes)}",
         *([f"activations {units.size(totals.activation_bytes)}"] if totals.activation_bytes else []),
     )
+
+
+def _where(record: InspectionRecord) -> tuple[str, ...]:
+    """The layer at the peak of memory."""
+    layer = record.memory.peak_layer if record.memory is not None else None
+    return () if layer is None else (f"most memory at {layer}",)
 
 
 def _flops(value: float) -> str:
@@ -176,10 +187,9 @@ def _memory(record: InspectionRecord) -> Iterator[Table]:
     memory = record.memory
     if memory is None or not memory.estimate_bytes:
         return
-    where = "" if memory.peak_layer is None else f", at {memory.peak_layer}"
     columns = (Column("part", "part", "text"), Column("bytes", "size", "bytes"), Column("share", "share", "share"))
     rows = tuple((name, size, size / memory.estimate_bytes) for name, size in parts(memory))
-    yield Table(f"Memory at the peak of a step{where}", "memory", columns, rows, bar="share")
+    yield Table("Memory at the peak of a step", "memory", columns, rows, bar="share")
 
 
 def _overview(record: InspectionRecord, view: View) -> Iterator[Table]:
