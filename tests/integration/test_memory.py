@@ -99,6 +99,7 @@ def test_a_killed_process_is_a_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
         fresh.measured(Contestant("x", "m.keras", Options()))
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras, while saving
 def test_the_largest_batch_within_a_limit_has_run(tmp_path: Path) -> None:
     file = tmp_path / "mlp.keras"
     ZOO["mlp"]().save(file)

@@ -5,6 +5,7 @@ Standard output belongs to the answer alone; what TensorFlow, or the user's code
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import sys
@@ -27,6 +28,7 @@ def main() -> None:
     """Answer what standard input asks, then end at once: TensorFlow's tidying is slow and of no use."""
     channel = os.dup(1)
     os.dup2(2, 1)
+    _kill_me_first()
     asked = msgspec.json.decode(sys.stdin.buffer.read(), type=Asked)
     try:
         answer: Answer | Failure = _answer(asked)
@@ -34,6 +36,12 @@ def main() -> None:
         answer = Failure(type(error).__name__, error.message, error.hint)
     os.write(channel, msgspec.json.encode(answer))
     os._exit(0)
+
+
+def _kill_me_first() -> None:
+    """Where memory runs out, the kernel shall end this process and no other (Linux)."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 
 
 def _answer(asked: Asked) -> Answer:
