@@ -90,9 +90,11 @@ def _line(name: str, file: Path, size: int, xla: bool, goal: float) -> float | N
     estimate = memory.estimate_bytes - memory.uncounted_bytes
     error = estimate / (state + added) - 1
     step = f"{(estimate - state) / added - 1:+7.1%}" if added else f"{'–':>7}"
+    bound = answer.bound and answer.bound.estimate_bytes
+    below = "" if bound is None else f"  bound {units.size(bound)}: {'met' if bound <= state + added else 'missed'}"
     print(
         f"{name:32} {size:5} {units.size(state + added):>9} {units.size(estimate):>9} {error:+7.1%} {step}  "
-        f"{'met' if abs(error) <= goal else 'missed'}",
+        f"{'met' if abs(error) <= goal else 'missed'}{below}",
         flush=True,
     )
     return error

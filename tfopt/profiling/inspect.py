@@ -103,8 +103,14 @@ def inspect(
             with explained("tracing the model", StepUnsound), usable_scopes():
                 layers = _costs(workload, options.mode)
             progress("tracing the step", None)
-            with explained("tracing the step", StepUnsound):
-                memory = estimate(workload)
+            try:
+                with explained("tracing the step", StepUnsound):
+                    memory = estimate(workload)
+            except StepUnsound as error:  # its layers can be counted all the same
+                if limit is not None:
+                    raise
+                memory = None
+                said.append(Note(message=f"the memory of a step is not known: {error.message}", hint=error.hint))
         contestant = Contestant(name, str(model), options, "cpu", None, tuple(imports), unsafe, input_size)
         found = None if limit is None else batch_within(limit, workload, contestant, progress)
         return InspectionRecord(

@@ -19,11 +19,13 @@ class Asked(msgspec.Struct, frozen=True):
 
 class Answer(msgspec.Struct, frozen=True, tag=True):
     """What was measured: `added_bytes` per step, None where TensorFlow counts nothing; `resident_bytes` is the peak of
-    the whole process. `estimate` is that of the program which ran."""
+    the whole process. `estimate` is that of the program which ran, `bound` the lower bound from before it was compiled
+    with XLA."""
 
     estimate: MemoryInfo
     added_bytes: tuple[int, ...] | None
     resident_bytes: int
+    bound: MemoryInfo | None = None
 
 
 class Failure(msgspec.Struct, frozen=True, tag=True):

@@ -81,14 +81,14 @@ def _answer(asked: Asked) -> Answer:
                 with added_bytes(f"{placement.kind}:0") as seen:
                     finished(run())
                 added.append(seen.bytes)
-        memory = estimate(workload)
+        memory, bound = estimate(workload), None
         if workload.xla:
             with tempfile.TemporaryDirectory() as folder:
                 trace = capture(run, 1, Path(folder))
                 buffers = largest_buffers(read_space(trace.file))
-            memory = xla_memory(buffers, *variable_bytes(workload))
+            bound, memory = memory, xla_memory(buffers, *variable_bytes(workload))
     seen_all = None if None in added else tuple(bytes for bytes in added if bytes is not None)
-    return Answer(memory, seen_all, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    return Answer(memory, seen_all, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, bound)
 
 
 if __name__ == "__main__":
