@@ -39,6 +39,7 @@ bench: setup
 	$(BIN)/python -m bench.reading
 	$(BIN)/python -m bench.traces
 	$(BIN)/python -m bench.input
+	$(BIN)/python -m bench.cost
 	$(BIN)/python -m bench.attribution
 	$(BIN)/python -m bench.ablation
 	$(BIN)/python -m bench.repeat

@@ -96,8 +96,9 @@ def test_gradients_are_computed_where_something_before_is_trained() -> None:
 
 def test_stopped_gradients_stop() -> None:
     inputs = keras.Input((5,))
-    cut = keras.ops.stop_gradient(_L.Dense(6)(inputs))
+    cut = keras.ops.stop_gradient(_L.Dense(6, name="dense")(inputs))
     rows = _rows(keras.Model(inputs, _L.Dense(7, name="after")(cut)), tf.zeros((3, 5)))
+    assert rows["dense"].backward_flops == rows["dense"].backward_bytes == 0
     assert rows["after"].backward_flops == 2 * 3 * 6 * 7 + 3 * 7
 
 

@@ -23,10 +23,10 @@ from tfopt.model.cost import (  # noqa: F401  (registered by being imported)
 )
 from tfopt.model.cost.counting import Count, OpCounter
 from tfopt.model.cost.graphs import Body, differentiable, inner_graphs, live
-from tfopt.model.cost.observe import Frame, Trace, is_tensor, observe
+from tfopt.model.cost.observe import Frame, Trace, is_dense, is_tensor, observe
 from tfopt.model.cost.optimizers import update_bytes, update_flops
 from tfopt.model.cost.registry import formula_for
-from tfopt.model.cost.work import Call, NoFormula, Operand, UnknownShape, Work
+from tfopt.model.cost.work import Call, Operand, Work
 from tfopt.model.layers import LayerNode, layer_tree, own_variables
 from tfopt.model.sizes import item_bytes
 from tfopt.records.cost import CostSource, LayerCost
@@ -87,9 +87,8 @@ class Costs:
         for frame in frames:
             times = self.times(frame, remarks)
             call = self.call(frame, variables)
-            try:
-                work = _by_formula(call)
-            except (NoFormula, UnknownShape):
+            work = _by_formula(call)
+            if work is None:
                 source = "ops"
                 work = self.by_ops(frame, remarks)
             total.add(work, call, self.activations(frame), times)
@@ -141,12 +140,12 @@ class Costs:
 
         Inside loops and branches every floating-point tensor is taken to need a gradient if anything is trained.
         """
+        if isinstance(value, keras.Variable):
+            return Operand(tuple(value.shape), value.dtype, id(value) in self.trained)
         if not is_tensor(value):
             return value
-        if not isinstance(value, tf.Tensor):
-            return Operand(None, value.dtype.name)
-        shape = None if value.shape.rank is None else tuple(value.shape)
-        if not tf.is_symbolic_tensor(value):
+        shape = None if value.shape.rank is None or not isinstance(value, tf.Tensor) else tuple(value.shape)
+        if not is_dense(value):
             return Operand(shape, value.dtype.name)
         if value.graph is self.trace.graph:
             return Operand(shape, value.dtype.name, value.name in self.gradients)
@@ -196,11 +195,13 @@ class _Total:
         self.activations += times * activations
 
 
-def _by_formula(call: Call) -> Work:
+def _by_formula(call: Call) -> Work | None:
+    """The work of a call by closed form; None where there is none for this layer, or for this way of calling it."""
     formula = formula_for(call.layer)
-    if formula is None:
-        raise NoFormula
-    return formula(call)
+    try:
+        return None if formula is None else formula(call)
+    except Exception:  # NoFormula, UnknownShape, and whatever else a stranger's call has in store: its ops tell
+        return None
 
 
 def _known(operands: Iterable[Operand]) -> int:
@@ -235,16 +236,17 @@ def _gradients(trace: Trace, trained: Sequence[Any]) -> frozenset[str]:
     A cell is noted before its loop, where its states are zeros: in the loop they come from the step before, and need
     a gradient wherever what it gives does.
     """
-    seeds: list[Any] = []
+
+    def names(tensors: Iterable[Any]) -> set[str]:
+        return {tensor.name for tensor in tensors if is_dense(tensor) and tensor.graph is trace.graph}
+
+    results = set[str]().union(*(names(frame.outputs) for frame in trace.frames if frame.looped or frame.outermost))
+    cells = [frame for frame in trace.frames if frame.looped]
+    seeds: set[str] = set()
     while True:
-        found = differentiable(trace.graph, trained, seeds)
-        states = (
-            state
-            for frame in trace.frames
-            if frame.looped and any(tensor.name in found for tensor in frame.outputs)
-            for state in keras.tree.flatten(frame.arguments.get("states"))
-        )
-        more = [state for state in states if is_tensor(state) and state.name not in found]
-        if not more:
+        found = differentiable(trace.graph, results, trained, seeds)
+        reached = [frame for frame in cells if names(frame.outputs) & found]
+        more = set[str]().union(*(names(keras.tree.flatten(frame.arguments.get("states"))) for frame in reached))
+        if more <= seeds:
             return found
-        seeds += more
+        seeds |= more

@@ -5,7 +5,7 @@ Private name of TensorFlow used here: `Graph._get_function`. A test checks that 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,16 +83,23 @@ def live(graph: Any) -> set[str]:
     return reached
 
 
-def differentiable(graph: Any, trained: Iterable[Any], seeds: Iterable[Any] = ()) -> frozenset[str]:
-    """The names of the tensors of `graph` that get a gradient: those that `trained` variables, or the tensors `seeds`,
-    reach through differentiable ops."""
+def differentiable(graph: Any, results: Set[str], trained: Iterable[Any], seeds: Set[str]) -> frozenset[str]:
+    """The names of the tensors of `graph` that get a gradient: those on differentiable ways from `trained` variables,
+    or from the tensors named `seeds`, to those named `results`."""
     handles = {id(variable.value.handle) for variable in trained}
     found = {inside.name for outside, inside in graph.captures if id(outside) in handles}
-    found.update(tensor.name for tensor in seeds)
-    for op in graph.get_operations():
+    found |= seeds
+    operations = graph.get_operations()
+    for op in operations:
         if op.type not in _CONSTANT and any(tensor.name in found for tensor in op.inputs):
-            found.update(out.name for out in op.outputs if out.dtype.is_floating or out.dtype in _CARRIERS)
-    return frozenset(found)
+            found.update(out.name for out in op.outputs if _carries(out))
+    wanted = set(results)
+    for op in reversed(operations):
+        if op.type not in _CONSTANT and any(out.name in wanted for out in op.outputs if _carries(out)):
+            wanted.update(tensor.name for tensor in op.inputs)
+    return frozenset(found & wanted)
 
 
-_CARRIERS = (tf.variant, tf.resource)
+def _carries(tensor: Any) -> bool:
+    """Whether a gradient can go through: a floating-point number, or a list or variable of such."""
+    return bool(tensor.dtype.is_floating or tensor.dtype.is_complex or tensor.dtype in (tf.variant, tf.resource))

@@ -14,7 +14,7 @@ import tensorflow as tf
 from tfopt.model.layers import CALLS, LayerNode
 from tfopt.model.patching import patching
 
-__all__ = ["Frame", "Trace", "is_tensor", "observe"]
+__all__ = ["Frame", "Trace", "is_dense", "is_tensor", "observe"]
 
 _VIEWS = ("Identity", "Reshape", "ExpandDims", "Squeeze", "StopGradient")
 
@@ -25,8 +25,8 @@ class Frame:
 
     `times` is how often it runs per step as far as recurrent layers say: a cell is traced twice (once to see the
     shapes of what it gives, then in the loop), noted the first time, and runs once per time step. It is None where
-    their number is not known before running. `looped` says whether the call lies in such a loop. `graph` is the
-    graph, or the loop's or branch's body, that the call added its ops to.
+    their number is not known before running. `looped` says whether the call lies in such a loop, `outermost` whether
+    it lies in no other layer's. `graph` is the graph, or the loop's or branch's body, that the call added its ops to.
     """
 
     node: LayerNode
@@ -35,6 +35,7 @@ class Frame:
     outputs: tuple[Any, ...]
     times: int | None
     looped: bool
+    outermost: bool
 
 
 @dataclass
@@ -53,7 +54,7 @@ class Trace:
 
     def made_by(self, frame: Frame, tensor: Any) -> bool:
         """Whether the values of `tensor` were made by this call itself, and are not only seen in another shape."""
-        op = tensor.op if isinstance(tensor, tf.Tensor) and tf.is_symbolic_tensor(tensor) else None
+        op = tensor.op if is_dense(tensor) else None
         while op is not None and self.owners.get((id(op.graph), op.name)) is frame:
             if op.type not in _VIEWS:
                 return True
@@ -110,7 +111,7 @@ class _Observer:
             frame = None
             if not isinstance(opened, _Muted):
                 tensors = tuple(leaf for leaf in keras.tree.flatten(outputs) if is_tensor(leaf))
-                frame = Frame(node, graph, arguments, tensors, opened.times, opened.looped)
+                frame = Frame(node, graph, arguments, tensors, opened.times, opened.looped, not self.open)
                 self.trace.frames.append(frame)
             for op in graph.get_operations()[before:]:
                 self.trace.owners.setdefault((id(graph), op.name), frame)
@@ -146,8 +147,13 @@ def _by_name(signature: inspect.Signature, args: Sequence[Any], kwargs: Mapping[
 
 
 def is_tensor(value: Any) -> bool:
-    """Whether this is a tensor of a graph: dense, sparse or ragged."""
+    """Whether this is a tensor: dense, sparse or ragged."""
     return isinstance(value, tf.Tensor | tf.SparseTensor | tf.RaggedTensor)
+
+
+def is_dense(value: Any) -> bool:
+    """Whether this is a dense tensor of a graph."""
+    return isinstance(value, tf.Tensor) and bool(tf.is_symbolic_tensor(value))
 
 
 def observe(model: Any, inputs: Any, tree: Sequence[LayerNode], *, training: bool) -> Trace:

@@ -9,10 +9,11 @@ import math
 from typing import Any
 
 import keras
+from keras.src.layers.rnn.conv_lstm import ConvLSTMCell
 
 from tfopt.model.cost.activations import activation
 from tfopt.model.cost.registry import formula
-from tfopt.model.cost.work import Call, NoFormula, Operand, Work, contraction, elementwise, operands
+from tfopt.model.cost.work import Call, NoFormula, Work, contraction, elementwise
 
 __all__: list[str] = []
 
@@ -26,17 +27,16 @@ def _no_dropout(call: Call) -> None:
         raise NoFormula
 
 
-def _state(call: Call) -> Operand:
-    return operands(call.arguments["states"])[0]
-
-
 def _products(call: Call, inputs: int, state: int) -> Work:
-    """The products with the kernel and the recurrent kernel, and the sums of their gradients over time."""
+    """The products with the kernel and the recurrent kernel, and the sums of their gradients over time.
+
+    In a loop the state comes from the step before: it needs a gradient wherever the output does.
+    """
     layer = call.layer
     summed = sum(math.prod(v.shape) for v in _own(layer) if call.trains(v))
     return (
         contraction(inputs, call.input.needs_gradient, call.trains(layer.kernel))
-        + contraction(state, _state(call).needs_gradient, call.trains(layer.recurrent_kernel))
+        + contraction(state, call.backward, call.trains(layer.recurrent_kernel))
         + Work(backward=summed)
     )
 
@@ -88,16 +88,13 @@ def _simple(call: Call) -> Work:
     return work + activation(call, layer.activation, size)
 
 
+@formula(ConvLSTMCell)
 def _conv_lstm(call: Call) -> Work:
     _no_dropout(call)
     layer, size = call.layer, call.output.size
     places = size // layer.filters
     kernels = (math.prod(kernel.shape) for kernel in (layer.kernel, layer.recurrent_kernel))
     return _products(call, *(places * kernel for kernel in kernels)) + _gates_of_lstm(call, size)
-
-
-# Keras does not export the cell's class.
-formula(type(_LAYERS.ConvLSTM1D(1, 1).cell))(_conv_lstm)
 
 
 @formula(_LAYERS.RNN, _LAYERS.StackedRNNCells, _LAYERS.TimeDistributed)

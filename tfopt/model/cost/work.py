@@ -88,8 +88,8 @@ class Call:
         return any(output.needs_gradient for output in self.outputs)
 
     def trains(self, variable: Any) -> bool:
-        """Whether this step trains a variable of the layer (None: there is none)."""
-        return id(variable) in self.trained
+        """Whether the gradient for a variable of the layer is computed (None: there is no such variable)."""
+        return self.backward and id(variable) in self.trained
 
 
 def operands(structure: Any) -> tuple[Operand, ...]:
