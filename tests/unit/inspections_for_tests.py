@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 from records_for_tests import HOSTILE, flat
 
 from tfopt.records.base import Note
 from tfopt.records.cost import CostSource, LayerCost
 from tfopt.records.inspection import CostTotals, InspectionInfo, InspectionRecord
+from tfopt.records.memory import MemoryInfo, MemoryLimit
 from tfopt.records.profile import InputInfo
 
 __all__ = ["INSPECTIONS", "hostile", "plain"]
@@ -79,7 +81,27 @@ def plain() -> InspectionRecord:
         layer("net/head", "Dense", 40),
     ]
     note = Note(message="there is no formula for odd (Odd): counted from the ops that it makes")
-    return record(layers, notes=(note,))
+    memory = MemoryInfo(
+        source="liveness",
+        estimate_bytes=98_765_432,
+        weight_bytes=4_000_000,
+        slot_bytes=8_000_000,
+        gradient_bytes=1_234_000,
+        activation_bytes=70_000_000,
+        temporary_bytes=9_531_432,
+        peak_layer="net/backbone/conv_7",
+        allocator_bytes=6_000_000,
+    )
+    limit = MemoryLimit(
+        limit_bytes=8 * 2**30,
+        batch_size=2816,
+        measured_bytes=8_412_345_678,
+        resident_bytes=9_234_567_890,
+        over_batch_size=2874,
+        over_bytes=8_590_123_456,
+        over="estimated",
+    )
+    return msgspec.structs.replace(record(layers, notes=(note,)), memory=memory, limit=limit)
 
 
 def hostile() -> InspectionRecord:
@@ -88,7 +110,17 @@ def hostile() -> InspectionRecord:
     layers = [
         layer(f"{root}/{name}", f"Layer{name}", 1000 * at, detail=name) for at, name in enumerate(HOSTILE.values(), 1)
     ]
-    return record([layer(root, "@SUM"), *layers], "infer")
+    memory = MemoryInfo(
+        source="liveness",
+        estimate_bytes=1000,
+        weight_bytes=1000,
+        slot_bytes=0,
+        gradient_bytes=0,
+        activation_bytes=0,
+        temporary_bytes=0,
+        peak_layer=f"{root}/{HOSTILE['ansi']}",
+    )
+    return msgspec.structs.replace(record([layer(root, "@SUM"), *layers], "infer"), memory=memory)
 
 
 INSPECTIONS = {"inspected": plain, "inspected-hostile": hostile}

@@ -17,6 +17,7 @@ from tfopt.records.base import Note
 from tfopt.records.diagnosis import DiagnosisRecord, Finding
 from tfopt.records.difference import DifferenceRecord
 from tfopt.records.machine import Machine
+from tfopt.records.memory import MemoryInfo
 from tfopt.records.profile import (
     Coverage,
     InputInfo,
@@ -35,6 +36,7 @@ from tfopt.records.profile import (
     TraceInfo,
 )
 from tfopt.report.against import diff
+from tfopt.workload.peak.xla import xla_memory
 
 HOSTILE = {
     "ansi": "\x1b]0;owned\x07\x1b[31mred",
@@ -410,7 +412,7 @@ def nested() -> ProfileRecord:
     phases = tuple(
         msgspec.structs.replace(p, ms=forward, share=forward / step) if p.phase == "forward" else p for p in made.phases
     )
-    return msgspec.structs.replace(made, phases=phases)
+    return msgspec.structs.replace(made, phases=phases, memory=xla_memory([40_000_000, 512], [174_048], []))
 
 
 def hostile() -> ProfileRecord:
@@ -452,8 +454,19 @@ def hostile() -> ProfileRecord:
         )
         for (name, text), low in zip(HOSTILE.items(), (0.0, 0.03, 0.1, 0.0, 0.0, 0.0, 0.0, 0.0), strict=True)
     )
+    memory = MemoryInfo(
+        source="liveness",
+        estimate_bytes=10_000_000,
+        weight_bytes=3_996,
+        slot_bytes=0,
+        gradient_bytes=0,
+        activation_bytes=9_000_000,
+        temporary_bytes=996_004,
+        peak_layer=f"{root}/{HOSTILE['ansi']}",
+        measured_bytes=11_000_000,
+    )
     made = record(model, step, rows, ops, {"loss": 0.1}, notes=(note,), run={"data": "-module:make"})
-    return msgspec.structs.replace(made, advice=advice)
+    return msgspec.structs.replace(made, advice=advice, memory=memory)
 
 
 def changed() -> DifferenceRecord:

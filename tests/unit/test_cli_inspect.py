@@ -11,6 +11,7 @@ import pytest
 from cli_for_tests import Here
 from inspections_for_tests import plain
 
+from tfopt.errors import UsageError
 from tfopt.profiling.inspect import inspect
 
 
@@ -46,7 +47,7 @@ def test_every_option_arrives(here: Here, asked: dict[str, Any]) -> None:
     here(
         *("inspect", "m.h5", "--mode", "infer", "--batch-size", "8", "--input-shape", "5", "--input-size", "96"),
         *("--data", "x.npz", "--loss", "mse", "--optimizer", "sgd", "--precision", "bfloat16", "--import", "a.b"),
-        "--unsafe",
+        *("--unsafe", "--xla", "--memory-limit", "8GiB"),
     )
     assert {name: asked[name] for name in set(asked) - {"command", "progress"}} == {
         "model": "m.h5",
@@ -58,6 +59,8 @@ def test_every_option_arrives(here: Here, asked: dict[str, Any]) -> None:
         "loss": "mse",
         "optimizer": "sgd",
         "precision": "bfloat16",
+        "xla": True,
+        "memory_limit": "8GiB",
         "imports": ("a.b",),
         "unsafe": True,
     }
@@ -75,3 +78,18 @@ def test_the_answer_goes_to_standard_output_and_to_files(here: Here, asked: dict
 def test_wrong_usage_is_two_lines(here: Here, asked: dict[str, Any], option: tuple[str, ...]) -> None:
     said = here("inspect", *(["m", *option] if option else []))
     assert (said.code, said.out, len(said.err.splitlines()), asked) == (2, "", 2, {})
+
+
+@pytest.mark.parametrize("size", ["8gb", "8", "0GB", "much", "-1GB"])
+def test_a_limit_that_is_no_size_is_a_usage_error(here: Here, size: str) -> None:
+    done = here("inspect", "m.keras", f"--memory-limit={size}")
+    assert done.code == 2
+    assert done.err.splitlines() == [
+        f"error: {size!r} is not a size",
+        "help:  write a size with its unit, such as 8GiB, 800MB or 1.5GB",
+    ]
+
+
+def test_a_limit_is_for_models_that_another_process_can_load() -> None:
+    with pytest.raises(UsageError, match="saved models"):
+        inspect(object(), memory_limit=10**9)

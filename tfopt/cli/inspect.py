@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from tfopt.cli.options import INSPECTION_REPORT, MANNERS
-from tfopt.cli.profile_options import MODEL, PRECISION
+from tfopt.cli.profile_options import MODEL, PRECISION, XLA
 from tfopt.cli.settings import Argument, Command, Option, in_section
 from tfopt.workload.options import MODES
 
@@ -28,7 +28,12 @@ _MODE = Option(
     default=None,
     help="What a step is: forward, backward and update, or forward alone. Default: train, if there is what to train.",
 )
-_RUN = in_section("Run", _MODE, PRECISION)
+_LIMIT = Option(
+    ["--memory-limit"],
+    metavar="SIZE",
+    help="Find the largest batch of which a step takes at most SIZE (8GiB, 800MB), and run it to verify that.",
+)
+_RUN = in_section("Run", _MODE, PRECISION, XLA, _LIMIT)
 
 
 @click.command(
@@ -36,7 +41,9 @@ _RUN = in_section("Run", _MODE, PRECISION)
 )
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
-    """Show what each layer costs: parameters, FLOPs, bytes, activations. No step is run.
+    """Show what each layer costs (parameters, FLOPs, bytes, activations) and the memory of a step.
+
+    No step is run, unless a memory limit is to be tested.
 
     MODEL is a .keras or .h5 file, a SavedModel folder (inference only), or app:NAME for a network of
     keras.applications with random weights.

@@ -9,7 +9,7 @@ import click
 from tfopt.cli.settings import Option, in_section
 from tfopt.workload.options import PRECISIONS
 
-__all__ = ["MODEL", "PRECISION", "RUN"]
+__all__ = ["MODEL", "PRECISION", "RUN", "XLA"]
 
 _POSITIVE = click.IntRange(min=1)
 _SHAPE = re.compile(r"(?:[^=]+=)?[1-9][0-9]*(?:,[1-9][0-9]*)*")
@@ -59,6 +59,11 @@ PRECISION = Option(
     default=None,
     help="What the layers compute in. Default: what the model was saved with.",
 )
+XLA = Option(
+    ["--xla/--no-xla"],
+    default=None,
+    help="Compile the step with XLA, or not. Default: as the model says, but not on the CPU.",
+)
 RUN = in_section(
     "Run",
     Option(
@@ -69,11 +74,7 @@ RUN = in_section(
         help="What a step is: forward, loss, backward and update, or forward alone.",
     ),
     PRECISION,
-    Option(
-        ["--xla/--no-xla"],
-        default=None,
-        help="Compile the step with XLA, or not. Default: as the model says, but not on the CPU.",
-    ),
+    XLA,
     Option(["--eager"], is_flag=True, help="Run op by op, without a graph."),
     Option(["--device"], default="auto", show_default=True, metavar="DEVICE", help="auto, cpu, gpu[:N] or tpu[:NAME]."),
     Option(

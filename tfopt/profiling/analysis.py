@@ -9,12 +9,15 @@ import msgspec
 
 from tfopt.errors import InputError, RunFailed
 from tfopt.profiling.advice import advise
+from tfopt.profiling.measuring import Measurement
+from tfopt.profiling.memory import memory_of
 from tfopt.profiling.notes import remarks
 from tfopt.profiling.roofline import Costs, with_cost
 from tfopt.profiling.tables import TreeRow, coverage, layer_rows, op_rows, own_times, phase_rows
 from tfopt.records.advice import StepFacts
 from tfopt.records.base import Note
 from tfopt.records.machine import Machine
+from tfopt.records.memory import MemoryInfo
 from tfopt.records.profile import (
     Coverage,
     LayerRow,
@@ -33,7 +36,7 @@ from tfopt.trace.recording import record
 from tfopt.trace.timeline import sweep
 from tfopt.trace.untraced import untraced
 from tfopt.trace.xspace import Space, read_space
-from tfopt.workload.capture import STEP_NAME, Capture
+from tfopt.workload.capture import STEP_NAME
 from tfopt.workload.facts import step_facts
 from tfopt.workload.graph import StepGraph
 from tfopt.workload.precision import census
@@ -54,6 +57,7 @@ class Analysis:
     trace: TraceInfo
     machine: Machine | None
     facts: StepFacts
+    memory: MemoryInfo
 
     def record(self, model: ModelInfo, run: RunInfo, step: StepInfo, notes: tuple[Note, ...]) -> ProfileRecord:
         """The whole record, with advice, and `notes` before those that the numbers call for."""
@@ -62,12 +66,13 @@ class Analysis:
 
 
 def analyse(
-    trace: Capture, workload: Workload, step: StepInfo, precision: str | None, costs: Costs, device: str
+    measured: Measurement, workload: Workload, step: StepInfo, precision: str | None, costs: Costs, device: str
 ) -> Analysis:
     """Place the time of a trace, and hold it against what the layers cost.
 
     The untraced `step` turns shares into ms, and says how much of it is waiting.
     """
+    trace = measured.trace
     space = _own_trace(trace.file)
     recording = record(space, STEP_NAME)
     step_ms = step.median_ms
@@ -103,6 +108,7 @@ def analyse(
         ),
         costs.machine,
         step_facts(workload, step_graph, device),
+        memory_of(workload, space, measured.added_bytes),
     )
 
 

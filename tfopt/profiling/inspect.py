@@ -7,15 +7,19 @@ import datetime
 import os
 import platform
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import tfopt
+from tfopt.errors import UsageError
 from tfopt.model.said import said_as_notes
 from tfopt.model.source import identify
 from tfopt.records.base import Note
 from tfopt.records.cost import LayerCost
 from tfopt.records.inspection import CostTotals, InspectionInfo, InspectionRecord
 from tfopt.report.progress import ProgressCallback, silent
+from tfopt.report.units import bytes_of
+from tfopt.workload.duel.contestant import Contestant
 from tfopt.workload.options import Options, check_numbers
 from tfopt.workload.runtime import import_tensorflow
 
@@ -38,12 +42,16 @@ def inspect(
     loss: str | None = None,
     optimizer: str | None = None,
     precision: str | None = None,
+    xla: bool | None = None,
+    memory_limit: str | int | None = None,
     imports: Sequence[str] = (),
     unsafe: bool = False,
     command: str = "tfopt.inspect",
     progress: ProgressCallback = silent,
 ) -> InspectionRecord:
-    """What each layer of a saved model, or of a Keras model object, costs per step. No step runs.
+    """What each layer of a saved model, or of a Keras model object, costs per step, and the memory of that step.
+
+    No step runs, except in processes of their own for a `memory_limit`.
 
     Args:
         model: a path (`.keras`, `.h5`, SavedModel folder), `app:NAME`, or a built Keras model, which is left as it was.
@@ -55,6 +63,8 @@ def inspect(
         data: `synthetic`, `FILE.npz`, or `package.module:function`; only shapes matter.
         loss, optimizer: Keras names that replace the model's own.
         precision: `float32`, `mixed_float16`, `mixed_bfloat16`, `float16` or `bfloat16`; None keeps what the file has.
+        xla: the step is to be compiled with XLA: its memory is then known as a lower bound alone.
+        memory_limit: find the largest batch of which a step takes at most so much (`8GiB`, `800MB`, or bytes).
         imports: modules with the model's custom classes.
         unsafe: allow Lambda layers to run code from the file.
         command: the command line, for the record.
@@ -64,7 +74,8 @@ def inspect(
         UsageError, InputError, RunFailed: with a hint that mends it.
     """
     check_numbers(batch_size=batch_size, input_size=input_size)
-    options = Options(mode or "train", batch_size, tuple(input_shape), data, loss, optimizer, precision)
+    limit = _limit(memory_limit, model)
+    options = Options(mode or "train", batch_size, tuple(input_shape), data, loss, optimizer, precision, xla)
     started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     name = identify(str(model)).name if isinstance(model, str | os.PathLike) else str(getattr(model, "name", "model"))
     with contextlib.ExitStack() as stack:
@@ -74,6 +85,8 @@ def inspect(
         from tfopt.profiling.subject import loaded_model, model_info
         from tfopt.workload.device import place
         from tfopt.workload.failures import StepUnsound, explained, file_at_fault
+        from tfopt.workload.peak.estimate import estimate
+        from tfopt.workload.peak.limit import batch_within
         from tfopt.workload.prepared import prepared
         from tfopt.workload.scope_names import usable_scopes
 
@@ -82,20 +95,48 @@ def inspect(
         progress(f"loading {name}", None)
         loaded = loaded_model(model, imports, unsafe, input_size, options.seed, stack)
         if mode is None and not getattr(loaded.model, "trainable_variables", ()):
-            options = Options("infer", batch_size, tuple(input_shape), data, loss, optimizer, precision)
+            options = replace(options, mode="infer")
         said: list[Note] = []
         with said_as_notes(said), file_at_fault(loaded.source, options):
             workload = prepared(loaded, options, placement)
             progress("counting", None)
             with explained("tracing the model", StepUnsound), usable_scopes():
                 layers = _costs(workload, options.mode)
+            progress("tracing the step", None)
+            try:
+                with explained("tracing the step", StepUnsound):
+                    memory = estimate(workload)
+            except StepUnsound as error:  # its layers can be counted all the same
+                if limit is not None:
+                    raise
+                memory = None
+                said.append(Note(message=f"the memory of a step is not known: {error.message}", hint=error.hint))
+        contestant = Contestant(name, str(model), options, "cpu", None, tuple(imports), unsafe, input_size)
+        found = None if limit is None else batch_within(limit, workload, contestant, progress)
         return InspectionRecord(
             model=model_info(loaded, workload.model),
             run=_info(options, workload, command, started_at),
             totals=CostTotals.of(layers),
             layers=layers,
+            memory=memory,
+            limit=found,
             notes=(*loaded.notes, *workload.notes, *said, *_remarks(layers, workload)),
         )
+
+
+def _limit(given: str | int | None, model: Any) -> int | None:
+    """The bytes that a person allows. UsageError where that is no size, or no other process can load the model."""
+    if given is None:
+        return None
+    if not isinstance(model, str | os.PathLike):
+        raise UsageError("a memory limit is for saved models: batches run in fresh processes", "save the model first")
+    try:
+        limit = given if isinstance(given, int) else bytes_of(given)
+        if limit < 1:
+            raise ValueError(f"{limit} is not a size")
+        return limit
+    except ValueError as error:
+        raise UsageError(str(error), "write a size with its unit, such as 8GiB, 800MB or 1.5GB") from error
 
 
 def _costs(workload: Workload, mode: Literal["train", "infer"]) -> tuple[LayerCost, ...]:

@@ -13,6 +13,7 @@ from tfopt.records.profile import StepInfo
 from tfopt.report.progress import ProgressCallback
 from tfopt.workload.capture import Capture, capture
 from tfopt.workload.failures import StepUnsound, explained
+from tfopt.workload.peak.measure import added_bytes
 from tfopt.workload.timing import Samples, finished, measure, median_interval, warm_up
 from tfopt.workload.workload import Workload
 
@@ -23,8 +24,9 @@ __all__ = ["Measurement", "measure_step"]
 class Measurement:
     """What running a step gave: seconds of the first call, warm-up steps, untraced samples, and the trace.
 
-    `skipped_steps` is None where it cannot be told. `examples_per_step` is the mean over the untraced steps, `waits_ms`
-    has the time that each of these waited for data, `traced_waits_ms` that of the traced ones.
+    `skipped_steps` is None where it cannot be told; `added_bytes` is what the untraced steps added to the memory in
+    use at their peak, None where TensorFlow counts nothing. `examples_per_step` is the mean over the untraced steps,
+    `waits_ms` has the time that each of these waited for data, `traced_waits_ms` that of the traced ones.
     """
 
     compile_s: float
@@ -35,6 +37,7 @@ class Measurement:
     traced_waits_ms: tuple[float, ...]
     trace: Capture
     skipped_steps: int | None
+    added_bytes: int | None
 
     def step_info(self, workload: Workload) -> StepInfo:
         """The record of the step's time."""
@@ -85,14 +88,15 @@ def measure_step(
         progress("warming up", 0.0)
         warm_steps = warm_up(run)
         before_samples = run.examples
-        samples = measure(run, steps, lambda done: progress("measuring", done))
+        with added_bytes(workload.step.device) as added:
+            samples = measure(run, steps, lambda done: progress("measuring", done))
         count = len(samples.wall_ms)
         examples, waits = (run.examples - before_samples) / count, tuple(run.waits_ms[-count:])
         progress("tracing", 0.0)
         trace = capture(run, trace_steps, folder)
     skipped = _skipped(workload, 1 + warm_steps + count + trace.executed, before)
     traced_waits = tuple(run.waits_ms[-len(trace.wall_ms) :])
-    return Measurement(compile_s, warm_steps, samples, examples, waits, traced_waits, trace, skipped)
+    return Measurement(compile_s, warm_steps, samples, examples, waits, traced_waits, trace, skipped, added.bytes)
 
 
 def _skipped(workload: Workload, executed: int, before: int | None) -> int | None:

@@ -111,7 +111,7 @@ def profile(
         costs, remarks = counted(workload, placement, recalibrate, progress)
         progress("reading the trace", None)
         step = measured.step_info(workload)
-        analysis = analyse(measured.trace, workload, step, precision, costs, placement.name)
+        analysis = analyse(measured, workload, step, precision, costs, placement.name)
         run = _run_info(options, workload, placement, step.samples, len(measured.trace.wall_ms), command, started_at)
         notes = (*loaded.notes, *workload.notes, *said, *remarks)
         record = analysis.record(model_info(loaded, workload.model), run, step, notes)

@@ -11,7 +11,7 @@ from typing import Literal
 
 from tfopt.records.base import Note, Record
 from tfopt.records.cost import LayerCost
-from tfopt.records.memory import MemoryInfo
+from tfopt.records.memory import MemoryInfo, MemoryLimit
 from tfopt.records.profile import InputInfo, ModelInfo
 
 __all__ = ["INSPECTION_SCHEMA", "CostTotals", "InspectionInfo", "InspectionRecord"]
@@ -76,4 +76,5 @@ class InspectionRecord(Record, frozen=True, kw_only=True):
     totals: CostTotals
     layers: tuple[LayerCost, ...]
     memory: MemoryInfo | None = None
+    limit: MemoryLimit | None = None
     notes: tuple[Note, ...] = ()

@@ -11,6 +11,7 @@ from typing import Literal
 from tfopt.records.advice import Advice, StepFacts
 from tfopt.records.base import Note, Record
 from tfopt.records.machine import Machine
+from tfopt.records.memory import MemoryInfo
 
 __all__ = [
     "SCHEMA",
@@ -269,3 +270,4 @@ class ProfileRecord(Record, frozen=True, kw_only=True):
     facts: StepFacts | None = None
     advice: tuple[Advice, ...] = ()
     machine: Machine | None = None
+    memory: MemoryInfo | None = None

@@ -10,6 +10,7 @@ from tfopt.errors import UsageError
 from tfopt.records.cost import CostSource, LayerCost
 from tfopt.records.inspection import CostTotals, InspectionRecord
 from tfopt.report import units
+from tfopt.report.memory import limit_phrases, parts, phrases
 from tfopt.report.page import Column, Page, Table, Value
 from tfopt.report.summary import input_phrase, subject
 from tfopt.report.view import By, View, listed
@@ -26,8 +27,13 @@ def page(record: InspectionRecord, view: View) -> Page:
     title, *model = subject(record.model)
     return Page(
         title=title,
-        answer=_answer(record),
-        facts=(tuple(model), _circumstances(record), tuple(input_phrase(found) for found in record.run.inputs)),
+        answer=(*_answer(record), *phrases(record.memory)[:1], *limit_phrases(record.limit)),
+        facts=(
+            tuple(model),
+            _circumstances(record),
+            tuple(input_phrase(found) for found in record.run.inputs),
+            _where(record),
+        ),
         tables=tuple(_TABLES[view.by](record, view)),
         notes=record.notes,
     )
@@ -46,6 +52,12 @@ def _answer(record: InspectionRecord) -> tuple[str, ...]:
     )
 
 
+def _where(record: InspectionRecord) -> tuple[str, ...]:
+    """The layer at the peak of memory."""
+    layer = record.memory.peak_layer if record.memory is not None else None
+    return () if layer is None else (f"most memory at {layer}",)
+
+
 def _flops(value: float) -> str:
     number, _, unit = units.count(round(value)).partition(" ")
     return f"{number} {unit}FLOP"
@@ -59,7 +71,7 @@ def _circumstances(record: InspectionRecord) -> tuple[str, ...]:
         f"batch {run.batch_size}",
         *([f"optimizer {run.optimizer}"] if run.optimizer else []),
         f"TensorFlow {run.tensorflow}, Keras {run.keras}",
-        "nothing was run",
+        "nothing was run" if record.limit is None else "only batches for the limit were run",
     )
 
 
@@ -171,9 +183,19 @@ def _phases(record: InspectionRecord, view: View) -> Iterator[Table]:
     yield Table("Phases", "phase", columns, tuple(rows), bar="share")
 
 
+def _memory(record: InspectionRecord) -> Iterator[Table]:
+    memory = record.memory
+    if memory is None or not memory.estimate_bytes:
+        return
+    columns = (Column("part", "part", "text"), Column("bytes", "size", "bytes"), Column("share", "share", "share"))
+    rows = tuple((name, size, size / memory.estimate_bytes) for name, size in parts(memory))
+    yield Table("Memory at the peak of a step", "memory", columns, rows, bar="share")
+
+
 def _overview(record: InspectionRecord, view: View) -> Iterator[Table]:
     if record.run.mode == "train":
         yield from _phases(record, view)
+    yield from _memory(record)
     yield from _layers(record, view)
 
 

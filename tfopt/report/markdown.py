@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from tfopt.records.base import Note
 from tfopt.records.profile import ProfileRecord
-from tfopt.report import summary, units
+from tfopt.report import memory, summary, units
 from tfopt.report.advice import advice_blocks
 from tfopt.report.escape import markdown_code, markdown_prose
 from tfopt.report.rows import Ops, Rest, idle, phase_groups, phase_rows, rank_ops, rank_types
@@ -42,6 +42,7 @@ def render(record: ProfileRecord, view: View) -> str:
 def _facts(record: ProfileRecord) -> Iterable[list[str]]:
     run = record.run
     yield summary.timing(record)[1:]
+    yield memory.phrases(record.memory)
     yield summary.subject(record.model)[1:]
     yield summary.circumstances(record)
     yield summary.inputs(record)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from rich.text import Text
 
 from tfopt.records.profile import Phase, ProfileRecord
-from tfopt.report import summary, units
+from tfopt.report import memory, summary, units
 from tfopt.report.advice import advice_section
 from tfopt.report.bars import bar
 from tfopt.report.escape import visible
@@ -66,7 +66,8 @@ def _answer(record: ProfileRecord, view: View) -> list[Text]:
         *((fact, "") for fact in facts),
         (retraces, "red" if record.step.retraces else ""),
     ]
-    return [*flow(phrases, "   ", view.width, indent="  "), Text(), *_phases(record, view)]
+    used = flow([(visible(phrase), "") for phrase in memory.phrases(record.memory)], "   ", view.width, indent="  ")
+    return [*flow(phrases, "   ", view.width, indent="  "), *used, Text(), *_phases(record, view)]
 
 
 def _phases(record: ProfileRecord, view: View) -> list[Text]:

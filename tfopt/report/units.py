@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 __all__ = [
     "align",
+    "bytes_of",
     "cosine",
     "count",
     "duration",
@@ -99,6 +101,21 @@ def size(value: int) -> str:
     """A file size in decimal units: `512 B`, `9.20 MB`."""
     scaled, unit = _scaled(value, ("B", "kB", "MB", "GB", "TB"))
     return f"{scaled:.0f} B" if unit == "B" else f"{_three_digits(scaled)} {unit}"
+
+
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kMGT]?)(i?)B")
+
+
+def bytes_of(text: str) -> int:
+    """The number of bytes that a size such as `800MB`, `1.5 GB` or `8GiB` names. ValueError for anything else."""
+    match = _SIZE.fullmatch(text.strip().replace("K", "k", 1))
+    if match is None or (match[3] and not match[2]) or not (size := _exactly(match)):
+        raise ValueError(f"{text!r} is not a size")
+    return size
+
+
+def _exactly(match: re.Match[str]) -> int:
+    return int(float(match[1]) * (1024 if match[3] else 1000) ** " kMGT".index(match[2] or " "))
 
 
 def times(per_step: float) -> str:

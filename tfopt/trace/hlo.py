@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -19,7 +19,7 @@ from tfopt.trace.graph import Graph, Member, Node
 from tfopt.trace.protos import message, text
 from tfopt.trace.xspace import Space
 
-__all__ = ["programs"]
+__all__ = ["programs", "stored"]
 
 _PROTO_STATS = ("Hlo Proto", "hlo_proto")
 # Work per output element; whatever is not listed counts as 1. The values are rough instruction counts.
@@ -51,18 +51,19 @@ _READERS = frozenset({"reduce", "scatter"})
 
 def programs(space: Space) -> dict[int, Graph]:
     """The graph of each XLA program in the trace, by program id. Node ids are instruction names."""
+    return {key: _graph(proto.hlo_module) for key, proto in stored(space)}
+
+
+def stored(space: Space) -> Iterator[tuple[int, Any]]:
+    """The HloProto of each XLA program in the trace, with the program's id. Raises InputError for a damaged one."""
     plane = space.plane("/host:metadata")
-    if plane is None:
-        return {}
-    graphs = {}
-    for key, kind in plane.kinds.items():
+    for key, kind in plane.kinds.items() if plane is not None else ():
         encoded = next((kind.stats[name] for name in _PROTO_STATS if name in kind.stats), None)
         if isinstance(encoded, bytes):
             try:
-                graphs[key] = _graph(message("HloProto").FromString(encoded).hlo_module)
+                yield key, message("HloProto").FromString(encoded)
             except DecodeError as error:
                 raise InputError(f"the XLA program {kind.name} is damaged", "record the trace again") from error
-    return graphs
 
 
 def _graph(module: Any) -> Graph:

@@ -69,7 +69,15 @@ _XPLANE: dict[str, dict[str, tuple[int, str]]] = {
 }
 
 _HLO: dict[str, dict[str, tuple[int, str]]] = {
-    "HloProto": {"hlo_module": (1, "HloModuleProto")},
+    "HloProto": {"hlo_module": (1, "HloModuleProto"), "buffer_assignment": (3, "BufferAssignmentProto")},
+    "BufferAssignmentProto": {"buffer_allocations": (3, "*BufferAllocationProto")},
+    "BufferAllocationProto": {
+        "size": (2, "int64"),
+        "is_thread_local": (3, "int64"),
+        "is_entry_computation_parameter": (5, "int64"),
+        "maybe_live_out": (7, "int64"),
+        "is_constant": (12, "int64"),
+    },
     "HloModuleProto": {
         "name": (1, "string"),
         "computations": (3, "*HloComputationProto"),

@@ -47,6 +47,12 @@ class Step:
     def __call__(self, *arguments: Any) -> Any:
         return self._placement.run(self._call, arguments)
 
+    @property
+    def device(self) -> str:
+        """Where it runs, by the name that TensorFlow's memory counters know: `CPU:0`."""
+        name = self._placement.name
+        return name if ":" in name else f"{name}:0"
+
     def concrete(self, arguments: tuple[Any, ...]) -> Any | None:
         """The traced function for these arguments (None in eager mode)."""
         return None if self.eager else self._call.get_concrete_function(*arguments)  # type: ignore[attr-defined]

@@ -1,0 +1,1 @@
+"""How much memory a step takes: liveness over its graph, TensorFlow's allocator, measured peaks, the largest batch."""
