@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from tfopt.records.base import Note
 from tfopt.records.profile import ProfileRecord
+from tfopt.report import units
 
 __all__ = ["remarks"]
 
@@ -19,6 +20,7 @@ _SLOW_UNDER_XLA = {
 }
 _NOTABLE = 0.10
 _DISPATCHING = 0.25
+_ROUGH = "the recorder took most of these steps: trust which rows are large, not by how much; "
 
 
 def remarks(record: ProfileRecord) -> tuple[Note, ...]:
@@ -107,9 +109,9 @@ def _overhead(record: ProfileRecord) -> Iterator[Note]:
     overhead = record.step.overhead
     if overhead > _NOTABLE:
         yield Note(
-            message=f"tracing made the step {overhead:.0%} slower: step times come from untraced steps, shares from "
-            "traced ones, less at most a microsecond for each op that ran",
-            hint="a larger --batch-size makes ops longer and the shares surer",
+            message=f"tracing made the step longer ({units.added(overhead)}): step times come from untraced steps, "
+            "shares from traced ones, less at most a microsecond for each op that ran",
+            hint=(_ROUGH if overhead >= 1 else "") + "a larger --batch-size makes ops longer and the shares surer",
         )
 
 
@@ -118,8 +120,8 @@ def _executor(record: ProfileRecord) -> Iterator[Note]:
     if share > _DISPATCHING:
         ops = sum(row.per_step for row in record.ops)
         yield Note(
-            message=f"{share:.0%} of the step is TensorFlow's own work around {ops:,.0f} ops, starting them and "
-            "handing their results on; each layer's time includes its part",
+            message=f"{units.percent(share)} of the step is TensorFlow's own work around {ops:,.0f} ops, starting them "
+            "and handing their results on; each layer's time includes its part",
             hint="--xla makes one program of them; a larger --batch-size makes each op longer"
             if not record.run.xla
             else "a larger --batch-size makes each op longer",
@@ -137,7 +139,7 @@ def _cheap_ops_missing(record: ProfileRecord) -> Iterator[Note]:
 def _unplaced(record: ProfileRecord) -> Iterator[Note]:
     share = record.coverage.unattributed
     if share > _NOTABLE:
-        yield Note(message=f"{share:.0%} of the step belongs to ops of no known layer", hint="")
+        yield Note(message=f"{units.percent(share)} of the step belongs to ops of no known layer", hint="")
 
 
 def _nothing_ran(record: ProfileRecord) -> Iterator[Note]:

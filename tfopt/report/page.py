@@ -13,13 +13,14 @@ from typing import Literal
 
 from tfopt.records.base import Note
 
-__all__ = ["Column", "Kind", "Page", "Table", "Value", "labels"]
+__all__ = ["Column", "Kind", "Page", "Table", "Tone", "Value", "labels"]
 
 # What a column holds, and so how it is written: `name` comes from a file (escaped, shortened in the middle on narrow
 # screens, never cut in machine formats), `text` is ours; `share` is a fraction of 1, shown as percent; `ratio` is
 # shown as `1.25 ×`; `change_ms` and `change_share` carry a sign. `prose` is as long as it needs and never shortened,
 # a `command` follows it on a line of its own: a table with these is a list of paragraphs under its first column.
 Kind = Literal["name", "text", "count", "ms", "change_ms", "share", "change_share", "ratio", "prose", "command"]
+Tone = Literal["good", "alarm", "plain"]
 Value = str | int | float | None
 
 
@@ -54,8 +55,9 @@ class Table:
 
 @dataclass(frozen=True)
 class Page:
-    """`title` is the subject (a file, a run), `answer` the numbers that matter most, one phrase each (`alarm`: they are
-    bad news); `facts` are lines of phrases about how it was made; `footer` lines are commands to go on with."""
+    """`title` is the subject (a file, a run), `answer` the numbers that matter most, one phrase each, told in the
+    `tone` of good news, of an alarm or of neither; `facts` are lines of phrases about how it was made; `footer` lines
+    are commands to go on with."""
 
     title: str
     answer: tuple[str, ...]
@@ -63,7 +65,7 @@ class Page:
     tables: tuple[Table, ...]
     notes: tuple[Note, ...] = ()
     footer: tuple[tuple[str, str], ...] = field(default=())
-    alarm: bool = False
+    tone: Tone = "good"
 
 
 def labels(table: Table) -> list[str]:

@@ -62,7 +62,7 @@ def timing(record: ProfileRecord) -> list[str]:
         f"CPU {units.duration(step.cpu_ms)}",
         f"{units.count(step.examples_per_s)} examples/s",
         f"first step {units.seconds(step.compile_s)}",
-        f"tracing {step.overhead * 100:+.1f} %",
+        f"tracing {units.added(step.overhead)}",
         f"{step.retraces or 'no'} retrace{'s' if step.retraces != 1 else ''}",
     ]
 
