@@ -33,7 +33,7 @@ QUICK = ("--steps", "2", "--trace-steps", "2", "--quiet")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one small network in both file formats."""
     folder = tmp_path_factory.mktemp("saved")
-    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="dense")], name="sequential")
     model.compile("sgd", "mse")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Keras's own, and that HDF5 is a legacy

@@ -157,7 +157,7 @@ def test_a_choice_that_is_none_is_answered_with_the_nearest(here: Here, precisio
     )
     here.env("TFOPT_FORMAT", "jsn")
     assert here("profile", "m").err.splitlines()[1] == (
-        "help:  did you mean json?; the value comes from the environment: TFOPT_PROFILE_FORMAT or TFOPT_FORMAT"
+        "help:  did you mean json? the value comes from the environment: TFOPT_PROFILE_FORMAT or TFOPT_FORMAT"
     )
 
 

@@ -32,7 +32,7 @@ def test_where_recording_was_most_of_a_step_the_hint_says_how_far_to_trust_its_s
     overhead: float, told: bool
 ) -> None:
     (note,) = remarks(msgspec.structs.replace(flat(), step=_step(overhead=overhead)))
-    assert ("trust which rows are large, not by how much" in note.hint) == told
+    assert ("shares are rough, layers of many short ops may look too large" in note.hint) == told
 
 
 @pytest.mark.parametrize(("executor", "told"), [(0.25, False), (0.26, True)])

@@ -95,7 +95,7 @@ def _missing(error: BaseException) -> _Failure:
 def _usage(error: BaseException) -> _Failure:
     assert isinstance(error, click.UsageError)
     message = error.format_message().rstrip(".")
-    hint = "; ".join(filter(None, (_meant(error), _origin(error))))
+    hint = " ".join(filter(None, (_meant(error), _origin(error))))
     return _Failure(message[:1].lower() + message[1:], hint or _help_of(error), 2)
 
 

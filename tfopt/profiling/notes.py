@@ -20,7 +20,7 @@ _SLOW_UNDER_XLA = {
 }
 _NOTABLE = 0.10
 _DISPATCHING = 0.25
-_ROUGH = "the recorder took most of these steps: trust which rows are large, not by how much; "
+_ROUGH = "recording took half of a traced step or more: shares are rough, layers of many short ops may look too large; "
 
 
 def remarks(record: ProfileRecord) -> tuple[Note, ...]:

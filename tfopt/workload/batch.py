@@ -80,7 +80,7 @@ def default_lengths(specs: Sequence[InputSpec], lengths: dict[str, int]) -> tupl
     return (
         Note(
             message=f"free input dimensions got a default length, and the time is for that length: {shapes}",
-            hint=f"give that of your data, in place of the default's {_options(free)}",
+            hint=f"give that of your data; the default is {_options(free)}",
         ),
     )
 
