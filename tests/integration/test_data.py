@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ from keras import layers
 
 import tfopt
 from tfopt.errors import InputError, TfoptError, UsageError
+from tfopt.model.inputs import InputSpec
+from tfopt.workload.batch import resolve_shapes
 
 
 def model(features: int = 8) -> Any:
@@ -142,9 +145,19 @@ def test_unusable_npz(tmp_path: Path, arrays: dict[str, Any], words: str) -> Non
 
 def test_npz_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "data.npz").write_bytes(b"PK nonsense")
-    for path in (tmp_path / "data.npz", tmp_path / "absent.npz"):
-        with pytest.raises(InputError, match="cannot read the data"):
-            tfopt.profile(model(), data=str(path))
+    with pytest.raises(InputError, match="cannot read the data"):
+        tfopt.profile(model(), data=str(tmp_path / "data.npz"))
+
+
+def test_data_that_do_not_exist_are_answered_with_the_call_that_makes_them() -> None:
+    with pytest.raises(InputError, match=r"the data absent\.npz does not exist") as caught:
+        tfopt.profile(model(), data="absent.npz")
+    assert caught.value.hint == "check the path, or make it: numpy.savez('absent.npz', x=…, y=…)"
+    inputs = [keras.Input((2,), name=name) for name in ("left", "right")]
+    two = keras.Model(inputs, layers.Concatenate()(inputs))
+    with pytest.raises(InputError) as caught:
+        tfopt.profile(two, data="absent.npz", mode="infer")
+    assert caught.value.hint.endswith("numpy.savez('absent.npz', left=…, right=…)")
 
 
 def test_free_dimensions_get_a_stated_default() -> None:
@@ -152,12 +165,38 @@ def test_free_dimensions_get_a_stated_default() -> None:
     net = keras.Model(inputs, layers.Dense(1)(layers.LSTM(4)(inputs)))
     record = tfopt.profile(net, steps=2, trace_steps=1)
     assert record.run.inputs[0].shape == (32, 32, 4)
-    assert any("sequence (?, 4) → (32, 4)" in note.message for note in record.notes)
+    assert record.run.inputs[0].values == "standard normal, free length 32 (default)"
+    (note,) = (note for note in record.notes if "sequence (?, 4) → (32, 4)" in note.message)
+    assert "the time is for that length" in note.message
+    assert "--input-shape sequence=32,4" in note.hint
     chosen = tfopt.profile(net, steps=2, trace_steps=1, input_shape=("sequence=5,4",))
-    assert chosen.run.inputs[0].shape == (32, 5, 4)
-    for wrong in ("5,5", "other=5,4", "five,4", "0,4"):
+    assert (chosen.run.inputs[0].shape, chosen.run.inputs[0].values) == ((32, 5, 4), "standard normal")
+    assert not any("default length" in note.message for note in chosen.notes)
+    for wrong in ("five,4", "0,4"):
         with pytest.raises(UsageError):
             tfopt.profile(net, input_shape=(wrong,))
+
+
+@pytest.mark.parametrize(
+    ("shapes", "given", "fitting"),
+    [
+        ([(None, 4)], "5,5", "--input-shape a=5,4"),
+        ([(None, 4)], "5", "--input-shape a=32,4"),
+        ([(None, 4)], "other=5,4", "--input-shape a=32,4"),
+        ([(None, 4), (None, None, 3), (2,)], "5,4", "--input-shape a=32,4 --input-shape b=64,64,3"),
+        ([(8,)], "5", "its shape is fixed: leave --input-shape out"),
+        ([(8,)], "other=8", "its shape is fixed: leave --input-shape out"),
+    ],
+)
+def test_a_shape_that_does_not_fit_is_answered_with_one_that_does(
+    shapes: list[tuple[int | None, ...]], given: str, fitting: str
+) -> None:
+    specs = [InputSpec(name, (None, *shape), "float32") for name, shape in zip("abc", shapes, strict=False)]
+    with pytest.raises(UsageError) as caught:
+        resolve_shapes(specs, 2, (given,))
+    assert fitting in caught.value.hint
+    options = re.findall(r"--input-shape (\S+=\S+)", caught.value.hint)
+    assert resolve_shapes(specs, 2, options)[1] == {}
 
 
 def test_seed_makes_the_batch() -> None:

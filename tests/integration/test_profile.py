@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -249,6 +252,7 @@ def test_missing_device_lists_those_that_are_there() -> None:
     with pytest.raises(InputError, match="there is no gpu:7") as caught:
         tfopt.profile(_fresh("mlp"), device="gpu:7")
     assert "cpu:0" in caught.value.hint
+    assert caught.value.hint.endswith("tfopt doctor tells why")
     with pytest.raises(UsageError, match="unknown device"):
         tfopt.profile(_fresh("mlp"), device="abacus")
 
@@ -280,6 +284,26 @@ def test_saved_model_is_profiled_by_scope(tmp_path: Path) -> None:
         assert any("conv" in row.path and row.share > 0 for row in record.layers)
     with pytest.raises(InputError, match="one opaque layer"):
         tfopt.profile(str(tmp_path / "saved"))
+
+
+def test_threads_are_counted_as_tensorflow_starts_them() -> None:
+    """TF_NUM_INTRAOP_THREADS counts where nothing was set. A pool's threads bear the process's name."""
+    code = """
+import os
+from pathlib import Path
+from tfopt.workload.runtime import import_tensorflow, set_threads, threads_used
+def threads():
+    return [file.read_text() for file in Path("/proc/self/task").glob("*/comm")].count(own)
+own = Path("/proc/self/comm").read_text()
+tf = import_tensorflow()
+set_threads(None)
+before = threads()
+tf.ones((300, 300)) @ tf.ones((300, 300))
+print(threads() - before, threads_used())
+"""
+    environment = {**os.environ, "TF_NUM_INTRAOP_THREADS": "7"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["7", "7"]
 
 
 def test_threads_of_a_running_tensorflow_cannot_change() -> None:

@@ -9,6 +9,7 @@ from cli_for_tests import ROOT, Here
 
 from tfopt.cli.main import cli
 from tfopt.cli.settings import Setting
+from tfopt.errors import InputError
 
 
 @pytest.fixture
@@ -128,6 +129,36 @@ def test_a_mistake_in_the_environment_is_named(here: Here) -> None:
     said = here("profile", "m")
     assert said.code == 2
     assert "the value comes from the environment: TFOPT_PROFILE_SEED" in said.err
+
+
+def test_an_error_shows_where_a_model_that_nobody_typed_comes_from(here: Here) -> None:
+    (here.folder / "my.toml").write_text('[profile]\nmodel = "app:MobileNetV2"')
+
+    def helped(*model: str) -> str:
+        here.profile.error = InputError("input x takes the shape (96, 96, 3)", "leave it out")
+        return here("profile", *model, "--config", "my.toml").err.partition("help:  leave it out")[2]
+
+    assert helped() == "; MODEL is app:MobileNetV2, from [profile] of my.toml\n"
+    assert helped("m.keras") == "\n"
+    here.env("TFOPT_MODEL", "other.keras")
+    assert helped() == "; MODEL is other.keras, from the environment: TFOPT_PROFILE_MODEL or TFOPT_MODEL\n"
+
+
+@pytest.mark.parametrize(
+    ("precision", "meant"),
+    [("fp16", "float16"), ("FP16", "float16"), ("half", "float16"), ("bf16", "bfloat16"), ("mixed", "")],
+)
+def test_a_choice_that_is_none_is_answered_with_the_nearest(here: Here, precision: str, meant: str) -> None:
+    said = here("profile", "m", "--precision", precision)
+    assert said.code == 2
+    assert f"{precision!r} is not one of 'float32'" in said.err.splitlines()[0]
+    assert said.err.splitlines()[1] == (
+        f"help:  did you mean {meant}?" if meant else "help:  tfopt profile --help shows the options"
+    )
+    here.env("TFOPT_FORMAT", "jsn")
+    assert here("profile", "m").err.splitlines()[1] == (
+        "help:  did you mean json? the value comes from the environment: TFOPT_PROFILE_FORMAT or TFOPT_FORMAT"
+    )
 
 
 def test_config_files_that_cannot_be_read(here: Here) -> None:

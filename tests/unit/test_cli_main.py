@@ -260,3 +260,18 @@ def test_a_name_of_thousands_of_letters_fits_an_error(here: Here) -> None:
     error = here("profile", "x").err.splitlines()[0]
     assert len(error) < 1_100
     assert "…" in error
+
+
+@pytest.mark.parametrize(
+    ("file", "variable"), [('{"backend": "jax"}', ""), ("", "jax"), ('{"backend": "tensorflow"}', "jax")]
+)
+def test_keras_on_another_backend_is_said_before_it_is_imported(tmp_path: Path, file: str, variable: str) -> None:
+    (tmp_path / "keras.json").write_text(file)
+    home = {"KERAS_HOME": str(tmp_path), "KERAS_BACKEND": variable}
+    done = tfopt("profile", "app:MobileNetV2", "--no-save", "--quiet", cwd=tmp_path, **home)
+    where = "KERAS_BACKEND" if variable else f"the backend in {tmp_path}/keras.json"
+    mend = "unset KERAS_BACKEND, or set it to" if variable else "change it there, or set KERAS_BACKEND=tensorflow"
+    assert done.returncode == 2
+    error, help = done.stderr.splitlines()
+    assert error == f"error: {where} is jax, and tfopt runs Keras on TensorFlow"
+    assert help.startswith(f"help:  {mend}")

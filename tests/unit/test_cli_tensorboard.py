@@ -118,7 +118,20 @@ def test_a_folder_without_a_profile_is_said_before_anything_starts(here: Here) -
     Path("runs").mkdir()
     said = here("tensorboard")
     assert said.code == 3
-    assert said.err == "error: no profile in runs\nhelp:  tfopt profile MODEL records one\n"
+    assert said.err == (
+        "error: no profile in runs\nhelp:  tfopt profile MODEL records one; tfopt doctor runs says what else is there\n"
+    )
+
+
+@pytest.mark.parametrize("start", [b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"])
+def test_a_model_is_called_one_as_report_does(here: Here, start: bytes) -> None:
+    Path("m.keras").write_bytes(start)
+    said = here("tensorboard", "m.keras")
+    assert (said.code, said.out) == (3, "")
+    assert said.err == (
+        "error: m.keras is a model, not the record of a run\nhelp:  profile it: tfopt profile m.keras\n"
+    )
+    assert here("report", "m.keras").err == said.err
 
 
 def test_ports_in_use_are_left_alone() -> None:

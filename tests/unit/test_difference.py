@@ -233,11 +233,42 @@ def test_two_models_without_a_layer_in_common_are_doubted() -> None:
     assert any(message.startswith("the models differ in parameters: 43512 against 999") for message in messages)
 
 
+@pytest.mark.parametrize(
+    ("run", "another"),
+    [
+        ({"mode": "infer"}, "mode: train"),
+        ({"batch_size": 32}, "batch size: 16"),
+        ({"mode": "infer", "batch_size": 32}, "mode: train"),
+        ({"precision": "mixed_bfloat16", "xla": True, "threads": 8}, ""),
+    ],
+)
+def test_only_like_with_like_is_called_faster(run: dict[str, Any], another: str) -> None:
+    """Colour and words: what somebody tries out (XLA, a precision) may be faster, another mode or batch only less."""
+    quick = changed(flat(), **run)
+    quick = msgspec.structs.replace(quick, step=msgspec.structs.replace(quick.step, median_ms=1.0))
+    shown = page(diff(quick, flat()), View())
+    _, verdict, *others = shown.answer
+    if not another:
+        assert (verdict, shown.tone) == ("142 ms (99.3 %) faster than the baseline", "good")
+        return
+    assert verdict == f"142 ms (99.3 %) less than the baseline, which has another {another}"
+    assert shown.tone == "plain"
+    assert page(diff(flat(), quick), View()).answer[1].startswith("142 ms (14160.0 %) more than the baseline, which")
+    if "batch_size" in run:  # one example is like another, except in another mode
+        assert others[0].endswith("less" if "mode" in run else "faster")
+
+
+def test_another_model_is_not_called_faster_either() -> None:
+    smaller = msgspec.structs.replace(flat(), model=msgspec.structs.replace(flat().model, params=7))
+    answer = page(diff(with_step(flat(), 100.0, 99.0, 101.0), smaller), View()).answer
+    assert answer[1] == "42.6 ms (29.9 %) less than the baseline, which has another model: 7 parameters"
+
+
 def test_slow_traced_steps_make_rows_doubtful() -> None:
     slow = flat()
     slow = msgspec.structs.replace(slow, step=msgspec.structs.replace(slow.step, overhead=0.5))
     assert [n.message for n in diff(flat(), slow).notes if "tracing" in n.message] == [
-        "tracing made the baseline's steps 50.0 % slower: rows are less sure than the step time"
+        "tracing made the baseline's steps longer (+50.0 %): rows are less sure than the step time"
     ]
 
 

@@ -12,8 +12,9 @@ import pytest
 from tfopt.diagnosis import packages as checks
 from tfopt.diagnosis.installed import Distribution, Packages, packages
 from tfopt.diagnosis.requirements import unmet
-from tfopt.diagnosis.variables import RULES, keras_file, keras_settings, legacy_keras, variables
+from tfopt.diagnosis.variables import RULES, keras_settings, legacy_keras, variables
 from tfopt.records.diagnosis import Finding
+from tfopt.workload.keras_file import keras_file
 
 SITE = "/env/site-packages"
 

@@ -168,6 +168,21 @@ def test_missing_runs_are_named_with_the_nearest(tmp_path: Path) -> None:
         read_run(tmp_path)
 
 
+def test_a_run_that_is_like_no_other_is_sought_among_those_beside_it(tmp_path: Path) -> None:
+    root = tmp_path / "my runs"
+    root.mkdir()
+    with pytest.raises(InputError) as caught:
+        read_run(root / "nothing")
+    assert caught.value.hint == "tfopt profile MODEL records a run under runs/"
+    write_record(create_run(root, "mobilenet", NOW), flat())
+    with pytest.raises(InputError) as caught:
+        read_run(root / "nothing")
+    assert caught.value.hint == f"tfopt report '{root}' shows the latest run there"
+    with pytest.raises(InputError) as caught:
+        read_run(root / "mobilenet-20261120")
+    assert caught.value.hint == f"did you mean {root}/mobilenet-20261120-093107?"
+
+
 def test_a_folder_without_a_trace_is_not_served(tmp_path: Path) -> None:
     write_record(tmp_path, flat())
     with pytest.raises(InputError, match="no profile in"):
@@ -178,6 +193,10 @@ def test_a_folder_without_a_trace_is_not_served(tmp_path: Path) -> None:
         check_trace(tmp_path / "nowhere")
     trace = tmp_path / "run" / "plugins" / "profile" / "2026_11_20" / "host.xplane.pb"
     trace.parent.mkdir(parents=True)
+    trace.with_name(".xplane.pb").touch()  # TensorBoard leaves out what names no host
+    with pytest.raises(InputError, match="no profile in") as caught:
+        check_trace(tmp_path)
+    assert f"tfopt doctor {tmp_path} says" in caught.value.hint
     trace.touch()
     check_trace(tmp_path)
     check_trace(tmp_path / "run")

@@ -35,6 +35,14 @@ def test_milliseconds_have_three_digits(value: float, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("fraction", "shown"),
+    [(-0.002, "-0.2 %"), (0, "+0.0 %"), (0.031, "+3.1 %"), (0.999, "+99.9 %"), (1.0, "2.00 ×"), (10.62, "11.6 ×")],
+)
+def test_what_came_on_top_is_a_percentage_up_to_the_double(fraction: float, shown: str) -> None:
+    assert units.added(fraction) == shown
+
+
+@pytest.mark.parametrize(
     ("value", "shown"), [(142.6, "143 ms"), (0.4126, "0.413 ms"), (12_345.0, "12.3 s"), (1e6, "1000 s")]
 )
 def test_long_times_are_said_in_seconds(value: float, shown: str) -> None:

@@ -14,12 +14,10 @@ from typing import Any
 
 import click
 
-from tfopt.cli.settings import Setting
+from tfopt.cli.settings import ORIGINS, Setting
 from tfopt.errors import UsageError
 
-__all__ = ["ORIGINS", "load_config"]
-
-ORIGINS = "tfopt.config"  # in a context's `meta`: parameter name -> where its value stands
+__all__ = ["load_config"]
 
 _Settings = Mapping[str, Setting]
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import click
-from click.core import ParameterSource
 
+from tfopt.cli.settings import BadChoice, Setting
 from tfopt.cli.signals import ended, received
 from tfopt.errors import TfoptError
 
@@ -95,20 +95,19 @@ def _missing(error: BaseException) -> _Failure:
 def _usage(error: BaseException) -> _Failure:
     assert isinstance(error, click.UsageError)
     message = error.format_message().rstrip(".")
-    return _Failure(message[:1].lower() + message[1:], _origin(error) or _help_of(error), 2)
+    hint = " ".join(filter(None, (_meant(error), _origin(error))))
+    return _Failure(message[:1].lower() + message[1:], hint or _help_of(error), 2)
+
+
+def _meant(error: click.UsageError) -> str:
+    return f"did you mean {error.meant}?" if isinstance(error, BadChoice) and error.meant else ""
 
 
 def _origin(error: click.UsageError) -> str:
     """Where a bad value stands, if not on the command line."""
     param, ctx = getattr(error, "param", None), error.ctx
-    if param is None or ctx is None:
-        return ""
-    source = ctx.get_parameter_source(param.name)
-    if source is ParameterSource.ENVIRONMENT:
-        return f"the value comes from the environment: {' or '.join(param.variables(ctx.command.name))}"
-    if source is ParameterSource.DEFAULT_MAP:
-        return f"the value comes from {ctx.meta['tfopt.config'][param.name]}"
-    return ""
+    origin = param.origin(ctx) if isinstance(param, Setting) and ctx is not None else ""
+    return f"the value comes from {origin}" if origin else ""
 
 
 def _help_of(error: click.UsageError) -> str:

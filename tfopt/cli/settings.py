@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from difflib import get_close_matches
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
-__all__ = ["GENERAL", "Argument", "Command", "Option", "Setting", "in_section"]
+from tfopt.errors import TfoptError
+
+__all__ = ["GENERAL", "ORIGINS", "Argument", "BadChoice", "Command", "Option", "Setting", "in_section"]
 
 GENERAL = "General"  # the section of what every command has, --help included
+ORIGINS = "tfopt.config"  # in a context's `meta`: parameter name -> where its value stands
+# Choices under names that are nothing like ours.
+_ALIASES = {"fp16": "float16", "half": "float16", "fp32": "float32", "predict": "infer"}
 
 
 class Setting(click.Parameter):
@@ -30,6 +38,19 @@ class Setting(click.Parameter):
     def resolve_envvar_value(self, ctx: click.Context) -> str | None:
         return next((value for name in self.variables(ctx.command.name) if (value := os.environ.get(name))), None)
 
+    def origin(self, ctx: click.Context) -> str:
+        """Where the value stands, if not on the command line; '' where it does, or nowhere."""
+        source = ctx.get_parameter_source(str(self.name))
+        if source is ParameterSource.ENVIRONMENT:
+            return f"the environment: {' or '.join(self.variables(ctx.command.name))}"
+        return str(ctx.meta[ORIGINS][self.name]) if source is ParameterSource.DEFAULT_MAP else ""
+
+
+class BadChoice(click.BadParameter):
+    """A word that is none of an option's choices; `meant` is the one that is like it, or ''."""
+
+    meant = ""
+
 
 class Option(Setting, click.Option):
     """An option; `section` is its heading in the help, `in_files` false keeps it out of configuration files."""
@@ -39,6 +60,17 @@ class Option(Setting, click.Option):
     def __init__(self, *args: Any, in_files: bool = True, **attrs: Any) -> None:
         super().__init__(*args, **attrs)
         self.in_files = in_files
+
+    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
+        try:
+            return super().type_cast_value(ctx, value)
+        except click.BadParameter as error:
+            if not isinstance(self.type, click.Choice) or not isinstance(value, str):
+                raise
+            bad = BadChoice(error.message, ctx, self)
+            word = _ALIASES.get(value.lower(), value.lower())
+            bad.meant = next(iter(get_close_matches(word, map(str, self.type.choices), 1)), "")
+            raise bad from error
 
 
 def in_section(title: str, *options: Option) -> tuple[Option, ...]:
@@ -50,6 +82,13 @@ def in_section(title: str, *options: Option) -> tuple[Option, ...]:
 
 class Argument(Setting, click.Argument):
     """An argument that a file or the environment may supply."""
+
+
+def _unseen(ctx: click.Context) -> Iterator[str]:
+    """Arguments whose values the command line does not show: an error may be about them."""
+    for setting in ctx.command.params:
+        if isinstance(setting, Argument) and (origin := setting.origin(ctx)):
+            yield f"; {setting.human_readable_name} is {ctx.params[str(setting.name)]}, from {origin}"
 
 
 class Command(click.Command):
@@ -67,7 +106,11 @@ class Command(click.Command):
 
         for name, setting in () if ctx.params.get("quiet") else misspelt(ctx):
             click.echo(f"note: the environment variable {name} is not read (did you mean {setting}?)", err=True)
-        return super().invoke(ctx)
+        try:
+            return super().invoke(ctx)
+        except TfoptError as error:
+            error.hint += "".join(_unseen(ctx))
+            raise
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         sections: dict[str, list[tuple[str, str]]] = {}

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from tfopt.diagnosis.finding import note, ok, problem
 from tfopt.records.diagnosis import Finding
+from tfopt.workload.keras_file import keras_file
 
 __all__ = ["RULES", "Rule", "examine", "keras_settings", "legacy_keras", "variables"]
 
@@ -79,16 +78,6 @@ def variables(environment: Mapping[str, str]) -> Iterator[Finding]:
             "variables.set",
             f"no variable changes speed or numbers{' (' if named else ''}{', '.join(named)}{')' if named else ''}",
         )
-
-
-def keras_file() -> dict[str, Any]:
-    """What stands in keras.json (keras/src/backend/config.py says where it lies); {} where there is none."""
-    folder = os.environ.get("KERAS_HOME") or "~/.keras"
-    try:
-        settings = json.loads((Path(folder).expanduser() / "keras.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RuntimeError):
-        return {}
-    return settings if isinstance(settings, dict) else {}
 
 
 def keras_settings(variable: str | None, file: Mapping[str, Any]) -> Iterator[Finding]:

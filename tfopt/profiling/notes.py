@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from tfopt.records.base import Note
 from tfopt.records.profile import ProfileRecord
+from tfopt.report import units
 
 __all__ = ["remarks"]
 
@@ -14,6 +15,7 @@ Rule = Callable[[ProfileRecord], Iterator[Note]]
 _SHOWN = 3
 _NOTABLE = 0.10
 _DISPATCHING = 0.25
+_ROUGH = "recording took half of a traced step or more: shares are rough, layers of many short ops may look too large; "
 
 
 def remarks(record: ProfileRecord) -> tuple[Note, ...]:
@@ -79,9 +81,9 @@ def _overhead(record: ProfileRecord) -> Iterator[Note]:
     overhead = record.step.overhead
     if overhead > _NOTABLE:
         yield Note(
-            message=f"tracing made the step {overhead:.0%} slower: step times come from untraced steps, shares from "
-            "traced ones, less at most a microsecond for each op that ran",
-            hint="a larger --batch-size makes ops longer and the shares surer",
+            message=f"tracing made the step longer ({units.added(overhead)}): step times come from untraced steps, "
+            "shares from traced ones, less at most a microsecond for each op that ran",
+            hint=(_ROUGH if overhead >= 1 else "") + "a larger --batch-size makes ops longer and the shares surer",
         )
 
 
@@ -90,8 +92,8 @@ def _executor(record: ProfileRecord) -> Iterator[Note]:
     if share > _DISPATCHING:
         ops = sum(row.per_step for row in record.ops)
         yield Note(
-            message=f"{share:.0%} of the step is TensorFlow's own work around {ops:,.0f} ops, starting them and "
-            "handing their results on; each layer's time includes its part",
+            message=f"{units.percent(share)} of the step is TensorFlow's own work around {ops:,.0f} ops, starting them "
+            "and handing their results on; each layer's time includes its part",
             hint="a larger --batch-size makes each op longer",
         )
 
@@ -107,7 +109,7 @@ def _cheap_ops_missing(record: ProfileRecord) -> Iterator[Note]:
 def _unplaced(record: ProfileRecord) -> Iterator[Note]:
     share = record.coverage.unattributed
     if share > _NOTABLE:
-        yield Note(message=f"{share:.0%} of the step belongs to ops of no known layer", hint="")
+        yield Note(message=f"{units.percent(share)} of the step belongs to ops of no known layer", hint="")
 
 
 def _nothing_ran(record: ProfileRecord) -> Iterator[Note]:
@@ -122,8 +124,8 @@ def _above_the_peak(record: ProfileRecord) -> Iterator[Note]:
     if sure:
         fastest = max(sure, key=lambda row: row.roof_share or 0)
         yield Note(
-            message=f"{fastest.path} computes at {fastest.roof_share:.0%} of this machine's measured peak: the machine "
-            "was busy when it was measured",
+            message=f"{fastest.path} computes at {units.percent(fastest.roof_share or 0)} of this machine's measured "
+            "peak: the machine was busy when it was measured",
             hint="measure it anew with --recalibrate",
         )
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from tfopt.records.base import Note
 from tfopt.records.difference import Circumstance, LayerChange
 from tfopt.records.profile import InputInfo, ProfileRecord
 from tfopt.report import summary, units
 
-__all__ = ["NO_BENCHMARK", "SAME_RECORDING", "circumstances", "remarks"]
+__all__ = ["NO_BENCHMARK", "SAME_RECORDING", "circumstances", "remarks", "unlike"]
 
 _FACTS: dict[str, Callable[[ProfileRecord], object]] = {
     "model": lambda record: record.model.path,
@@ -55,6 +55,14 @@ _UNLIKE: tuple[tuple[tuple[str, ...], str, str], ...] = (
     ),
     (("parameters", "model type"), "the models differ in {name}: {before} against {after}", ""),
 )
+# Where one of these differs, a shorter time is not a faster program: how the baseline's is told, the first of them.
+_ANOTHER = {
+    "mode": "mode: {}",
+    "parameters": "model: {} parameters",
+    "model type": "model: {}",
+    "one example": "input: {}",
+    "batch size": "batch size: {}",
+}
 _NOTABLE = 0.1  # tracing below this is no news
 NO_BENCHMARK = Note(
     message="this compares two recordings and is no benchmark: runs of one program differ by more than one run tells",
@@ -67,6 +75,12 @@ def circumstances(before: ProfileRecord, after: ProfileRecord) -> tuple[Circumst
     """What differs, as words for people: `–` where a run has no such thing."""
     texts = ((name, _text(fact(before)), _text(fact(after))) for name, fact in _FACTS.items())
     return tuple(Circumstance(name=name, before=old, after=new) for name, old, new in texts if old != new)
+
+
+def unlike(differing: Iterable[Circumstance]) -> str:
+    """What the baseline has another of, so that neither run is the faster: `mode: train`; '' where they are alike."""
+    before = {item.name: item.before for item in differing}
+    return next((form.format(before[name]) for name, form in _ANOTHER.items() if name in before), "")
 
 
 def _example(info: InputInfo) -> str:
@@ -95,8 +109,8 @@ def remarks(
         yield Note(message="most of the time is in layers that only one of the runs has: are these the same model?")
     for name, record in (("baseline", before), ("run", after)):
         if record.step.overhead > _NOTABLE:
-            slower = units.percent(record.step.overhead)
+            longer = units.added(record.step.overhead)
             yield Note(
-                message=f"tracing made the {name}'s steps {slower} slower: rows are less sure than the step time"
+                message=f"tracing made the {name}'s steps longer ({longer}): rows are less sure than the step time"
             )
     yield NO_BENCHMARK

@@ -19,7 +19,7 @@ def page(record: DiagnosisRecord, view: View) -> Page:
     return Page(
         title=record.target or "this environment",
         answer=_answer(record),
-        alarm=bool(record.of("problem")),
+        tone="alarm" if record.of("problem") else "good",
         facts=(),
         tables=(_every(record), *_bad(record), *_fine(record.of("ok"))),
         footer=(("show", record.command),) if record.command else (),

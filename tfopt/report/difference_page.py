@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from tfopt.records.difference import DifferenceRecord, Match, OpChange, Side
 from tfopt.report import units
 from tfopt.report.changes import Line, arrow, changes_table, name_of, present, verdict
+from tfopt.report.circumstances import unlike
 from tfopt.report.page import Column, Page, Table
 from tfopt.report.rows import inside
 from tfopt.report.view import BOTTLENECKS, By, View, listed
@@ -34,6 +35,7 @@ def page(record: DifferenceRecord, view: View) -> Page:
         ),
         tables=(*_circumstances(record), *(table for body in _BODIES[view.by] for table in body(record, view))),
         notes=record.notes,
+        tone="plain" if unlike(record.circumstances) else "good",
     )
 
 
@@ -41,11 +43,18 @@ def _answer(record: DifferenceRecord) -> tuple[str, ...]:
     step, per_example = record.step, record.per_example
     if record.same_recording:
         return f"{units.duration(step.after_ms)} / step", "the same recording on both sides"
-    phrases = [arrow(step) + " / step", f"{verdict(step)} than the baseline"]
+    another = unlike(record.circumstances)
+    than = f"the baseline, which has another {another}" if another else "the baseline"
+    phrases = [arrow(step) + " / step", f"{verdict(step, *_words(another))} than {than}"]
     if record.before.batch_size != record.after.batch_size:
-        phrases.append(f"per example {arrow(per_example)}, {verdict(per_example)}")
+        besides = unlike(item for item in record.circumstances if item.name != "batch size")
+        phrases.append(f"per example {arrow(per_example)}, {verdict(per_example, *_words(besides))}")
     overlap = "overlap" if record.intervals == "overlap" else "do not overlap"
     return *phrases, f"the two runs' own intervals {overlap}"
+
+
+def _words(another: str) -> tuple[str, str]:
+    return ("more", "less") if another else ("slower", "faster")
 
 
 def _side(word: str, side: Side) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from tfopt.records.base import Note
 
-__all__ = ["Column", "Kind", "Page", "Table", "Value", "labels"]
+__all__ = ["Column", "Kind", "Page", "Table", "Tone", "Value", "labels"]
 
 # What a column holds, and so how it is written: `name` comes from a file (escaped, shortened in the middle on narrow
 # screens, never cut in machine formats), `text` is ours; `share` is a fraction of 1, shown as percent; `ratio` is
@@ -41,6 +41,7 @@ Kind = Literal[
     "prose",
     "command",
 ]
+Tone = Literal["good", "alarm", "plain"]
 Value = str | int | float | None
 
 
@@ -75,9 +76,9 @@ class Table:
 
 @dataclass(frozen=True)
 class Page:
-    """`title` is the subject (a file, a run), `answer` the numbers that matter most, one phrase each (`alarm`: they are
-    bad news); `sentences` follow from them, each a paragraph; `facts` are lines of phrases about how it was made;
-    `footer` lines are commands to go on with."""
+    """`title` is the subject (a file, a run), `answer` the numbers that matter most, one phrase each, told in the
+    `tone` of good news, of an alarm or of neither; `sentences` follow from them, each a paragraph; `facts` are lines of
+    phrases about how it was made; `footer` lines are commands to go on with."""
 
     title: str
     answer: tuple[str, ...]
@@ -85,8 +86,8 @@ class Page:
     tables: tuple[Table, ...]
     notes: tuple[Note, ...] = ()
     footer: tuple[tuple[str, str], ...] = field(default=())
-    alarm: bool = False
     sentences: tuple[str, ...] = ()
+    tone: Tone = "good"
 
 
 def labels(table: Table) -> list[str]:

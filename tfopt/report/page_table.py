@@ -8,7 +8,7 @@ from tfopt.report import grid, units
 from tfopt.report.bars import bar
 from tfopt.report.escape import visible
 from tfopt.report.flow import flow, wrapped
-from tfopt.report.page import Page, Table, Value, labels
+from tfopt.report.page import Page, Table, Tone, Value, labels
 from tfopt.report.screen import encode, notes
 from tfopt.report.values import NUMBERS, shown
 from tfopt.report.view import View
@@ -16,6 +16,7 @@ from tfopt.report.view import View
 __all__ = ["render"]
 
 _ALIGNED = ("ms", "change_ms", "seconds", "change_s")
+_TONES: dict[Tone, str] = {"good": "bold green", "alarm": "bold red", "plain": "bold"}
 _LEAST = 32  # cells that the first name of a row keeps
 _LEAST_BESIDE = 16  # and the names beside it
 _DROP_BARS = 4  # columns that go more readily than bars have a lower number
@@ -32,7 +33,7 @@ def _header(page: Page, view: View) -> list[Text]:
     first, *others = page.answer or ("",)
     title = flow([(visible(page.title), "bold")], "", view.width)
     answer = flow(
-        [(visible(first), "bold red" if page.alarm else "bold green"), *((visible(text), "") for text in others)],
+        [(visible(first), _TONES[page.tone]), *((visible(text), "") for text in others)],
         "   ",
         view.width,
         indent="  ",

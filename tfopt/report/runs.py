@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -45,6 +46,7 @@ __all__ = [
 ]
 
 RECORD_NAME = "record.json"
+_MODEL = (b"PK\x03\x04", b"\x89HDF\r\n")  # how the files of models begin
 _PROFILE_AGAIN = "tfopt profile MODEL writes a new one"
 
 
@@ -181,9 +183,23 @@ def check_trace(folder: str | Path) -> None:
     if not path.exists():
         raise missing(path)
     if not path.is_dir():
-        raise InputError(f"{path} is not a folder", "name a run folder or a folder of runs")
-    if next(path.rglob("plugins/profile/*/*.xplane.pb"), None) is None:
-        raise InputError(f"no profile in {path}", "tfopt profile MODEL records one")
+        raise _no_folder(path)
+    if next(path.rglob("plugins/profile/*/?*.xplane.pb"), None) is None:  # what names no host is left out there
+        what = f"tfopt doctor {shlex.quote(str(path))} says what else is there"
+        raise InputError(f"no profile in {path}", f"tfopt profile MODEL records one; {what}")
+
+
+def _no_folder(file: Path) -> InputError:
+    try:
+        with file.open("rb") as opened:
+            is_model = opened.read(8).startswith(_MODEL)
+    except OSError as error:
+        return unreadable(file, error)
+    return _model(file) if is_model else InputError(f"{file} is not a folder", "name a run folder or a folder of runs")
+
+
+def _model(file: Path) -> InputError:
+    return InputError(f"{file} is a model, not the record of a run", f"profile it: tfopt profile {file}")
 
 
 def holds_run(folder: Path) -> bool:
@@ -229,8 +245,8 @@ def read_any_record(file: Path) -> _Shown:
         raw = file.read_bytes()
     except OSError as error:
         raise unreadable(file, error) from error
-    if raw.startswith((b"PK\x03\x04", b"\x89HDF\r\n")):
-        raise InputError(f"{file} is a model, not the record of a run", f"profile it: tfopt profile {file}")
+    if raw.startswith(_MODEL):
+        raise _model(file)
     schema = None
     try:
         schema = msgspec.json.decode(raw, type=_Header).schema
@@ -264,5 +280,10 @@ def missing(path: Path) -> InputError:
         return InputError(f"{path} is a link that leads nowhere", "name the run folder itself")
     beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
     close = get_close_matches(path.name, beside, n=1)
-    hint = f"did you mean {path.parent / close[0]}?" if close else "tfopt profile MODEL records a run under runs/"
+    if close:
+        hint = f"did you mean {path.parent / close[0]}?"
+    elif beside and holds_run(path.parent):
+        hint = f"tfopt report {shlex.quote(str(path.parent))} shows the latest run there"
+    else:
+        hint = "tfopt profile MODEL records a run under runs/"
     return InputError(f"{path} does not exist", hint)

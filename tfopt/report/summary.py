@@ -73,7 +73,7 @@ def timing(record: ProfileRecord) -> list[str]:
         f"{units.count(step.examples_per_s)} examples/s",
         *([units.rate(flops / step.median_ms / 1e6)] if (flops := _flops(record)) else []),
         f"first step {units.seconds(step.compile_s)}",
-        f"tracing {step.overhead * 100:+.1f} %",
+        f"tracing {units.added(step.overhead)}",
         f"{step.retraces or 'no'} retrace{'s' if step.retraces != 1 else ''}",
     ]
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 __all__ = [
+    "added",
     "align",
     "bytes_of",
     "cosine",
@@ -78,6 +79,11 @@ def percent(share: float) -> str:
     if share == 0:
         return _NOTHING
     return "<0.1 %" if 0 < share < 0.0005 else f"{share * 100:.1f} %"
+
+
+def added(fraction: float) -> str:
+    """What came on top of a time, as a fraction of it: `+3.1 %`; from twice the time on what it became: `11.6 ×`."""
+    return f"{fraction * 100:+.1f} %" if fraction < 1 else f"{_three_digits(1 + fraction)} ×"
 
 
 def _scaled(value: float, units: Sequence[str]) -> tuple[float, str]:

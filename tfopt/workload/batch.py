@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,8 +16,9 @@ from tfopt.errors import InputError, UsageError
 from tfopt.model.inputs import InputSpec, Layout
 from tfopt.records.base import Note
 from tfopt.records.profile import InputInfo
+from tfopt.report.units import percent
 
-__all__ = ["Batch", "batch_length", "bounding_shape", "draw_inputs", "resolve_shapes"]
+__all__ = ["Batch", "batch_length", "bounding_shape", "default_lengths", "draw_inputs", "resolve_shapes"]
 
 DEFAULT_BATCH = 32
 # A free dimension gets this length: one free dimension is a sequence, two or more an image or a volume.
@@ -25,6 +27,7 @@ FREE_SEQUENCE, FREE_IMAGE = 32, 64
 _MAX_ELEMENTS = 10**9
 # Of a sparse input's values, how many are there.
 _DENSITY = 0.1
+_FIXED = "its shape is fixed: leave --input-shape out (app:NAME takes --input-size)"
 
 
 @dataclass(frozen=True)
@@ -51,49 +54,74 @@ class Batch:
 
 def resolve_shapes(
     specs: Sequence[InputSpec], batch_size: int, shapes: Sequence[str]
-) -> tuple[dict[str, tuple[int, ...]], tuple[Note, ...]]:
-    """The full shape of each input: `--input-shape` first, then the model's, then stated defaults for what is free."""
-    given = _parse_shapes(shapes, [spec.name for spec in specs])
-    resolved, defaulted = {}, []
+) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
+    """The full shape of each input: `--input-shape` first, then the model's, then a default length for what is free;
+    and that length for each input that got it."""
+    given = _parse_shapes(shapes, specs)
+    lengths = {spec.name: _length(spec) for spec in specs if None in spec.shape[1:] and spec.name not in given}
+    resolved = {}
     for spec in specs:
-        wanted = given.get(spec.name)
-        if wanted is None:
-            free = [size for size in spec.shape[1:] if size is None]
-            default = FREE_SEQUENCE if len(free) == 1 else FREE_IMAGE
-            wanted = tuple(default if size is None else size for size in spec.shape[1:])
-            if free:
-                defaulted.append(f"{spec.name} {_text(spec.shape[1:])} → {_text(wanted)}")
-        elif len(wanted) != len(spec.shape) - 1 or any(
-            fixed is not None and fixed != size for fixed, size in zip(spec.shape[1:], wanted, strict=True)
-        ):
+        fitting = _filled(spec, given.get(spec.name, ()))
+        if given.get(spec.name, fitting) != fitting:
             raise UsageError(
-                f"input {spec.name} takes the shape {_text(spec.shape[1:])}, not {_text(wanted)}",
-                f"give one that fits: --input-shape {spec.name}=…"
-                if None in spec.shape[1:]
-                else "its shape is fixed: leave --input-shape out (app:NAME takes --input-size)",
+                f"input {spec.name} takes the shape {_text(spec.shape[1:])}, not {_text(given[spec.name])}",
+                f"give one that fits: {_option(spec, fitting)}" if None in spec.shape[1:] else _FIXED,
             )
-        resolved[spec.name] = (spec.shape[0] or batch_size, *wanted)
-    if not defaulted:
-        return resolved, ()
-    message = f"free input dimensions got a default length: {'; '.join(defaulted)}"
-    return resolved, (Note(message=message, hint="choose another with --input-shape"),)
+        resolved[spec.name] = (spec.shape[0] or batch_size, *fitting)
+    return resolved, lengths
+
+
+def default_lengths(specs: Sequence[InputSpec], lengths: dict[str, int]) -> tuple[Note, ...]:
+    """What to say of inputs that got a default length from `resolve_shapes`."""
+    free = [spec for spec in specs if spec.name in lengths]
+    if not free:
+        return ()
+    shapes = "; ".join(f"{spec.name} {_text(spec.shape[1:])} → {_text(_filled(spec))}" for spec in free)
+    return (
+        Note(
+            message=f"free input dimensions got a default length, and the time is for that length: {shapes}",
+            hint=f"give that of your data; the default is {_options(free)}",
+        ),
+    )
+
+
+def _length(spec: InputSpec) -> int:
+    return FREE_SEQUENCE if spec.shape[1:].count(None) == 1 else FREE_IMAGE
+
+
+def _filled(spec: InputSpec, given: Sequence[int] = ()) -> tuple[int, ...]:
+    """One example's shape: what is free as in `given`, if that has as many dimensions, else of the default length."""
+    own = spec.shape[1:]
+    likely = given if len(given) == len(own) else [_length(spec)] * len(own)
+    return tuple(size if fixed is None else fixed for fixed, size in zip(own, likely, strict=True))
+
+
+def _options(specs: Sequence[InputSpec]) -> str:
+    """What to write for the inputs that leave something open; '' where none does."""
+    return " ".join(_option(spec, _filled(spec)) for spec in specs if None in spec.shape[1:])
+
+
+def _option(spec: InputSpec, shape: Sequence[int]) -> str:
+    return f"--input-shape {shlex.quote(spec.name + '=' + ','.join(map(str, shape)))}"
 
 
 def _text(shape: Sequence[int | None]) -> str:
     return "(" + ", ".join("?" if size is None else str(size) for size in shape) + ")"
 
 
-def _parse_shapes(shapes: Sequence[str], names: list[str]) -> dict[str, tuple[int, ...]]:
+def _parse_shapes(shapes: Sequence[str], specs: Sequence[InputSpec]) -> dict[str, tuple[int, ...]]:
     parsed = {}
+    names = [spec.name for spec in specs]
+    options = _options(specs)
+    hint = f"write {options}" if options else _FIXED
     for text in shapes:
         name, _, sizes = text.rpartition("=")
         if not name and len(names) != 1:
-            raise UsageError(
-                f"the model has {len(names)} inputs: --input-shape must name one", f"inputs: {', '.join(names)}"
-            )
+            inputs = f"{len(names)} inputs ({', '.join(names)})"
+            raise UsageError(f"the model has {inputs}: --input-shape must name one", hint)
         name = name or names[0]
         if name not in names:
-            raise UsageError(f"the model has no input {name!r}", f"inputs: {', '.join(names)}")
+            raise UsageError(f"the model has no input {name!r}, but {', '.join(names)}", hint)
         try:
             parsed[name] = tuple(int(size) for size in sizes.split(",") if size.strip())
         except ValueError as error:
@@ -104,9 +132,12 @@ def _parse_shapes(shapes: Sequence[str], names: list[str]) -> dict[str, tuple[in
 
 
 def draw_inputs(
-    specs: Sequence[InputSpec], shapes: dict[str, tuple[int, ...]], rng: np.random.Generator
+    specs: Sequence[InputSpec],
+    shapes: dict[str, tuple[int, ...]],
+    rng: np.random.Generator,
+    lengths: dict[str, int],
 ) -> tuple[list[Any], tuple[InputInfo, ...]]:
-    """Synthetic tensors for each input, in order, and how each was drawn."""
+    """Synthetic tensors for each input, in order, and how each was drawn, with its default length if it got one."""
     tensors, described = [], []
     for spec in specs:
         shape = shapes[spec.name]
@@ -124,7 +155,8 @@ def draw_inputs(
         values, how = _draw(spec, shape, rng)
         tensor, arranged = _LAYOUTS[spec.layout](tf.constant(values, dtype=spec.dtype), rng)
         tensors.append(tensor)
-        described.append(InputInfo(name=spec.name, shape=shape, dtype=spec.dtype, values=how + arranged))
+        free = f", free length {lengths[spec.name]} (default)" if spec.name in lengths else ""
+        described.append(InputInfo(name=spec.name, shape=shape, dtype=spec.dtype, values=how + arranged + free))
     return tensors, tuple(described)
 
 
@@ -137,7 +169,9 @@ def _sparse(tensor: Any, rng: np.random.Generator) -> tuple[Any, str]:
     chosen = rng.random(tensor.shape) < _DENSITY
     chosen.reshape(len(chosen), -1)[:, 0] = True
     indices = np.argwhere(chosen)
-    return tf.SparseTensor(indices, tf.gather_nd(tensor, indices), tensor.shape), f", sparse: {_DENSITY:.0%} of them"
+    return tf.SparseTensor(
+        indices, tf.gather_nd(tensor, indices), tensor.shape
+    ), f", sparse: {percent(_DENSITY)} of them"
 
 
 def _ragged(tensor: Any, rng: np.random.Generator) -> tuple[Any, str]:

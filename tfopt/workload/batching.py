@@ -13,7 +13,7 @@ import tensorflow as tf
 from tfopt.errors import InputError, UsageError
 from tfopt.model.inputs import input_specs, pack_inputs
 from tfopt.workload import data
-from tfopt.workload.batch import DEFAULT_BATCH, Batch, batch_length, draw_inputs, resolve_shapes
+from tfopt.workload.batch import DEFAULT_BATCH, Batch, batch_length, default_lengths, draw_inputs, resolve_shapes
 from tfopt.workload.memory import refuse_hopeless
 from tfopt.workload.options import Options
 from tfopt.workload.targets import draw_targets
@@ -89,12 +89,12 @@ def _synthetic(model: Any, options: Options, targets: Targets | None) -> Batch:
     if isinstance(model, keras.Model):
         refuse_hopeless(model, fixed or options.batch_size or DEFAULT_BATCH)
     rng = np.random.default_rng(options.seed)
-    shapes, notes = resolve_shapes(specs, options.batch_size or DEFAULT_BATCH, options.input_shape)
-    tensors, described = draw_inputs(specs, shapes, rng)
+    shapes, lengths = resolve_shapes(specs, options.batch_size or DEFAULT_BATCH, options.input_shape)
+    tensors, described = draw_inputs(specs, shapes, rng, lengths)
     x = pack_inputs(model, tensors)
     y = None if targets is None else targets.draw(x, rng)
     size = next(iter(shapes.values()))[0]
-    return Batch(x, y, None, described, size, "synthetic", notes=notes)
+    return Batch(x, y, None, described, size, "synthetic", notes=default_lengths(specs, lengths))
 
 
 Make = Callable[[Any, Options, Targets | None], Batch]

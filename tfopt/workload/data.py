@@ -38,8 +38,8 @@ def from_npz(
 
     Arrays of Python objects are refused: reading them would run pickled code.
     """
-    arrays = _read_npz(path)
     names = [spec.name for spec in specs]
+    arrays = _read_npz(path, _savez(path, [*(names if len(names) > 1 else ["x"]), *(["y"] if with_target else [])]))
     flat = [arrays.get(name) for name in names]
     if len(specs) == 1 and flat[0] is None:
         flat = [arrays.get("x")]
@@ -74,15 +74,25 @@ def from_npz(
     return Batch(x, y, cut.get("sample_weight"), described, size, path, notes=notes)
 
 
-def _read_npz(path: str) -> dict[str, Any]:
+def _savez(path: str, names: Sequence[str]) -> str:
+    """The call that would write `path`."""
+    if all(name.isidentifier() for name in names):
+        return f"numpy.savez({path!r}, {', '.join(f'{name}=…' for name in names)})"
+    return f"numpy.savez({path!r}, **{{{', '.join(f'{name!r}: …' for name in names)}}})"
+
+
+def _read_npz(path: str, call: str) -> dict[str, Any]:
+    """The arrays in `path`, which `call` would write."""
     try:
         with steady(path), np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
+    except FileNotFoundError as error:
+        raise InputError(f"the data {path} does not exist", f"check the path, or make it: {call}") from error
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         cause = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise InputError(f"cannot read the data {path}: {cause}", "save it with numpy.savez(x=…, y=…)") from error
+        raise InputError(f"cannot read the data {path}: {cause}", f"save it with {call}") from error
     except AttributeError as error:  # a bare .npy file
-        raise InputError(f"{path} is not an .npz archive", "save it with numpy.savez(x=…, y=…)") from error
+        raise InputError(f"{path} is not an .npz archive", f"save it with {call}") from error
     scalars = [name for name, array in arrays.items() if array.ndim == 0]
     if scalars:
         raise InputError(f"{path}: {scalars[0]} has no batch dimension", "save arrays of examples")

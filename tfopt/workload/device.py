@@ -45,7 +45,8 @@ def _devices(kind: str) -> list[Any]:
 
 def _missing(wanted: str) -> InputError:
     names = ", ".join(f"{device.device_type.lower()}:{device.name.rsplit(':', 1)[-1]}" for device in _devices_all())
-    return InputError(f"there is no {wanted} on this machine", f"TensorFlow sees: {names or 'no device at all'}")
+    seen = f"TensorFlow sees {names or 'no device at all'}"
+    return InputError(f"there is no {wanted} on this machine", f"{seen}; tfopt doctor tells why")
 
 
 def _devices_all() -> list[Any]:

@@ -24,6 +24,7 @@ import tensorflow as tf
 
 from tfopt.records.base import Note
 from tfopt.records.machine import Machine
+from tfopt.report import units
 from tfopt.report.progress import ProgressCallback
 from tfopt.workload.device import Placement
 from tfopt.workload.machine_cache import Key, keep, kept
@@ -71,8 +72,9 @@ def known_machine(
     waited, used = _waited_s() - waited, time.process_time() - used
     if waited > _BUSY * (waited + used):
         message = (
-            f"the machine was busy when its roofs were measured: threads waited for {waited / (waited + used):.0%} of "
-            "their time. The roofs are too low and the shares of them too high"
+            "the machine was busy when its roofs were measured: threads waited for "
+            f"{units.percent(waited / (waited + used))} of their time. The roofs are too low and the shares of them "
+            "too high"
         )
         return machine, (Note(message=message, hint="profile again when nothing else runs: they are not kept"),)
     return machine, keep(machine, key)

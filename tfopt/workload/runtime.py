@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tfopt.errors import RunFailed, UsageError
+from tfopt.workload.keras_file import keras_file, keras_path
 
 __all__ = ["cpu_name", "import_tensorflow", "quiet_stderr", "set_threads", "threads_used"]
 
@@ -43,11 +44,7 @@ def import_tensorflow() -> Any:
     """
     if "tensorflow" in sys.modules:
         return sys.modules["tensorflow"]
-    if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
-        raise UsageError(
-            f"KERAS_BACKEND is {os.environ['KERAS_BACKEND']}, and tfopt runs Keras on TensorFlow",
-            "unset KERAS_BACKEND, or set it to tensorflow",
-        )
+    _check_backend()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     collecting = gc.isenabled()
     gc.disable()
@@ -65,12 +62,25 @@ def import_tensorflow() -> Any:
     return tensorflow
 
 
+def _check_backend() -> None:
+    """UsageError where Keras would take another backend: its variable wins over its file."""
+    variable = os.environ.get("KERAS_BACKEND")
+    backend = variable or keras_file().get("backend", "tensorflow")
+    if backend == "tensorflow":
+        return
+    if variable:
+        where, mend = "KERAS_BACKEND is", "unset KERAS_BACKEND, or set it to tensorflow"
+    else:
+        where, mend = f"the backend in {keras_path()} is", "change it there, or set KERAS_BACKEND=tensorflow"
+    raise UsageError(f"{where} {backend}, and tfopt runs Keras on TensorFlow", mend)
+
+
 def set_threads(threads: int | None) -> None:
     """Let ops use `threads` threads, inside and between them (None: TensorFlow's own choice).
 
     Raises UsageError where TensorFlow has already started with another number.
     """
-    if threads is None or threads == threads_used():
+    if threads is None:
         return
     import tensorflow as tf
 
@@ -78,6 +88,8 @@ def set_threads(threads: int | None) -> None:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
     except RuntimeError as error:
+        if threads == threads_used():
+            return
         raise UsageError(
             f"TensorFlow already runs with {threads_used()} threads in this process",
             "set threads before TensorFlow's first op, or run in a fresh process",
@@ -85,10 +97,23 @@ def set_threads(threads: int | None) -> None:
 
 
 def threads_used() -> int:
-    """The number of threads that an op may use."""
+    """The number of threads that an op may use: what was set, else TF_NUM_INTRAOP_THREADS, else one per processor that
+    this process may run on (LocalDevice of tensorflow/core/common_runtime/local_device.cc)."""
     import tensorflow as tf
 
-    return int(tf.config.threading.get_intra_op_parallelism_threads()) or len(os.sched_getaffinity(0))
+    return (
+        int(tf.config.threading.get_intra_op_parallelism_threads())
+        or _whole(os.environ.get("TF_NUM_INTRAOP_THREADS", ""))
+        or len(os.sched_getaffinity(0))
+    )
+
+
+def _whole(text: str) -> int:
+    """The number in `text`; 0 where TensorFlow, too, finds none."""
+    try:
+        return int(text)
+    except ValueError:
+        return 0
 
 
 def cpu_name() -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from statistics import fmean, median
 
 from tfopt.records.duel import CLOCKS, ArmTiming, Clock, DuelResult, Interval, Verdict
+from tfopt.report import units
 from tfopt.workload.duel.enough import log_ratio
 from tfopt.workload.duel.messages import Pair, Ready, Time
 from tfopt.workload.duel.statistics import bounds, half_width, judge, telling_clock
@@ -88,13 +89,12 @@ class Standing:
             low, high = (math.expm1(bound) for bound in bounds(logs)[1:])
             return (
                 verdict,
-                f"{low:+.1%} to {high:+.1%} is neither within the tolerance of {tolerance:.1%} nor beyond it",
+                f"{100 * low:+.1f} to {100 * high:+.1f} % is neither within the tolerance of "
+                f"{units.percent(tolerance)} nor beyond it",
             )
         if by != (asked or "wall"):
-            return (
-                verdict,
-                f"by CPU time: wall time resolves no less than {math.expm1(half_width(self.logs('wall'))):.1%}",
-            )
+            resolved = units.percent(math.expm1(half_width(self.logs("wall"))))
+            return verdict, f"by CPU time: wall time resolves no less than {resolved}"
         return verdict, "its blocks are more than 2 times apart: stopped early" if self.gross else ""
 
 
