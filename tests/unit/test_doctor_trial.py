@@ -17,15 +17,16 @@ from tfopt.diagnosis.diagnose import _tried
 from tfopt.diagnosis.gpu import Gpus
 from tfopt.diagnosis.tensorboard import Served, serves
 from tfopt.diagnosis.tensorflow import examine, readable
-from tfopt.diagnosis.trial import Outcome, Report, trying
+from tfopt.diagnosis.trial import Report, trying
 from tfopt.records.diagnosis import Finding
+from tfopt.workload.probe import Outcome
 
 BROKEN = {
     "raise ImportError('libcudart.so.12: cannot open shared object file')": "ImportError: libcudart.so.12",
     "raise SystemExit('not here')": "SystemExit: not here",
     "import os, signal, sys; sys.stderr.write('compiled to use AVX512\\n'); sys.stderr.flush(); "
-    "os.kill(os.getpid(), signal.SIGILL)": "ended by SIGILL, an illegal instruction (compiled to use AVX512)",
-    "import os; os.abort()": "ended by SIGABRT",
+    "os.kill(os.getpid(), signal.SIGILL)": "ended by signal 4 (Illegal instruction): compiled to use AVX512",
+    "import os; os.abort()": "ended by signal 6 (Aborted)",
     "import os; os._exit(7)": "exit code 7",
     "import time; time.sleep(1000)": "no answer for 2 s",
     "print('{noise'); raise TypeError('Descriptors cannot be created directly.')": "TypeError: Descriptors",
@@ -39,7 +40,7 @@ def tried(folder: Path, code: str, monkeypatch: pytest.MonkeyPatch) -> Report:
         (folder / f"{name}.py").write_text(code)
     monkeypatch.syspath_prepend(str(folder))
     with trying(folder) as running:
-        return running.report()
+        return trial.report(running)
 
 
 @pytest.mark.parametrize(("code", "error"), BROKEN.items(), ids=[words.split()[0] for words in BROKEN.values()])
@@ -77,15 +78,17 @@ def test_the_worker_does_not_outlive_the_block(tmp_path: Path, monkeypatch: pyte
         raise KeyboardInterrupt
     started = time.monotonic()
     with pytest.raises(ProcessLookupError):
-        os.kill(running.process.pid, 0)
+        os.kill(running._process.pid, 0)
     assert time.monotonic() - started < 5
 
 
 FINE = Report(
     {
-        "import": Outcome({"seconds": 3.0, "tensorflow": "2.21.0", "keras": "3.15.1", "backend": "tensorflow"}),
-        "devices": Outcome({"seconds": 0.1, "gpus": [], "cuda": "12.5.1", "rocm": False}),
-        "xla": Outcome({"seconds": 0.5, "result": 2.0}),
+        "import": Outcome(
+            "import", {"seconds": 3.0, "tensorflow": "2.21.0", "keras": "3.15.1", "backend": "tensorflow"}
+        ),
+        "devices": Outcome("devices", {"seconds": 0.1, "gpus": [], "cuda": "12.5.1", "rocm": False}),
+        "xla": Outcome("xla", {"seconds": 0.5, "result": 2.0}),
     }
 )
 
@@ -95,7 +98,7 @@ def statuses(report: Report) -> dict[str, str]:
 
 
 def with_stage(name: str, **found: object) -> Report:
-    return Report({**FINE.stages, name: Outcome({**FINE.stages[name].found, **found})})
+    return Report({**FINE.stages, name: Outcome(name, {**FINE.stages[name].found, **found})})
 
 
 def test_numbers_are_judged() -> None:
@@ -107,7 +110,7 @@ def test_numbers_are_judged() -> None:
 def test_a_trace_that_cannot_be_read_is_a_problem(tmp_path: Path) -> None:
     file = tmp_path / "host.xplane.pb"
     file.write_bytes(b"\x0a\xff")
-    report = Report({**FINE.stages, "trace": Outcome({"file": str(file), "every_op": True, "bytes": 2})})
+    report = Report({**FINE.stages, "trace": Outcome("trace", {"file": str(file), "every_op": True, "bytes": 2})})
     assert statuses(report)["trace"] == "problem"
 
 

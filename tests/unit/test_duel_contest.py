@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import functools
-import os
 import re
 import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tfopt.errors import InputError, RunFailed, UsageError
 from tfopt.records.duel import DuelResult
-from tfopt.undo import undo_all
 from tfopt.workload.duel import Contestant, DuelOutcome, contest, duel
-from tfopt.workload.duel.messages import Task
-from tfopt.workload.duel.process import Ended, worker
 from tfopt.workload.options import Options
 
 # Acts by label: `2.5` is that many times slower than the baseline (`early` where above 2), a word does what it says.
@@ -71,7 +64,7 @@ COMMAND = (sys.executable, "-c", SCRIPT)
 
 @pytest.fixture(autouse=True)
 def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contest, "worker", functools.partial(worker, command=COMMAND))
+    monkeypatch.setattr(contest, "_COMMAND", COMMAND)
 
 
 def _contestant(label: str, **options: Any) -> Contestant:
@@ -140,8 +133,7 @@ def test_without_a_baseline_there_is_no_duel(baseline: str, kind: type[Exception
 
 
 def test_a_worker_that_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = functools.partial(worker, command=(sys.executable, "-c", "import nothing_of_the_kind"))
-    monkeypatch.setattr(contest, "worker", broken)
+    monkeypatch.setattr(contest, "_COMMAND", (sys.executable, "-c", "import nothing_of_the_kind"))
     with pytest.raises(RunFailed, match=r"a worker process: .*ModuleNotFoundError: No module named"):
         _duel("1.0")
 
@@ -204,40 +196,6 @@ def test_ctrl_c_keeps_what_is_finished() -> None:
     assert outcome.results[0].verdict == "NOT RUN"
     assert outcome.results[0].reason == "interrupted before it was measured"
     assert outcome.timings[0].wall_ms is None
-
-
-@pytest.mark.parametrize("leave", [lambda child: None, lambda child: undo_all()])
-def test_no_worker_outlives_its_duel(leave: Callable[[Any], None], tmp_path: Path) -> None:
-    script = "import subprocess, time; print(subprocess.Popen(['sleep', '100']).pid, flush=True); time.sleep(100)"
-    task = Task(_contestant("base"), (), 1, 0.1, 1.0, "")
-    with worker(task, (sys.executable, "-c", script)) as child:
-        grandchild = int(os.read(child._process.stdout.fileno(), 100))  # type: ignore[union-attr]
-        leave(child)
-    for process in (child._process.pid, grandchild):
-        assert _gone(process)
-
-
-def _gone(process: int) -> bool:
-    """Whether a process ends within seconds: an orphan that was killed is somebody else's to bury."""
-    for _ in range(50):
-        try:
-            state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:
-            return True
-        if state == "Z":
-            return True
-        time.sleep(0.1)
-    return False
-
-
-def test_the_end_of_a_worker_is_told_after_all_that_it_said() -> None:
-    task = Task(_contestant("base"), (), 1, 0.1, 1.0, "")
-    script = 'print("""{"type":"Doing","label":"","phase":"a"}\\n{"type":"Doing","label":"","phase":"b"}"""); exit(3)'
-    with worker(task, (sys.executable, "-c", script)) as child:
-        until = time.monotonic() + 30
-        assert [child.receive(until).phase for _ in "ab"] == ["a", "b"]  # type: ignore[union-attr]
-        with pytest.raises(Ended, match="exit code 3"):
-            child.receive(until)
 
 
 def test_clocks() -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tfopt.workload.duel.contestant import Contestant
 from tfopt.workload.duel.enough import calls_per_block, enough, gross
 from tfopt.workload.duel.messages import Pair, Task
 from tfopt.workload.options import Options
+from tfopt.workload.workers.contestant import Contestant
 
 TASK = Task(Contestant("base", "m", Options()), (), pairs=6, precision=0.02, pair_seconds=10.0, seed="")
 

@@ -13,7 +13,7 @@ from tfopt.workload.drift.computed import Computed, drift_between
 from tfopt.workload.drift.messages import Drifted, DriftMessage, DriftTask, Known
 from tfopt.workload.drift.samples import Metrics, Samples, metric_drifts
 from tfopt.workload.drift.subject import Subject, same_batch, subject
-from tfopt.workload.duel.contestant import Contestant
+from tfopt.workload.workers.contestant import Contestant
 
 __all__ = ["Comparing"]
 

@@ -10,9 +10,9 @@ from tfopt.records.advice import StepFacts
 from tfopt.records.comparison import Drift
 from tfopt.report.progress import ProgressCallback
 from tfopt.workload.drift.messages import Drifted, DriftMessage, DriftTask, Known
-from tfopt.workload.duel.contestant import Contestant
-from tfopt.workload.duel.messages import Doing, Refused
-from tfopt.workload.duel.process import PYTHON, Ended, Worker, worker
+from tfopt.workload.workers.contestant import Contestant
+from tfopt.workload.workers.messages import Doing, Refused
+from tfopt.workload.workers.process import PYTHON, Ended, Worker, worker
 
 __all__ = ["Drifting", "drifting"]
 

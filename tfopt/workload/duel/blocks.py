@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 from tfopt.model.said import said_as_notes
 from tfopt.workload.device import place
-from tfopt.workload.duel.contestant import Contestant
 from tfopt.workload.duel.enough import calls_per_block, enough, gross
-from tfopt.workload.duel.messages import Doing, Done, Message, Pair, Ready, Task, Time
+from tfopt.workload.duel.messages import Done, Message, Pair, Ready, Task, Time
 from tfopt.workload.failures import StepUnsound, explained, file_at_fault
 from tfopt.workload.prepared import loaded_model, prepared
 from tfopt.workload.timing import collector_held, finished, timed, warm_up
+from tfopt.workload.workers.contestant import Contestant
+from tfopt.workload.workers.messages import Doing
 from tfopt.workload.workload import Runner
 
 __all__ = ["Arm", "fight", "ready"]

@@ -12,16 +12,17 @@ from tfopt.errors import UsageError
 from tfopt.model.source import identify
 from tfopt.records.duel import ArmTiming, Clock, DuelResult
 from tfopt.report.progress import ProgressCallback, silent
-from tfopt.workload.duel.contestant import Contestant
 from tfopt.workload.duel.listening import Listener
-from tfopt.workload.duel.messages import Task
-from tfopt.workload.duel.process import worker
+from tfopt.workload.duel.messages import Message, Task
 from tfopt.workload.duel.rules import Rules
 from tfopt.workload.duel.standing import Standing
 from tfopt.workload.duel.statistics import decided
+from tfopt.workload.workers.contestant import Contestant
+from tfopt.workload.workers.process import PYTHON, worker
 
 __all__ = ["DuelOutcome", "duel"]
 
+_COMMAND = (*PYTHON, "tfopt.workload.duel.worker")
 _PAIRS = 6
 # How well a process is to know its median, as a part of the tolerance: about as well as processes agree.
 _PRECISION = 0.4
@@ -192,7 +193,7 @@ class _Contest:
             who = f"worker {number}/{rules.max_processes}: {label}{', ' if label else ''}"
             self._progress(who + phase, min(pairs / _PAIRS, 1.0) if phase == "measuring" else None)
 
-        with worker(task) as child:
+        with worker(task, _COMMAND, Message) as child:
             arms = {arm.label: arm for arm in chosen}
             Listener(self._baseline, arms, self._deadline, rules.max_seconds, tell).listen(child)
 

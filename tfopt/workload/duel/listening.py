@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 
 from tfopt.errors import InputError, RunFailed, TfoptError, UsageError
 from tfopt.records.duel import Verdict
-from tfopt.workload.duel.messages import Doing, Done, Message, Pair, Ready, Refused
-from tfopt.workload.duel.process import Ended, Worker
+from tfopt.workload.duel.messages import Done, Message, Pair, Ready
 from tfopt.workload.duel.standing import Standing
+from tfopt.workload.workers.messages import Doing, Refused
+from tfopt.workload.workers.process import Ended, Worker
 
 __all__ = ["Listener"]
 

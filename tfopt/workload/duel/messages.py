@@ -5,9 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from tfopt.records.duel import Clock
-from tfopt.workload.duel.contestant import Contestant
+from tfopt.workload.workers.contestant import Contestant
+from tfopt.workload.workers.messages import About, Doing, Refused
 
-__all__ = ["Doing", "Done", "Message", "Pair", "Ready", "Refused", "Task", "Time"]
+__all__ = ["Done", "Message", "Pair", "Ready", "Task", "Time"]
 
 Time = tuple[float, float]  # ms per example: wall, CPU time of the process
 
@@ -26,18 +27,7 @@ class Task(msgspec.Struct, frozen=True):
     clock: Clock = "wall"
 
 
-class _Message(msgspec.Struct, frozen=True, tag=True):
-    label: str  # of the contestant that it is about; empty: of none
-
-
-class Doing(_Message, frozen=True, tag=True):
-    """`phase` begins; whoever hears nothing for `patience_s` may give it up (None: nobody knows how long it takes)."""
-
-    phase: str
-    patience_s: float | None = None
-
-
-class Ready(_Message, frozen=True, tag=True):
+class Ready(About, frozen=True, tag=True):
     """A contestant is loaded, compiled and warm."""
 
     prepare_s: float
@@ -46,25 +36,17 @@ class Ready(_Message, frozen=True, tag=True):
     on_cpu: bool
 
 
-class Pair(_Message, frozen=True, tag=True):
+class Pair(About, frozen=True, tag=True):
     """One block of the baseline and one of the arm: each the least of its calls, per clock."""
 
     baseline: Time
     arm: Time
 
 
-class Done(_Message, frozen=True, tag=True):
+class Done(About, frozen=True, tag=True):
     """All pairs of an arm ran; `early`: only few, since its blocks were more than 2 times apart."""
 
     early: bool
-
-
-class Refused(_Message, frozen=True, tag=True):
-    """A contestant cannot be run, for a reason in words; `kind` is the name of the TfoptError."""
-
-    kind: str
-    message: str
-    hint: str
 
 
 Message = Doing | Ready | Pair | Done | Refused

@@ -13,12 +13,12 @@ from tfopt.errors import RunFailed, UsageError
 from tfopt.records.memory import MemoryLimit
 from tfopt.report.progress import ProgressCallback
 from tfopt.report.units import size
-from tfopt.workload.duel.contestant import Contestant
 from tfopt.workload.peak.available import available_bytes
 from tfopt.workload.peak.estimate import liveness
 from tfopt.workload.peak.fresh import Killed, measured
 from tfopt.workload.peak.messages import Answer
 from tfopt.workload.peak.search import attempt, search
+from tfopt.workload.workers.contestant import Contestant
 from tfopt.workload.workload import Workload
 
 __all__ = ["batch_within"]
