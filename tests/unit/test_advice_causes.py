@@ -71,3 +71,10 @@ def test_top_0_shows_all_advice() -> None:
     everything = render(hostile(), View(width=80, top=0))
     assert "more with --top 0" not in everything
     assert everything.count("takes longer") == 8
+
+
+def test_a_machine_that_does_not_tell_its_half_precision_is_no_cause() -> None:
+    mixed: dict[str, Any] = {"xla": False, "eager": False, "precision": "mixed_float16", "device": "CPU"}
+    told, untold = (StepFacts(device="CPU", half_precision=(), half_known=known) for known in (True, False))
+    assert [cause.id for cause in causes(told, **mixed)] == ["half-unsupported"]
+    assert causes(untold, **mixed) == ()

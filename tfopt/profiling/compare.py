@@ -25,10 +25,10 @@ from tfopt.records.comparison import ComparisonRecord, ComparisonRun
 from tfopt.records.duel import Clock
 from tfopt.report.progress import ProgressCallback, silent
 from tfopt.scratch import temporary_folder
+from tfopt.workload.cpu import cpu_name
 from tfopt.workload.drift.drifting import Drifting, drifting
 from tfopt.workload.duel import Contestant, duel
 from tfopt.workload.options import Options
-from tfopt.workload.runtime import cpu_name
 
 __all__ = ["compare"]
 

@@ -32,6 +32,8 @@ class StepFacts(Record, frozen=True, kw_only=True):
     device: str
     half_precision: tuple[str, ...]
     """Half-precision dtypes that this machine multiplies in hardware, of `float16` and `bfloat16`."""
+    half_known: bool = True
+    """Whether the machine tells; where it does not, `half_precision` is empty and says nothing."""
     facts: tuple[Fact, ...] = ()
 
     def get(self, kind: str) -> Fact | None:

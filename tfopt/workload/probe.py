@@ -59,7 +59,7 @@ def _import(folder: Path) -> dict[str, Any]:
     import keras
     import tensorflow as tf
 
-    return {"tensorflow": tf.__version__, "keras": keras.__version__, "backend": keras.backend.backend()}
+    return {"tensorflow": tf.__version__, "keras": keras.__version__}
 
 
 def _devices(folder: Path) -> dict[str, Any]:

@@ -1,21 +1,19 @@
-"""Bring TensorFlow up: quietly, seeded, with a set number of threads; and say what machine this is."""
+"""Bring TensorFlow up: quietly, seeded, with a set number of threads."""
 
 from __future__ import annotations
 
 import contextlib
 import gc
 import os
-import platform
 import sys
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from tfopt.errors import RunFailed, UsageError
 from tfopt.workload.keras_file import keras_file, keras_path
 
-__all__ = ["cpu_name", "import_tensorflow", "quiet_stderr", "set_threads", "threads_used"]
+__all__ = ["import_tensorflow", "quiet_stderr", "set_threads", "threads_used"]
 
 
 @contextlib.contextmanager
@@ -114,13 +112,3 @@ def _whole(text: str) -> int:
         return int(text)
     except ValueError:
         return 0
-
-
-def cpu_name() -> str:
-    """The processor's name, as the machine gives it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()

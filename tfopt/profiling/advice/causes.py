@@ -65,7 +65,7 @@ def _eager(facts: StepFacts) -> Iterator[Advice]:
 
 
 def _half(facts: StepFacts, half: str, device: str) -> Iterator[Advice]:
-    if half not in facts.half_precision:
+    if facts.half_known and half not in facts.half_precision:
         yield Advice(
             id="half-unsupported",
             severity="high",

@@ -21,7 +21,7 @@ _FASTER = 0.65  # of a product's time in float32: what bfloat16 saves at best, m
 
 def half_unsupported(record: ProfileRecord) -> Iterator[Advice]:
     """Products in a half precision that this machine has no instructions for."""
-    if record.facts is None:
+    if record.facts is None or not record.facts.half_known:
         return
     computed = record.precision.compute_ops
     for dtype in _HALF:

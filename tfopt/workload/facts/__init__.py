@@ -42,4 +42,5 @@ def step_facts(workload: Workload, graph: StepGraph, device: str) -> StepFacts:
     """The facts of a workload's step, from its traced `graph` (empty in eager mode: then those of its layers alone)."""
     step = TracedStep.of(workload, graph)
     found: tuple[Fact, ...] = tuple(fact for finder in FINDERS for fact in finder(step))
-    return StepFacts(device=device, half_precision=half_precision(device), facts=found)
+    half = half_precision(device)
+    return StepFacts(device=device, half_precision=half or (), half_known=half is not None, facts=found)

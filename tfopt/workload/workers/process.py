@@ -97,9 +97,7 @@ def _ending(code: int) -> str:
 
 
 @contextlib.contextmanager
-def worker(
-    task: object, command: Sequence[str], kind: Any, settings: Mapping[str, str] = {}
-) -> Iterator[Worker[Any]]:
+def worker(task: object, command: Sequence[str], kind: Any, settings: Mapping[str, str] = {}) -> Iterator[Worker[Any]]:
     """A fresh process at work on `task`, in a session of its own: Ctrl-C reaches the parent alone, and ending it ends
     whatever it started. It finds modules where this process does, and says messages of `kind`; `settings` are
     environment variables of its own."""
