@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
+import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,13 +16,14 @@ import pytest
 from traces_for_tests import gpu, host, record_of
 
 from tfopt.diagnosis import gpu as gpus
-from tfopt.diagnosis import trial
-from tfopt.diagnosis.diagnose import _tried
+from tfopt.diagnosis import tensorboard, trial
+from tfopt.diagnosis.diagnose import _served, _tried
 from tfopt.diagnosis.gpu import Gpus
 from tfopt.diagnosis.tensorboard import Served, serves
 from tfopt.diagnosis.tensorflow import examine, readable
 from tfopt.diagnosis.trial import Report, trying
 from tfopt.records.diagnosis import Finding
+from tfopt.report.serving import Server
 from tfopt.workload.probe import Outcome
 
 BROKEN = {
@@ -193,6 +198,51 @@ def test_the_driver_is_read_from_its_own_files(tmp_path: Path, monkeypatch: pyte
 def test_what_tensorboard_answers(found: Served, status: str, words: str) -> None:
     finding: Finding
     (finding,) = serves(found)
+    assert finding.status == status
+    assert words in finding.found
+
+
+@contextlib.contextmanager
+def answering(answer: bytes | None) -> Iterator[Server]:
+    """A server that sends this to whoever asks, and hangs up; with None, it neither answers nor hangs up."""
+    with socket.create_server(("127.0.0.1", 0)) as listening, subprocess.Popen(["sleep", "100"]) as process:
+        kept = []
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    asker, _ = listening.accept()
+                    if answer is None or not asker.recv(4096):
+                        kept.append(asker)
+                        continue
+                    with asker:
+                        asker.sendall(answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield Server(process, "127.0.0.1", listening.getsockname()[1], None)
+        process.kill()
+        listening.shutdown(socket.SHUT_RDWR)
+        for asker in kept:
+            asker.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "words"),
+    [
+        (b"", "problem", "does not answer: Remote end closed connection"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{", "problem", "does not answer: IncompleteRead"),
+        (b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n", "problem", "answers: HTTP Error 500"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", "unknown", "the checks ended: AttributeError"),
+        (None, "unknown", "did not answer within 1 s"),
+    ],
+)
+def test_a_tensorboard_that_answers_badly_is_told_as_it_is(
+    answer: bytes | None, status: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tensorboard, "SECONDS", 1.0)
+    with answering(answer) as server:
+        traced = Report({**FINE.stages, "trace": Outcome("trace", {"bytes": 9})})
+        (finding,) = _tried("tensorboard", _served(server, traced))
     assert finding.status == status
     assert words in finding.found
 

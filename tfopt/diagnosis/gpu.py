@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfopt.diagnosis.finding import note, ok, problem, unknown
+from tfopt.diagnosis.installed import pinned
 from tfopt.diagnosis.trial import Report
 from tfopt.records.diagnosis import Finding
 
 __all__ = ["CHECKS", "Gpus", "examine"]
 
 _PROC = Path("/proc/driver/nvidia")
-_WITH_CUDA = 'pip install "tensorflow[and-cuda]>=2.21,<2.22"'
+_WITH_CUDA = f"pip install {pinned('tensorflow', '[and-cuda]')}"
 # docs.nvidia.com/deploy/cuda-compatibility, "Minor Version Compatibility": the oldest driver for a CUDA release.
 _DRIVERS = {11: 450, 12: 525, 13: 580}
 # Either lets a process read the counters, whatever the driver says (CAP_PERFMON since driver 565).

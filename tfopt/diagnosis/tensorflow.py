@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tfopt.diagnosis.finding import note, ok, problem, unknown
+from tfopt.diagnosis.installed import pinned
 from tfopt.diagnosis.trial import Report
 from tfopt.records.diagnosis import Finding
 from tfopt.records.trace import TraceRecord
@@ -13,7 +14,7 @@ from tfopt.report.units import seconds, size
 
 __all__ = ["CHECKS", "examine", "readable"]
 
-_AGAIN = 'pip install --force-reinstall "tensorflow>=2.21,<2.22"'
+_AGAIN = f"pip install --force-reinstall {pinned('tensorflow')}"
 _SLOW_IMPORT_S = 20.0
 
 
