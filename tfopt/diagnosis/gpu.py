@@ -14,6 +14,7 @@ from tfopt.diagnosis.finding import note, ok, problem, unknown
 from tfopt.diagnosis.installed import pinned
 from tfopt.diagnosis.trial import Report
 from tfopt.records.diagnosis import Finding
+from tfopt.wording import counted
 
 __all__ = ["CHECKS", "Gpus", "examine"]
 
@@ -110,11 +111,12 @@ def seen(found: Gpus) -> Iterator[Finding]:
     if found.seen is None:
         yield unknown("gpu.seen", f"TensorFlow could not list its devices: {found.why}")
     elif found.seen:
-        yield ok("gpu.seen", f"TensorFlow sees {_count(len(found.seen))}: {', '.join(found.seen)}")
+        yield ok("gpu.seen", f"TensorFlow sees {counted(len(found.seen), 'GPU')}: {', '.join(found.seen)}")
     elif not found.shown:
         yield _none(found)
     elif found.visible is not None and found.visible.strip() in ("", "-1"):
-        what = f"CUDA_VISIBLE_DEVICES={found.visible} hides {_count(len(found.shown))} ({names}): all runs on the CPU"
+        hidden = counted(len(found.shown), "GPU")
+        what = f"CUDA_VISIBLE_DEVICES={found.visible} hides {hidden} ({names}): all runs on the CPU"
         yield note("gpu.seen", what, "unset CUDA_VISIBLE_DEVICES")
     elif found.cuda is None:
         yield problem("gpu.seen", f"TensorFlow was built without CUDA and does not see {names}", _WITH_CUDA)
@@ -140,10 +142,6 @@ def _needed(found: Gpus) -> int | None:
     needed = _DRIVERS.get(int((found.cuda or "0").split(".")[0]))
     own = int((found.driver or "0").split(".")[0])
     return needed if needed is not None and 0 < own < needed else None
-
-
-def _count(number: int) -> str:
-    return f"{number} GPU{'' if number == 1 else 's'}"
 
 
 def profiling(found: Gpus) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tfopt.diagnosis.finding import note, ok, problem
 from tfopt.records.diagnosis import Finding
+from tfopt.wording import counted
 
 __all__ = ["Layout", "host_of", "layout", "log_folder", "placement", "quoted"]
 
@@ -116,7 +117,7 @@ def _listed(found: Layout) -> Iterator[Finding]:
     empty = [folder for folder in found.listed if not _traces(folder)]
     shown = len(found.listed) - len(empty)
     if shown:
-        yield ok("layout.traces", f"TensorBoard lists {_count(shown, 'session')} below {found.target}")
+        yield ok("layout.traces", f"TensorBoard lists {counted(shown, 'session')} below {found.target}")
     for folder in empty:
         derived = any(next(folder.glob(pattern), None) for pattern in _DERIVED)
         holds = "only files that are made from traces" if derived else "no trace"
@@ -135,13 +136,9 @@ def _misplaced(found: Layout) -> Finding:
     copies = [f"cp {quoted(file)} {quoted(session / f'{host_of(file) or _HOST}.{_TRACE}')}" for file in alone]
     if len(here) > len(alone):
         copies.append(f"cp {quoted(folder)}/*.{_TRACE} {quoted(session)}")
-    what = f"{_count(len(here), 'trace')} in {folder}: TensorBoard looks in plugins/profile/SESSION only"
+    what = f"{counted(len(here), 'trace')} in {folder}: TensorBoard looks in plugins/profile/SESSION only"
     lines = [f"mkdir -p {quoted(session)}", *copies, "tensorboard --logdir logs"]
     return problem("layout.level", what, " && ".join(lines))
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def quoted(path: Path) -> str:

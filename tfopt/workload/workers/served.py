@@ -39,7 +39,7 @@ def served(task_type: type[Task], work: Callable[[Task, Callable[[Any], None]], 
     try:
         work(task, say)
     except BaseException as error:  # also SystemExit, of a package that ends its importer
-        os.write(2, f"\n{type(error).__name__}: {one_line(error)}\n".encode(errors="replace"))
+        os.write(2, f"\n{type(error).__name__}: {one_line(error)}\n".encode())
         os._exit(1)
     os._exit(0)
 
