@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tfopt.errors import InputError, RunFailed
+from tfopt.errors import InputError, RunFailed, UsageError
 from tfopt.undo import undo_all
 from tfopt.workload.options import Options
 from tfopt.workload.peak import fresh
@@ -63,6 +63,12 @@ def test_what_a_worker_ends_by_is_its_last_word(work: str, words: str) -> None:
 def test_what_is_printed_is_no_message() -> None:
     with worker(TASK, python(SERVING.format("print('noise', flush=True); say(Doing('a', 'b'))")), Doing) as child:
         assert child.receive(time.monotonic() + 30) == Doing("a", "b")
+
+
+def test_a_name_that_is_not_utf_8_is_refused() -> None:
+    odd = Contestant("x", "m\udcff.keras", Options())
+    with pytest.raises(UsageError, match=r"m\\udcff\.keras is not UTF-8"), worker(odd, python(""), Doing):
+        pass
 
 
 def test_a_signal_without_a_name_has_a_number() -> None:

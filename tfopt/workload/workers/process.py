@@ -16,6 +16,7 @@ from typing import IO, Any, Generic, TypeVar
 
 import msgspec
 
+from tfopt.errors import UsageError
 from tfopt.model.text import one_line
 from tfopt.undo import undone
 
@@ -100,7 +101,11 @@ def _ending(code: int) -> str:
 def worker(task: object, command: Sequence[str], kind: Any, settings: Mapping[str, str] = {}) -> Iterator[Worker[Any]]:
     """A fresh process at work on `task`, in a session of its own: Ctrl-C reaches the parent alone, and ending it ends
     whatever it started. It finds modules where this process does, and says messages of `kind`; `settings` are
-    environment variables of its own."""
+    environment variables of its own. Raises UsageError where the task names what is not UTF-8."""
+    try:
+        order = msgspec.json.encode(task) + b"\n"
+    except UnicodeEncodeError as error:
+        raise UsageError(f"the name {one_line(error.object)} is not UTF-8", "give it another name") from None
     path = os.pathsep.join(folder or os.getcwd() for folder in sys.path)
     environment = {**os.environ, **settings, "PYTHONPATH": path}
     with tempfile.TemporaryFile() as said:
@@ -118,5 +123,5 @@ def worker(task: object, command: Sequence[str], kind: Any, settings: Mapping[st
         child: Worker[Any] = Worker(process, said, kind)
         with process.stdin as orders, process.stdout, undone(child.end):
             with contextlib.suppress(BrokenPipeError):  # it has ended at once: its last words are asked for later
-                orders.write(msgspec.json.encode(task) + b"\n")
+                orders.write(order)
             yield child
