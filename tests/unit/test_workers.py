@@ -16,6 +16,7 @@ from tfopt.errors import InputError, RunFailed, UsageError
 from tfopt.undo import undo_all
 from tfopt.workload.options import Options
 from tfopt.workload.peak import fresh
+from tfopt.workload.workers import process
 from tfopt.workload.workers.contestant import Contestant
 from tfopt.workload.workers.messages import Doing, Refused
 from tfopt.workload.workers.process import Ended, worker
@@ -24,6 +25,7 @@ TASK = Contestant("x", "m.keras", Options())
 # Serves the task with what `work` is.
 SERVING = """
 import os, sys
+from tfopt.workload.workers import process
 from tfopt.workload.workers.contestant import Contestant
 from tfopt.workload.workers.messages import Doing
 from tfopt.workload.workers.served import served
@@ -82,6 +84,11 @@ def test_a_line_that_is_no_message_ends_the_worker() -> None:
     assert ended.signal is None
 
 
+def test_a_worker_that_hangs_up_and_goes_on_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_FAREWELL_S", 0.5)
+    assert "without an end" in str(ending("import os, time; os.close(1); time.sleep(100)"))
+
+
 def test_the_end_of_a_worker_is_told_after_all_that_it_said() -> None:
     said = 'print("""{"type":"Doing","label":"","phase":"a"}\\n{"type":"Doing","label":"","phase":"b"}"""); exit(3)'
     with worker(TASK, python(said), Doing) as child:
@@ -97,15 +104,15 @@ def test_no_worker_and_nothing_that_it_started_outlives_its_block(leave: Callabl
     with worker(TASK, python(script), Doing) as child:
         grandchild = int(os.read(child._process.stdout.fileno(), 100))  # type: ignore[union-attr]
         leave(child)
-    for process in (child._process.pid, grandchild):
-        assert _gone(process)
+    for pid in (child._process.pid, grandchild):
+        assert _gone(pid)
 
 
-def _gone(process: int) -> bool:
+def _gone(pid: int) -> bool:
     """Whether a process ends within seconds: an orphan that was killed is somebody else's to bury."""
     for _ in range(50):
         try:
-            state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
         except OSError:
             return True
         if state == "Z":

@@ -25,6 +25,7 @@ __all__ = ["PYTHON", "Ended", "Worker", "worker"]
 # -P: a folder called tfopt in the working directory is not the one that runs.
 PYTHON = (sys.executable, "-P", "-m")
 
+_FAREWELL_S = 5.0  # from its last word to its end
 _LAST_WORDS, _LAST_LINE = 4096, 200  # bytes, characters
 
 _Message = TypeVar("_Message")
@@ -83,7 +84,11 @@ class Worker(Generic[_Message]):
             self._process.wait()
 
     def _ended(self) -> Ended:
-        code = self._process.wait()
+        try:
+            code = self._process.wait(_FAREWELL_S)
+        except subprocess.TimeoutExpired:
+            self.end()
+            return Ended("the process fell silent for good without an end")
         self._said.seek(max(0, self._said.seek(0, os.SEEK_END) - _LAST_WORDS))
         last = one_line(self._said.read().strip().rpartition(b"\n")[2].decode("utf-8", "replace"), _LAST_LINE)
         return Ended(f"{_ending(code)}{': ' if last else ''}{last}", -code if code < 0 else None)
