@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tfopt.profiling.advice.commands import compare_programs
+from tfopt.profiling.advice.commands import compare_precisions
 from tfopt.profiling.advice.shares import NOTABLE, op_share, ops_named, severity_of
 from tfopt.profiling.advice.wording import counted, listed, percent
 from tfopt.records.advice import Advice
@@ -36,7 +36,7 @@ def half_unsupported(record: ProfileRecord) -> Iterator[Advice]:
                     f"{_place(record)} has no instructions, take {percent(share)} of the step",
                     action=f"use {other}",
                     evidence={"ops": computed[dtype], "share": share},
-                    command=compare_programs(record, "float32", record.run.precision, other),
+                    command=compare_precisions(record, "float32", record.run.precision, other),
                 )
 
 
@@ -56,7 +56,7 @@ def bfloat16_possible(record: ProfileRecord) -> Iterator[Advice]:
             evidence={"product_share": share},
             gain_low=0.0,
             gain_high=share * _FASTER,
-            command=compare_programs(record, "float32", "mixed_bfloat16"),
+            command=compare_precisions(record, "float32", "mixed_bfloat16"),
         )
 
 
@@ -92,7 +92,7 @@ def many_casts(record: ProfileRecord) -> Iterator[Advice]:
             f"{moved / 1e6:,.1f} MB",
             action="keep neighbouring layers in one precision",
             evidence={"share": share, "casts": fact.count, "bytes": moved},
-            command=compare_programs(record, "float32", record.run.precision),
+            command=compare_precisions(record, "float32", record.run.precision),
             layers=fact.layers,
         )
 
