@@ -50,7 +50,7 @@ def bfloat16_possible(record: ProfileRecord) -> Iterator[Advice]:
         return
     if record.run.xla or record.facts.get("recurrent_loop"):  # no faster there, measured
         return
-    share = op_share(filter(is_product, record.ops))
+    share = op_share(op for op in record.ops if is_product(op) and not op.instruction)  # grouped ones are XLA's
     if share >= _MOSTLY and set(record.precision.compute_ops) <= {"float32"}:
         yield Advice(
             id="bfloat16-possible",

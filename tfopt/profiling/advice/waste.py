@@ -69,7 +69,7 @@ def repeated_work(record: ProfileRecord) -> Iterator[Advice]:
     share = op_share(ran)
     if share >= NOTABLE:
         layers = tuple(dict.fromkeys(op.layer for op in ran))
-        gradients = tuple(f"gradient_tape/{op.name}/" for op in ran)  # of what is not computed none is needed
+        gradients = tuple(f"gradient_tape/{name}/" for name in fact.ops)  # of what is not computed none is needed
         spared = share + op_share(op for op in record.ops if op.name.startswith(gradients) and op not in ran)
         yield Advice(
             id="repeated-work",
