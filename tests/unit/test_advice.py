@@ -534,6 +534,12 @@ def test_a_gain_is_said_as_far_as_it_is_known(low: float | None, high: float | N
     assert gain(msgspec.structs.replace(advice, gain_low=low, gain_high=high)) == said
 
 
+def test_a_savedmodel_is_not_told_to_change_its_precision() -> None:
+    made = products(60.0)
+    model = msgspec.structs.replace(made.model, format="savedmodel")
+    assert list(precision.bfloat16_possible(msgspec.structs.replace(made, model=model))) == []
+
+
 def test_what_keras_has_xla_compile_gains_nothing_by_bfloat16() -> None:
     made = products(60.0)
     compiled = tuple(msgspec.structs.replace(op, instruction="3:convolution.1") for op in made.ops)

@@ -54,6 +54,12 @@ def test_precisions_are_compared_in_the_program_of_the_run(
     assert words[words.index("--variants") + 1] == variants
 
 
+def test_a_savedmodel_has_one_precision() -> None:
+    made = ran("tfopt profile folder --mode infer", path="folder", format="savedmodel")
+    assert compare_precisions(made, "float32", "mixed_bfloat16") == ""
+    assert compare_programs(made, "graph", "xla").startswith("tfopt compare folder --mode infer --variants graph,xla ")
+
+
 def test_one_variant_is_no_comparison() -> None:
     assert compare_precisions(ran("tfopt profile m.keras"), "float32", "float32") == ""
     assert compare_batches(ran("tfopt profile m.keras"), [16]) == ""

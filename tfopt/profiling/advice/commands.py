@@ -27,7 +27,9 @@ def compare_programs(record: ProfileRecord, *programs: str) -> str:
 
 
 def compare_precisions(record: ProfileRecord, *precisions: str) -> str:
-    """`tfopt compare` of these precisions in the run's program; '' where they are one."""
+    """`tfopt compare` of these precisions in the run's program; '' where they are one, as that of a SavedModel is."""
+    if record.model.format == "savedmodel":
+        return ""
     return _compare(record, [_variant(_program(record), precision) for precision in precisions])
 
 

@@ -48,8 +48,8 @@ def bfloat16_possible(record: ProfileRecord) -> Iterator[Advice]:
     """A float32 step of products on a machine that multiplies bfloat16."""
     if record.facts is None or record.run.precision != "float32" or "bfloat16" not in record.facts.half_precision:
         return
-    if record.run.xla or record.facts.get("recurrent_loop"):  # no faster there, measured
-        return
+    if record.model.format == "savedmodel" or record.run.xla or record.facts.get("recurrent_loop"):
+        return  # a SavedModel has one precision; XLA and loops are no faster, measured
     share = op_share(op for op in record.ops if is_product(op) and not op.instruction)  # grouped ones are XLA's
     if share >= _MOSTLY and set(record.precision.compute_ops) <= {"float32"}:
         yield Advice(
