@@ -121,7 +121,7 @@ class BreakEven(Record, frozen=True, kw_only=True):
 class Arm(Record, frozen=True, kw_only=True):
     """One way to run one model. `rank` is 1 + the number of arms that are surely ahead (null where nothing was
     known); arms that cannot be told apart share it. `result` is null for the baseline, `precision` where the file
-    decides. `causes` explain why it is slow, the largest first."""
+    decides. `causes` are what may explain that it is slow."""
 
     label: str
     model: str
