@@ -66,17 +66,19 @@ class GradientDrift(Record, frozen=True, kw_only=True):
 
 class MetricDrift(Record, frozen=True, kw_only=True):
     """What the variant does to a metric of the user's data: `difference` is variant − reference over the same
-    `samples`, with its 95 % interval from the paired differences. `method` names the interval."""
+    `samples`, with its 95 % interval from the paired differences. `method` names the interval. `nonfinite` counts the
+    samples whose value is NaN or infinite on either side; what these take part in is null."""
 
     name: str
     output: str
-    reference: float
-    variant: float
-    difference: float
+    reference: float | None
+    variant: float | None
+    difference: float | None
     low: float | None
     high: float | None
     samples: int
     method: str
+    nonfinite: int = 0
 
 
 class Drift(Record, frozen=True, kw_only=True):

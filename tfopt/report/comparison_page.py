@@ -190,13 +190,16 @@ def _metrics(drifts: Sequence[Drift]) -> Iterator[Table]:
         Column("difference", "difference", "change"),
         Column("low", "low", "change"),
         Column("high", "high", "change"),
+        Column(
+            "nonfinite", "NaN/Inf", "count", quiet=all(not row.nonfinite for drift in drifts for row in drift.metrics)
+        ),
         Column("samples", "samples", "count"),
         Column("method", "interval", "text", drop=2),
     )
     rows = tuple(
         (
             *(drift.label, row.name, row.output, row.reference, row.variant),
-            *(row.difference, row.low, row.high, row.samples, row.method),
+            *(row.difference, row.low, row.high, row.nonfinite, row.samples, row.method),
         )
         for drift in drifts
         for row in drift.metrics
