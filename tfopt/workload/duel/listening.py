@@ -107,5 +107,5 @@ class Listener:
             case Refused(label=label, kind=kind, message=text, hint=hint):
                 if label not in self._arms:
                     raise _ERRORS.get(kind, RunFailed)(text, hint)
-                self._arms[label].failure = ("REFUSED", f"{text} ({hint})")
+                self._arms[label].failure = ("REFUSED" if kind in _ERRORS else "CRASHED", f"{text} ({hint})")
                 self._open.discard(label)

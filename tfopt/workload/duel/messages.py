@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from tfopt.records.base import Note
 from tfopt.records.duel import Clock
 from tfopt.workload.duel.contestant import Contestant
 
@@ -38,12 +39,13 @@ class Doing(_Message, frozen=True, tag=True):
 
 
 class Ready(_Message, frozen=True, tag=True):
-    """A contestant is loaded, compiled and warm."""
+    """A contestant is loaded, compiled and warm; `notes` are what there is to say of how its step was made."""
 
     prepare_s: float
     compile_s: float
     examples: float
     on_cpu: bool
+    notes: tuple[Note, ...] = ()
 
 
 class Pair(_Message, frozen=True, tag=True):

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, median
 
-from tfopt.records.duel import CLOCKS, ArmTiming, Clock, DuelResult, Interval, Verdict
+from tfopt.records.duel import CLOCKS, ArmTiming, Clock, DuelResult, Ending, Interval, Verdict
 from tfopt.report import units
 from tfopt.workload.duel.enough import log_ratio
 from tfopt.workload.duel.messages import Pair, Ready, Time
-from tfopt.workload.duel.statistics import bounds, half_width, judge, telling_clock
+from tfopt.workload.duel.statistics import bounds, half_width, judge, resolvable, telling_clock
 
 __all__ = ["Standing", "interval"]
 
@@ -57,27 +57,30 @@ class Standing:
             blocks=len(times),
         )
 
-    def result(self, baseline: str, tolerance: float, clock: Clock | None, unmeasured: str) -> DuelResult:
+    def result(
+        self, baseline: Standing, tolerance: float, clock: Clock | None, ended: Ending, unmeasured: str
+    ) -> DuelResult:
         """The contestant against the baseline; `unmeasured` says why where nothing was measured of it."""
         intervals = {clock: interval(self.logs(clock), sum(map(len, self.processes))) for clock in CLOCKS}
-        by = clock or self._telling_clock(tolerance)
+        by = clock or self._telling_clock(baseline, tolerance)
         logs = self.logs(by)
         verdict, reason = self.failure or (("NOT RUN", unmeasured) if not logs else self._judged(by, clock, tolerance))
         return DuelResult(
             label=self.label,
-            baseline=baseline,
+            baseline=baseline.label,
             verdict=verdict,
             clock=by,
             tolerance=tolerance,
             wall=intervals["wall"],
             cpu=intervals["cpu"],
-            resolvable=math.expm1(half_width(logs)) if len(logs) > 1 else None,
+            resolvable=math.expm1(resolvable(logs, tolerance)) if len(logs) > 1 else None,
             early=self.gross,
+            ended=ended,
             reason=reason,
         )
 
-    def _telling_clock(self, tolerance: float) -> Clock:
-        measured = self.processes and self.on_cpu
+    def _telling_clock(self, baseline: Standing, tolerance: float) -> Clock:
+        measured = self.processes and self.on_cpu and baseline.on_cpu
         return telling_clock(self.logs("wall"), self.logs("cpu"), tolerance) if measured else "wall"
 
     def _judged(self, by: Clock, asked: Clock | None, tolerance: float) -> tuple[Verdict, str]:
