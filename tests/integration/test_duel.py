@@ -75,17 +75,17 @@ def test_a_duel(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             _contestant(folder, "plain", "half", batch_size=16),
             _contestant(folder, "missing"),
             _contestant(folder, "plain", "unknown", optimizer="nonsense"),
-            _contestant(folder, "crash"),
             _contestant(folder, "plain", "large", batch_size=64, data=str(folder / "forty.npz")),
-            _contestant(folder, "plain", "compiled", loss="mse", mode="infer"),
+            _contestant(folder, "plain", "forward", loss="mse", mode="infer"),
+            _contestant(folder, "crash"),
         ],
         min_processes=2,
         max_processes=2,
         progress=lambda stage, done: stages.append(stage),
     )
-    half, missing, unknown, crash, large, compiled = outcome.results
+    half, missing, unknown, large, forward, crash = outcome.results
     assert (large.verdict, "has no batch of 64, but one of 40 examples" in large.reason) == ("REFUSED", True)
-    assert compiled.wall is not None
+    assert forward.wall is not None
     assert [note.message for note in outcome.notes] == ["--loss: unused, since inference has neither"]
     assert half.wall is not None
     assert half.cpu is not None
