@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from comparisons_for_tests import CAUSE, arm, four, interval, result, run, timing
 
+from bench.compare import disagreements
 from tfopt.model.source import ModelSource
 from tfopt.profiling.arms import entries
 from tfopt.profiling.comparison import compared
@@ -23,6 +24,18 @@ from tfopt.workload.options import Options
 def test_arms_that_cannot_be_told_apart_share_a_rank() -> None:
     spans = [BASELINE, Span(0.8, 0.78, 0.82), Span(0.81, 0.79, 0.83), Span(7.5, 7.2, 7.8), None]
     assert rank(spans, 0.05) == (3, 1, 1, 4, None)
+
+
+def test_the_bench_sees_ranks_that_are_wrong_or_say_nothing() -> None:
+    ratios = {"graph": 1.0, "xla": 1.04, "eager": 1.2}
+    assert disagreements({"graph": 1, "xla": 1, "eager": 3}, ratios) == []
+    assert disagreements({"graph": 2, "xla": 1, "eager": 3}, ratios) == []
+    assert disagreements({"graph": 3, "xla": 1, "eager": 1}, ratios) == ["eager before graph", "xla not before eager"]
+    assert disagreements(dict.fromkeys(ratios, 1), ratios) == ["graph not before eager", "xla not before eager"]
+    assert disagreements({"graph": 1, "xla": 1, "eager": None}, ratios) == [
+        "graph not before eager",
+        "xla not before eager",
+    ]
 
 
 def test_a_difference_within_the_tolerance_is_none() -> None:

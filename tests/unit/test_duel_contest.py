@@ -57,7 +57,8 @@ for arm in [task["baseline"], *task["arms"]]:
         continue
     act(label, "compiling")
     on_cpu = arm["device"] != "gpu"
-    say("Ready", label, prepare_s=0.1, compile_s=0.2, examples=arm["options"]["batch_size"] or 32, on_cpu=on_cpu)
+    say("Ready", label, prepare_s=0.1, compile_s=0.2, examples=arm["options"]["batch_size"] or 32, on_cpu=on_cpu,
+        step_s=arm["options"]["seed"], notes=[{"message": str(task["known_s"])}])
     if arm is task["baseline"]:
         continue
     act(label, "measuring")
@@ -211,7 +212,13 @@ def test_the_order_of_arms() -> None:
     _duel("7.5", "1.0", "1.2", progress=lambda stage, done: stages.append(stage))
     loading = [stage.removesuffix(", loading").split()[1:] for stage in stages if stage.endswith(", loading")]
     orders = [[label for worker, label in loading if worker.startswith(f"{number}/")] for number in (1, 2, 3)]
-    assert orders == [["base", "7.5", "1.0", "1.2"], ["base", "7.5", "1.0", "1.2"], ["base", "1.2", "1.0", "7.5"]]
+    assert orders == [["base", "7.5", "1.0", "1.2"], ["base", "7.5", "1.0", "1.2"], ["base", "7.5", "1.2", "1.0"]]
+
+
+def test_a_slow_arm_that_is_far_apart_is_warmed_up_once() -> None:
+    arms = [_contestant("7.5", seed=11), _contestant("7.5'", seed=1), _contestant("1.0", seed=11)]
+    outcome = duel(_contestant("base", seed=11), arms)
+    assert [note.message for note in outcome.notes] == ["{}", "{'7.5': 11.0}"]
 
 
 def test_what_still_computes_is_not_called_hung() -> None:
@@ -249,7 +256,7 @@ def test_ctrl_c_keeps_what_is_finished() -> None:
     outcome = _duel("7.5", "1.2", progress=interrupt)
     assert outcome.interrupted
     assert _verdicts(outcome) == {"7.5": "SLOWER", "1.2": "SLOWER"}
-    assert [result.wall.processes for result in outcome.results if result.wall] == [2, 2]
+    assert [result.wall.processes for result in outcome.results if result.wall] == [3, 2]
     outcome = _duel("1.2", progress=lambda stage, done: interrupt("worker 3/12: 1.2, measuring", done))
     assert outcome.results[0].verdict == "NOT RUN"
     assert outcome.results[0].reason == "interrupted before it was measured"

@@ -33,7 +33,7 @@ from tfopt.workload.runtime import cpu_name
 __all__ = ["compare"]
 
 # The part of the time that what is computed may take, and a metric of it for each arm.
-_DRIFT, _METRIC = 0.3, 0.05
+_DRIFT, _METRIC = 0.25, 0.05
 _MIN_PROCESSES = 4
 
 

@@ -39,8 +39,9 @@ class Arm:
     on_cpu: bool
 
 
-def ready(contestant: Contestant, say: Say) -> Arm:
-    """Load, prepare, compile and warm up. Raises TfoptError where that cannot be done."""
+def ready(contestant: Contestant, say: Say, known_s: float | None = None) -> Arm:
+    """Load, prepare, compile and warm up, where `known_s` does not say what a step takes. Raises TfoptError where that
+    cannot be done."""
     label = contestant.label
     say(Doing(label, "loading"))
     started = time.perf_counter()
@@ -57,15 +58,20 @@ def ready(contestant: Contestant, say: Say) -> Arm:
                 started = time.perf_counter()
                 finished(run())
                 compile_s = time.perf_counter() - started
-        say(Doing(label, "warming up", _patience(compile_s)))
-        with explained("the step"):
-            started = time.perf_counter()
-            steps = warm_up(run)
-            step_s = (time.perf_counter() - started) / steps
+        step_s = known_s if known_s is not None else _warm(label, run, compile_s, say)
     examples = run.examples / len(run.waits_ms)
     on_cpu = placement.kind == "CPU"
-    say(Ready(label, prepare_s, compile_s, examples, on_cpu, workload.notes))
+    say(Ready(label, prepare_s, compile_s, examples, on_cpu, workload.notes, step_s))
     return Arm(label, run, step_s, on_cpu)
+
+
+def _warm(label: str, run: Runner, compile_s: float, say: Say) -> float:
+    """Run steps until they are stable: seconds per step."""
+    say(Doing(label, "warming up", _patience(compile_s)))
+    with explained("the step"):
+        started = time.perf_counter()
+        steps = warm_up(run)
+        return (time.perf_counter() - started) / steps
 
 
 def _check_batch(batch: Batch, options: Options) -> None:

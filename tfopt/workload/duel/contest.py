@@ -19,7 +19,7 @@ from tfopt.workload.duel.messages import Task
 from tfopt.workload.duel.process import worker
 from tfopt.workload.duel.rules import Rules
 from tfopt.workload.duel.standing import Standing
-from tfopt.workload.duel.statistics import decided, settled
+from tfopt.workload.duel.statistics import GROSS_PROCESSES, decided, settled
 
 __all__ = ["DuelOutcome", "duel", "not_fought"]
 
@@ -200,8 +200,8 @@ class _Contest:
     def _chosen(self, number: int) -> list[Standing]:
         """Who takes part in the next worker: as many as are expected to finish in time, first those that ran least.
 
-        Among equals the order is another one each time; but an arm that is far apart comes first until a second process
-        gives it an interval, which is all that it lacks, and then last.
+        Among equals the order is another one each time; but all get a second process, and so an interval, before any
+        gets a third, and an arm that is far apart, which is asked for three, comes first until it has them.
         """
         waiting = list(self._open.values())
         turn = number % len(waiting) if waiting else 0
@@ -224,6 +224,7 @@ class _Contest:
             pair_seconds=share * _MEASURING,
             seed=f"{rules.seed} {number} ",
             clock=rules.clock or "wall",
+            known_s={standing.label: known for standing in chosen if (known := standing.known_s) is not None},
         )
 
         def tell(label: str, phase: str, pairs: int) -> None:
@@ -235,7 +236,7 @@ class _Contest:
             Listener(self._baseline, arms, self._deadline, rules.max_seconds, tell).listen(child)
 
 
-def _urgency(standing: Standing) -> tuple[int, bool]:
+def _urgency(standing: Standing) -> tuple[int, bool, int]:
     """Who goes first: the least."""
     count = len(standing.processes)
-    return count, standing.gross == (count > 1)
+    return min(count, 2), not standing.gross or count >= GROSS_PROCESSES, count
