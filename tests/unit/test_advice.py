@@ -580,7 +580,7 @@ def test_every_rule_is_documented() -> None:
 
 
 def test_a_machine_that_does_not_tell_its_half_precision_is_not_blamed() -> None:
-    made = products(50.0, half=(), **HALF)
+    made = halved(50.0, half=())
     assert made.facts is not None
     assert [one.id for one in precision.half_unsupported(made)] == ["half-unsupported"]
     untold = msgspec.structs.replace(made, facts=msgspec.structs.replace(made.facts, half_known=False))

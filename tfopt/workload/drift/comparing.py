@@ -11,7 +11,8 @@ from tfopt.errors import InputError, TfoptError
 from tfopt.records.base import Note
 from tfopt.workload.drift.computed import Computed, drift_between
 from tfopt.workload.drift.messages import Drifted, DriftMessage, DriftTask, Known
-from tfopt.workload.drift.samples import Metrics, Samples, metric_drifts
+from tfopt.workload.drift.paired import Metrics, metric_drifts
+from tfopt.workload.drift.samples import Samples
 from tfopt.workload.drift.subject import Subject, same_batch, subject
 from tfopt.workload.workers.contestant import Contestant
 

@@ -16,8 +16,9 @@ from tfopt.model.said import said_as_notes
 from tfopt.records.advice import StepFacts
 from tfopt.records.base import finite
 from tfopt.workload.device import Placement, place
+from tfopt.workload.drift.paired import Metrics
 from tfopt.workload.drift.probe import Probe, forward
-from tfopt.workload.drift.samples import Metrics, Samples, evaluate, samples_of
+from tfopt.workload.drift.samples import Samples, evaluate, samples_of
 from tfopt.workload.facts import step_facts
 from tfopt.workload.failures import explained, file_at_fault
 from tfopt.workload.graph import StepGraph

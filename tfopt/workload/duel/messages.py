@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from tfopt.records.base import Note
 from tfopt.records.duel import Clock
 from tfopt.workload.workers.contestant import Contestant
 from tfopt.workload.workers.messages import About, Doing, Refused
@@ -16,7 +17,8 @@ Time = tuple[float, float]  # ms per example: wall, CPU time of the process
 class Task(msgspec.Struct, frozen=True):
     """What a worker is to do: each arm against the baseline in `pairs` pairs of blocks; in more, until the standard
     error of their median log-ratio by `clock` is below `precision`; in fewer, where they take more than
-    `pair_seconds`. `seed` draws the order within pairs."""
+    `pair_seconds`. `seed` draws the order within pairs. `known_s` are seconds per step of slow arms that an earlier
+    worker found far from the baseline: they are not warmed up beyond their first step."""
 
     baseline: Contestant
     arms: tuple[Contestant, ...]
@@ -25,15 +27,19 @@ class Task(msgspec.Struct, frozen=True):
     pair_seconds: float
     seed: str
     clock: Clock = "wall"
+    known_s: dict[str, float] = {}
 
 
 class Ready(About, frozen=True, tag=True):
-    """A contestant is loaded, compiled and warm."""
+    """A contestant is loaded, compiled and warm; `notes` are what there is to say of how its step was made, `step_s` is
+    about what a step takes."""
 
     prepare_s: float
     compile_s: float
     examples: float
     on_cpu: bool
+    notes: tuple[Note, ...] = ()
+    step_s: float = 0.0
 
 
 class Pair(About, frozen=True, tag=True):
