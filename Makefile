@@ -44,6 +44,7 @@ bench: setup
 	$(BIN)/python -m bench.ablation
 	$(BIN)/python -m bench.repeat
 	$(BIN)/python -m bench.compare
+	$(BIN)/python -m bench.duel
 	$(BIN)/python -m bench.roofline
 	$(BIN)/python -m bench.kernels
 	$(BIN)/python -m bench.advice

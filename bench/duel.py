@@ -26,9 +26,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tfopt.workload.duel import Contestant, duel
-from tfopt.workload.duel.messages import Done, Pair, Refused, Task
-from tfopt.workload.duel.process import worker
+from tfopt.workload.duel.messages import Done, Message, Pair, Task
 from tfopt.workload.options import Options
+from tfopt.workload.workers.messages import Refused
+from tfopt.workload.workers.process import PYTHON, worker
 
 SAMPLES = Path(__file__).resolve().parents[1] / "tests" / "data" / "aa-samples.json"
 KEPT = 40  # pairs of a process; noisy ones have more, so that a duel knows more than the simulation
@@ -200,7 +201,8 @@ def collect(folder: Path, file: Path, processes: int, kinds: list[str]) -> None:
 def _pairs(model: str, seed: str) -> list[list[int]]:
     one, other = (Contestant(label, model, Options()) for label in ("one", "other"))
     pairs = []
-    with worker(Task(one, (other,), pairs=6, precision=0.02, pair_seconds=15, seed=seed)) as child:
+    task = Task(one, (other,), pairs=6, precision=0.02, pair_seconds=15, seed=seed)
+    with worker(task, (*PYTHON, "tfopt.workload.duel.worker"), Message) as child:
         while not isinstance(message := child.receive(time.monotonic() + 300), Done):
             if isinstance(message, Refused | None):
                 sys.exit(f"no samples: {message}")

@@ -173,8 +173,8 @@ def pretend_machine(folder: Path) -> None:
     import tensorflow as tf
 
     from tfopt.records.machine import Machine
+    from tfopt.workload.cpu import cpu_name
     from tfopt.workload.machine_cache import Key, keep
-    from tfopt.workload.runtime import cpu_name
 
     os.environ["TFOPT_CACHE_DIR"] = str(folder)
     threads = len(os.sched_getaffinity(0))  # asking TensorFlow would start it, and no fork of it would run

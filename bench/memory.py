@@ -24,9 +24,9 @@ from bench import strangers  # noqa: E402
 from bench.zoo import ZOO  # noqa: E402
 from tfopt.errors import TfoptError  # noqa: E402
 from tfopt.report import units  # noqa: E402
-from tfopt.workload.duel.contestant import Contestant  # noqa: E402
 from tfopt.workload.options import Options  # noqa: E402
 from tfopt.workload.peak.fresh import measured  # noqa: E402
+from tfopt.workload.workers.contestant import Contestant  # noqa: E402
 
 TUNED = {"mlp": 512, "cnn": 64, "mobilenetv2": 16, "transformer": 64, "lstm": 512, "unet": 32}
 HELD_OUT = {"resnet50": 8, "rnn": 1024, "gru": 512, "nested_shared": 512, "subclassed": 512, "embeddings": 64,

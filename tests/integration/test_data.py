@@ -96,7 +96,9 @@ def test_last_partial_batch_is_a_retrace(module: str) -> None:
     assert record.step.retraces == 1
     cause = record.step.retrace_causes[0]
     assert (cause.argument, cause.before, cause.after) == ("x", "float32(16, 8)", "float32(8, 8)")
-    assert any("x changed from float32(16, 8) to float32(8, 8)" in note.message for note in record.notes)
+    told = next(advice for advice in record.advice if advice.id == "retracing")
+    assert told.severity == "low"
+    assert "x changed from float32(16, 8) to float32(8, 8)" in told.message
 
 
 @pytest.mark.parametrize(

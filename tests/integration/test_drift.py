@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import msgspec
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -232,6 +233,28 @@ def test_the_metric_is_paired_over_the_user_s_samples(
     assert abs(loss.difference) < 1e-6
     fewer = drifts(random_model, ["xla"], samples=25, mode="infer", **options)["xla"].metrics
     assert {row.samples for row in fewer} == {20}  # whole batches
+
+
+def test_metrics_of_two_models_whose_outputs_have_other_names(tmp_path: Path) -> None:
+    """One of them computes NaN: the other rows stand, and nothing that is NaN counts as right."""
+    for name, constant in {"one": 0.5, "other": np.nan}.items():
+        inputs = keras.Input((4,))
+        kernel = keras.initializers.Constant(constant)
+        model = keras.Model(inputs, keras.layers.Dense(3, "softmax", kernel_initializer=kernel, name=name)(inputs))
+        model.compile("sgd", "sparse_categorical_crossentropy")
+        model.save(tmp_path / f"{name}.keras")
+    np.savez(tmp_path / "s.npz", x=np.ones((16, 4), "float32"), y=np.zeros(16, int))
+    one, other = (
+        contestant(tmp_path / f"{name}.keras", "graph", label=name, data=str(tmp_path / "s.npz"))
+        for name in ("one", "other")
+    )
+    said: list[Any] = []
+    Comparing.of(DriftTask(one, (), 100, 60.0), said.append).compare(other)
+    drift = msgspec.json.decode(msgspec.json.encode(said[-1].drift), type=Drift)
+    accuracy, loss = drift.metrics
+    assert (accuracy.output, accuracy.reference, accuracy.variant) == ("one", 1.0, 0.0)
+    assert (loss.output, loss.variant, loss.difference, loss.nonfinite) == ("one", None, None, 16)
+    assert (drift.outputs[0].agreement, drift.outputs[0].nonfinite) == (0.0, 24)
 
 
 def test_a_data_set_is_seen_once_not_over_and_over(

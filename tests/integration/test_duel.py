@@ -12,6 +12,7 @@ import warnings
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 
 from tfopt.errors import InputError, RunFailed
@@ -66,6 +67,7 @@ def _contestant(folder: Path, name: str, label: str = "", **options: object) -> 
 
 def test_a_duel(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(folder))  # the workers look for modules where this process does
+    np.savez(folder / "forty.npz", x=np.ones((40, 8), "float32"), y=np.ones((40, 2), "float32"))
     stages: list[str] = []
     outcome = duel(
         _contestant(folder, "plain"),
@@ -73,13 +75,18 @@ def test_a_duel(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             _contestant(folder, "plain", "half", batch_size=16),
             _contestant(folder, "missing"),
             _contestant(folder, "plain", "unknown", optimizer="nonsense"),
+            _contestant(folder, "plain", "large", batch_size=64, data=str(folder / "forty.npz")),
+            _contestant(folder, "plain", "forward", loss="mse", mode="infer"),
             _contestant(folder, "crash"),
         ],
         min_processes=2,
         max_processes=2,
         progress=lambda stage, done: stages.append(stage),
     )
-    half, missing, unknown, crash = outcome.results
+    half, missing, unknown, large, forward, crash = outcome.results
+    assert (large.verdict, "has no batch of 64, but one of 40 examples" in large.reason) == ("REFUSED", True)
+    assert forward.wall is not None
+    assert [note.message for note in outcome.notes] == ["--loss: unused, since inference has neither"]
     assert half.wall is not None
     assert half.cpu is not None
     # A step of so small a model takes about as long for half as many examples: each takes about twice the time.

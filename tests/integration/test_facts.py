@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from bench import advice as problems
 from bench.zoo import ZOO
 from tfopt.model.load import load
 from tfopt.records.advice import StepFacts
-from tfopt.trace.scopes import ScopeTable
+from tfopt.trace.scopes import OPTIMIZER, ScopeTable
 from tfopt.workload.device import place
 from tfopt.workload.facts import step_facts
 from tfopt.workload.facts.finding import TracedStep
@@ -69,6 +71,41 @@ def test_random_tensors_are_slow_under_xla_where_they_are_the_only_ones_of_their
     assert (lone.count, lone.numbers["values"]) == (3, 4 * (512 + 384 + 256))
     assert facts(ZOO["mlp"](), batch_size=4).get("lone_random") is None
     assert facts(problems.dropped(), batch_size=4, mode="infer").get("lone_random") is None
+
+
+def test_products_in_half_precision_are_named_by_dtype() -> None:
+    mixed = chain(layers.Dense(4, name="low", dtype="mixed_float16"), layers.Dense(4, name="full"))
+    (half,) = facts(mixed, batch_size=4).all("half_products")
+    assert half.detail == "float16"
+    assert [path.rpartition("/")[2] for path in half.layers] == ["low"]
+    assert half.count == len(half.ops) == 2  # forward and the kernel's gradient; none to the input
+    assert facts(chain(layers.Dense(4)), batch_size=4).get("half_products") is None
+
+
+def test_casts_of_images_are_none_to_half_precision() -> None:
+    model = keras.Sequential([keras.Input((8, 8, 3), dtype="uint8"), layers.Rescaling(1 / 255), layers.Flatten()])
+    model.add(layers.Dense(4))
+    model.compile("adam", "mse")
+    assert facts(model, batch_size=2).get("half_casts") is None
+    casts = facts(model, batch_size=2, precision="mixed_bfloat16").get("half_casts")
+    assert casts is not None
+    assert casts.count == len(casts.ops)
+
+
+def test_activations_that_might_be_others() -> None:
+    model = chain(
+        layers.Dense(4, activation="relu"),
+        layers.Dense(4, activation="gelu", name="a"),
+        layers.Dense(4, activation=functools.partial(keras.activations.gelu, approximate=True), name="b"),
+        layers.Dense(4, activation=layers.LeakyReLU(), name="c"),
+        layers.EinsumDense("ab,bc->ac", 4, bias_axes="c"),
+        layers.Dense(4, activation="softmax"),
+    )
+    found = facts(model, batch_size=2).all("activation")
+    assert {fact.detail: [path.rpartition("/")[2] for path in fact.layers] for fact in found} == {
+        "gelu": ["a", "b"],
+        "leakyrelu": ["c"],
+    }
 
 
 def test_numbers() -> None:
@@ -126,6 +163,8 @@ def test_repeated_work() -> None:
     found = facts(problems.twice(True)(), batch_size=4).get("repeated_work")
     assert found is not None
     assert [name.rpartition("/")[2] for name in found.ops] == ["MatMul", "BiasAdd"]
+    assert [name.rpartition("/")[2] for name in found.repeats] == ["MatMul", "BiasAdd"]
+    assert not {*found.ops} & {*found.repeats}
     assert facts(problems.twice(False)(), batch_size=4).get("repeated_work") is None
 
 
@@ -178,6 +217,62 @@ def test_tables_that_are_updated_as_a_whole(optimizer: str, dense: int) -> None:
     updates = found.get("optimizer_updates")
     assert updates is not None
     assert updates.numbers == {"variables": 3, "small_variables": 3}
+
+
+def test_clipping_is_told_apart_where_variables_have_one_shape() -> None:
+    """Two tables and a kernel of one shape, all clipped by their norm together."""
+    inputs = keras.Input((4,), dtype="int32")
+    tables = [layers.Embedding(40, 8, name=name)(inputs) for name in ("one", "two")]
+    x = layers.Dense(40)(layers.GlobalAveragePooling1D()(tables[0] + tables[1]))
+    model = keras.Model(inputs, layers.Dense(8, name="kernel")(x))
+    model.compile(keras.optimizers.SGD(global_clipnorm=1.0), "mse")
+    found = facts(model, batch_size=2).all("dense_embedding_update")
+    assert [fact.layers[0].rpartition("/")[2] for fact in found] == ["one", "two"]
+    one, two = ({*fact.ops} for fact in found)
+    assert not one & two
+    assert len(one) == len(two) == 4  # two sums of rows, the clipped gradient, the update
+    with usable_scopes():
+        workload = prepare(model, Options(batch_size=2), place("cpu"))
+    step = TracedStep.of(workload, StepGraph(workload.step.concrete(workload.batch.arguments)))
+    clipped = {op.name for op in step.ops.ops if op.shape == (40, 8) and op.type == "Mul" and op.layer == OPTIMIZER}
+    assert len(clipped) == 3
+    assert len(clipped - one - two) == 1  # the kernel's
+
+
+def tied() -> keras.Model:
+    """A table that is the kernel of the output, too."""
+    inputs = keras.Input((4,), dtype="int32")
+    table = layers.ReversibleEmbedding(1000, 8, name="table")
+    return keras.Model(inputs, table(table(inputs), reverse=True))
+
+
+def regularized() -> keras.Model:
+    inputs = keras.Input((4,), dtype="int32")
+    x = layers.Embedding(1000, 8, name="table", embeddings_regularizer="l2")(inputs)
+    return keras.Model(inputs, layers.Dense(2)(layers.GlobalAveragePooling1D()(x)))
+
+
+def multiplied() -> keras.Model:
+    """A table that another layer's product reads."""
+
+    class Scores(layers.Layer):  # type: ignore[misc]
+        def __init__(self, table: Any) -> None:
+            super().__init__()
+            self.table = table
+
+        def call(self, x: Any) -> Any:
+            return keras.ops.matmul(x, keras.ops.transpose(self.table.embeddings))
+
+    inputs = keras.Input((4,), dtype="int32")
+    table = layers.Embedding(1000, 8, name="table")
+    return keras.Model(inputs, Scores(table)(table(inputs)))
+
+
+@pytest.mark.parametrize("build", [tied, regularized, multiplied])
+def test_no_optimizer_helps_a_table_whose_gradient_is_dense_anyway(build: Callable[[], keras.Model]) -> None:
+    model = build()
+    model.compile("adam", "mse")
+    assert facts(model, batch_size=2).all("dense_embedding_update") == ()
 
 
 def test_an_eager_step_has_no_graph_to_find_anything_in() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,7 @@ from keras import layers
 from bench.zoo import ZOO
 from tfopt.profiling.inspect import inspect
 from tfopt.workload.device import place
-from tfopt.workload.duel.contestant import Contestant
 from tfopt.workload.options import Options
-from tfopt.workload.peak import fresh
 from tfopt.workload.peak.estimate import estimate, liveness
 from tfopt.workload.peak.measure import added_bytes
 from tfopt.workload.peak.reading import program_of
@@ -90,13 +87,6 @@ def test_a_branch_and_a_call_are_looked_into() -> None:
     program = program_of(step.get_concrete_function(tf.TensorSpec((300, 300))))
     assert sum(op.name.endswith("MatMul") for op in program.ops) == 2
     assert program.unknown == 0
-
-
-def test_a_killed_process_is_a_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
-    suicide = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
-    monkeypatch.setattr(fresh, "_WORKER", (sys.executable, "-c", suicide))
-    with pytest.raises(fresh.Killed, match="memory ran out"):
-        fresh.measured(Contestant("x", "m.keras", Options()))
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras, while saving

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from records_for_tests import HOSTILE
@@ -39,7 +40,9 @@ def interval(ratio: float, half: float, processes: int = 4) -> Interval:
 def result(label: str, verdict: Verdict, ratio: float = 1.0, half: float = 0.01, **more: Any) -> DuelResult:
     """A result by wall time; of arms that failed without any ratio."""
     known = interval(ratio, half) if verdict not in ("CRASHED", "HUNG", "REFUSED", "NOT RUN") else None
-    given = {"wall": known, "cpu": known, "clock": "wall", "resolvable": half, **more}
+    told = math.expm1(max(half, math.log1p(0.05)) + half) if known is not None else None
+    ended = "failed" if known is None else "time" if verdict == "INCONCLUSIVE" else "decided"
+    given = {"wall": known, "cpu": known, "clock": "wall", "resolvable": told, "ended": ended, **more}
     return DuelResult(label=label, baseline="graph", verdict=verdict, tolerance=0.05, **given)
 
 
@@ -136,7 +139,14 @@ def closed(arms: list[Arm], drifts: tuple[Drift, ...], **more: Any) -> Compariso
         run=run(**more),
         baseline=baseline.label,
         verdict=verdict(ranked, baseline.label),
-        resolvable=0.041,
+        resolvable=max(
+            (
+                one.result.resolvable
+                for one in arms[1:]
+                if one.result and one.result.resolvable and not one.result.early
+            ),
+            default=None,
+        ),
         arms=tuple(ranked),
         drifts=drifts,
         notes=tuple(drift_notes(drifts)),

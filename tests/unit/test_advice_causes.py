@@ -1,9 +1,10 @@
-"""Why a variant is slow: the facts that explain it, the largest first, and nothing that this variant has not."""
+"""Why a variant is slow: what of its facts takes time in it, and nothing that it has not."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from records_for_tests import hostile
 
@@ -40,12 +41,48 @@ def why(*facts: Fact, **variant: Any) -> list[str]:
         ({"xla": True, "precision": "mixed_bfloat16"}, ["xla-depthwise", "xla-random", "xla-max-pool", "casts"]),
     ],
 )
-def test_causes_are_those_of_the_variant_the_largest_first(variant: dict[str, Any], ids: list[str]) -> None:
+def test_causes_are_those_of_the_variant_xlas_slow_kernels_the_largest_first(
+    variant: dict[str, Any], ids: list[str]
+) -> None:
     assert why(**variant) == ids
 
 
-def test_what_takes_no_time_is_no_cause() -> None:
-    assert why(Fact(kind="lone_random", count=1, numbers={"values": 64}), xla=True) == []
+@pytest.mark.parametrize(
+    ("fact", "variant", "id"),
+    [
+        (Fact(kind="lone_random", count=1, numbers={"values": 64}), {"xla": True}, "xla-random"),
+        (Fact(kind="half_casts", count=2, numbers={"bytes": 999_999}), {"precision": "bfloat16"}, "casts"),
+        (Fact(kind="float64", count=1, numbers={"bytes": 999_999}), {}, "float64"),
+    ],
+)
+def test_what_takes_no_time_is_no_cause(fact: Fact, variant: dict[str, Any], id: str) -> None:
+    assert why(fact, **variant) == []
+    more = msgspec.structs.replace(fact, numbers=dict.fromkeys(fact.numbers, 1000000.0))
+    assert why(more, **variant) == [id]
+
+
+@pytest.mark.parametrize(
+    ("count", "xla", "message"),
+    [
+        (1, True, "XLA cannot compile 1 Python function"),
+        (2, True, "XLA cannot compile 2 Python functions"),
+        (1, False, "1 Python function runs under Python's lock"),
+        (2, False, "2 Python functions run one at a time under Python's lock"),
+    ],
+)
+def test_python_functions_are_a_cause_once(count: int, xla: bool, message: str) -> None:
+    facts = StepFacts(device="CPU", half_precision=(), facts=(Fact(kind="python_function", count=count),))
+    (cause,) = causes(facts, xla=xla, eager=False, precision="float32", device="CPU")
+    assert (cause.id, cause.message) == ("python-function", message)
+
+
+@pytest.mark.parametrize(("count", "said"), [(1, "1 op computes in float64 (a)"), (1500, "1,500 ops compute in")])
+def test_float64_is_a_cause(count: int, said: str) -> None:
+    wide = Fact(kind="float64", count=count, layers=("m/a",), numbers={"bytes": 8e6, "inputs": 0})
+    facts = StepFacts(device="CPU", half_precision=(), facts=(wide,))
+    (cause,) = causes(facts, xla=False, eager=False, precision="float32", device="CPU")
+    assert cause.message.startswith(said)
+    assert cause.evidence == {"ops": count, "bytes": 8e6}
 
 
 def test_a_cause_is_a_clause_that_follows_a_colon() -> None:
@@ -70,4 +107,11 @@ def test_top_0_shows_all_advice() -> None:
     assert "5 more with --top 0" in render(hostile(), View(width=80))
     everything = render(hostile(), View(width=80, top=0))
     assert "more with --top 0" not in everything
-    assert everything.count("takes longer") == 8
+    assert everything.count("! 12.0 % of the step") == 8
+
+
+def test_a_machine_that_does_not_tell_its_half_precision_is_no_cause() -> None:
+    mixed: dict[str, Any] = {"xla": False, "eager": False, "precision": "mixed_float16", "device": "CPU"}
+    told, untold = (StepFacts(device="CPU", half_precision=(), half_known=known) for known in (True, False))
+    assert [cause.id for cause in causes(told, **mixed)] == ["half-unsupported"]
+    assert causes(untold, **mixed) == ()

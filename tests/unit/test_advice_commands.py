@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from records_for_tests import flat
 
-from tfopt.profiling.advice.commands import compare_batches, compare_programs, profile_with
+from tfopt.profiling.advice.commands import compare_batches, compare_precisions, compare_programs, profile_with
 from tfopt.records.profile import ProfileRecord
 
 
@@ -28,8 +28,8 @@ def test_a_comparison_of_programs() -> None:
     ("precision", "variants"),
     [
         ("float32", "graph,xla"),
-        ("mixed_bfloat16", "graph+mixed_bfloat16,xla+mixed_bfloat16"),
-        ("float32, mixed_float16", "graph+saved,xla+saved"),
+        ("mixed_bfloat16", "mixed_bfloat16,xla+mixed_bfloat16"),
+        ("float32, mixed_float16", "saved,xla+saved"),
     ],
 )
 def test_variants_keep_the_precision_of_the_run(precision: str, variants: str) -> None:
@@ -37,9 +37,32 @@ def test_variants_keep_the_precision_of_the_run(precision: str, variants: str) -
     assert words[words.index("--variants") + 1] == variants
 
 
-def test_a_variant_with_a_precision_of_its_own_keeps_it() -> None:
-    made = ran("tfopt profile m.keras --precision mixed_float16", precision="mixed_float16")
-    assert "--variants float32,mixed_float16" in compare_programs(made, "float32", "mixed_float16")
+@pytest.mark.parametrize(
+    ("run", "precisions", "variants"),
+    [
+        ({}, ("float32", "mixed_float16", "float32"), "graph,mixed_float16"),
+        ({}, ("float32", "float32, mixed_float16"), "graph,saved"),
+        ({}, ("float32", "float64"), "graph,saved"),
+        ({"xla": True}, ("float32", "mixed_float16"), "xla,xla+mixed_float16"),
+        ({"eager": True}, ("float32", "bfloat16"), "eager,eager+bfloat16"),
+    ],
+)
+def test_precisions_are_compared_in_the_program_of_the_run(
+    run: dict[str, Any], precisions: tuple[str, ...], variants: str
+) -> None:
+    words = shlex.split(compare_precisions(ran("tfopt profile m.keras", **run), *precisions))
+    assert words[words.index("--variants") + 1] == variants
+
+
+def test_a_savedmodel_has_one_precision() -> None:
+    made = ran("tfopt profile folder --mode infer", path="folder", format="savedmodel")
+    assert compare_precisions(made, "float32", "mixed_bfloat16") == ""
+    assert compare_programs(made, "graph", "xla").startswith("tfopt compare folder --mode infer --variants graph,xla ")
+
+
+def test_one_variant_is_no_comparison() -> None:
+    assert compare_precisions(ran("tfopt profile m.keras"), "float32", "float32") == ""
+    assert compare_batches(ran("tfopt profile m.keras"), [16]) == ""
 
 
 def test_a_comparison_of_batches_runs_the_same_program() -> None:
@@ -66,8 +89,19 @@ def test_a_model_object_has_no_command_line() -> None:
     assert compare_programs(made, "graph", "xla") == compare_batches(made, [1, 2]) == profile_with(made, "--xla") == ""
 
 
-def test_a_run_of_the_python_api_gets_a_command_line_as_well() -> None:
-    assert profile_with(ran("tfopt.profile"), "--xla") == "tfopt profile m.keras --batch-size 16 --xla"
+@pytest.mark.parametrize("command", ["tfopt.profile", "", "python train.py"])
+def test_a_run_of_the_python_api_has_no_command_line(command: str) -> None:
+    """What its arguments were, such as the loss or a size, nobody can tell."""
+    made = ran(command)
+    assert compare_programs(made, "graph", "xla") == compare_batches(made, [1, 2]) == profile_with(made, "--xla") == ""
+
+
+def test_the_configuration_of_the_run_stays() -> None:
+    made = ran("tfopt profile m.keras --config my.toml --no-xla")
+    assert profile_with(made, "--by", "op") == (
+        "tfopt profile m.keras --config my.toml --no-xla --batch-size 16 --by op"
+    )
+    assert compare_programs(made, "graph", "xla").startswith("tfopt compare m.keras --config my.toml --variants graph,")
 
 
 @pytest.mark.parametrize("verb", ["profile", "compare"])

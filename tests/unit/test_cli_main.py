@@ -275,3 +275,11 @@ def test_keras_on_another_backend_is_said_before_it_is_imported(tmp_path: Path, 
     error, help = done.stderr.splitlines()
     assert error == f"error: {where} is jax, and tfopt runs Keras on TensorFlow"
     assert help.startswith(f"help:  {mend}")
+
+
+def test_a_number_of_threads_that_ends_tensorflow_is_refused(tmp_path: Path) -> None:
+    done = tfopt("profile", "app:MobileNetV2", "--no-save", "--quiet", cwd=tmp_path, TF_NUM_INTRAOP_THREADS="-1")
+    assert done.returncode == 2
+    error, help = done.stderr.splitlines()
+    assert error == "error: TF_NUM_INTRAOP_THREADS is -1, with which TensorFlow ends the process"
+    assert help.startswith("help:  unset TF_NUM_INTRAOP_THREADS")

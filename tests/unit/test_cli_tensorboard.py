@@ -11,6 +11,7 @@ import time
 import urllib.request
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cli_for_tests import ROOT, Here, clean_environment
 
@@ -132,6 +133,17 @@ def test_a_model_is_called_one_as_report_does(here: Here, start: bytes) -> None:
         "error: m.keras is a model, not the record of a run\nhelp:  profile it: tfopt profile m.keras\n"
     )
     assert here("report", "m.keras").err == said.err
+
+
+def test_arrays_are_not_called_a_model(here: Here) -> None:
+    np.savez("batch.npz", x=np.zeros(3), y=np.zeros(3))
+    said = here("tensorboard", "batch.npz")
+    assert (said.code, said.out) == (3, "")
+    assert said.err == (
+        "error: batch.npz holds NumPy arrays, not the record of a run\n"
+        "help:  profile with it: tfopt profile MODEL --data batch.npz\n"
+    )
+    assert here("report", "batch.npz").err == said.err
 
 
 def test_ports_in_use_are_left_alone() -> None:

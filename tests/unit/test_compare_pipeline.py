@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,11 @@ import pytest
 from comparisons_for_tests import drift, result, timing
 
 import tfopt
-from tfopt.errors import InputError, UsageError
+from tfopt.cli.compare import exit_code
+from tfopt.errors import InputError, RunFailed, TfoptError, UsageError
+from tfopt.model.source import ModelSource
 from tfopt.records.advice import Fact, StepFacts
+from tfopt.records.base import Note
 from tfopt.records.comparison import ComparisonRecord
 from tfopt.records.duel import Verdict
 from tfopt.workload.drift.drifting import Drifting
@@ -32,11 +36,17 @@ class Workers:
         self.verdicts: list[Verdict] = []
         self.measured, self.interrupted = 10.0, False
         self.facts: dict[str, StepFacts] = {}
+        self.failure: TfoptError | None = None
+        self.interrupts_drift = False
+        self.during: Callable[[], object] = lambda: None
 
     def drifting(self, reference: Contestant, arms: Sequence[Contestant], **options: Any) -> Drifting:
         self.groups.append((reference.label, [arm.label for arm in arms]))
         labels = [reference.label, *(arm.label for arm in arms)]
-        return Drifting({label: drift(label, 0.0, reference=reference.label) for label in labels}, self.facts, "CPU")
+        drifts = {label: drift(label, 0.0, reference=reference.label) for label in labels}
+        facts = {label: facts for label, facts in self.facts.items() if label in labels}
+        self.during()
+        return Drifting(drifts, facts, "CPU", model=reference.model, interrupted=self.interrupts_drift)
 
     def duel(self, baseline: Contestant, arms: Sequence[Contestant], **rules: Any) -> DuelOutcome:
         self.arms, self.rules = [baseline.label, *(arm.label for arm in arms)], rules
@@ -46,6 +56,8 @@ class Workers:
             timings=tuple(timing(label, measured) for label in self.arms),
             results=tuple(result(arm.label, verdict, 7.5, 0.3) for arm, verdict in zip(arms, verdicts, strict=True)),
             interrupted=self.interrupted,
+            failure=self.failure,
+            notes=(Note(message="the time is for that length"),),
         )
 
 
@@ -105,7 +117,97 @@ def test_ctrl_c_keeps_what_is_finished(workers: Workers) -> None:
 def test_ctrl_c_before_anything_was_measured_leaves_nothing(workers: Workers) -> None:
     workers.interrupted, workers.measured, workers.verdicts = True, 0.0, ["NOT RUN"]
     with pytest.raises(KeyboardInterrupt):
-        _compare("graph", "xla")
+        _compare("graph", "xla", drift=False)
+    assert {drift.label for drift in _compare("graph", "xla").drifts} == {"graph", "xla"}  # which is something
+
+
+def test_ctrl_c_keeps_the_drift_that_is_finished(workers: Workers) -> None:
+    workers.interrupts_drift = True
+    record = _compare("graph", "xla")
+    assert record.run.interrupted
+    assert {drift.label for drift in record.drifts} == {"graph", "xla"}
+    assert workers.arms == []
+    assert record.verdict == (
+        "nothing could be compared with graph",
+        "xla: not run, interrupted before it was measured",
+    )
+    assert [arm.rank for arm in record.arms] == [1, None]
+
+
+def test_a_baseline_that_failed_later_is_told(workers: Workers) -> None:
+    workers.failure = RunFailed("graph: the process was ended by signal 9 while measuring", "try again")
+    record = _compare("graph", "xla")
+    assert record.run.failure == workers.failure.message
+    assert record.notes[0] == Note(message=f"measuring ended early: {workers.failure.message}", hint="try again")
+    assert exit_code(record, strict=False) == 4
+    workers.failure = None
+    assert exit_code(_compare("graph", "xla"), strict=False) == 0
+
+
+def test_what_there_is_to_say_of_the_steps_is_said(workers: Workers) -> None:
+    assert "the time is for that length" in {note.message for note in _compare("graph", "xla").notes}
+
+
+def test_a_file_that_changes_between_workers_is_no_file(workers: Workers, tmp_path: Path) -> None:
+    samples = tmp_path / "s.npz"
+    samples.write_bytes(b"one")
+    assert _compare("graph", "xla", data=str(samples)).run.data == str(samples)
+    workers.during = lambda: samples.write_bytes(b"another")
+    with pytest.raises(InputError, match="changed while it was read"):
+        _compare("graph", "xla", data=str(samples))
+
+
+def test_everything_that_it_takes_to_repeat_it_is_in_the_record(workers: Workers) -> None:
+    given: dict[str, Any] = {"processes": 7, "samples": 9, "input_shape": ["a=3"], "input_size": 96, "loss": "mse"}
+    run = _compare("graph", "xla", optimizer="sgd", **given).run
+    assert {name: getattr(run, name) for name in given} == {**given, "input_shape": ("a=3",)}
+    assert run.optimizer == "sgd"
+
+
+def test_causes_of_a_second_model_are_its_own(workers: Workers) -> None:
+    workers.facts = {
+        "app:MobileNetV2 graph": StepFacts(device="CPU", half_precision=(), facts=(DEPTHWISE,)),
+        "app:ResNet50 graph": StepFacts(device="CPU", half_precision=(), facts=(Fact(kind="ops", count=3),)),
+    }
+    record = tfopt.compare(["app:MobileNetV2", "app:ResNet50"], variants=["graph", "xla", "eager"])
+    causes = {arm.label: [cause.id for cause in arm.causes] for arm in record.arms}
+    assert causes["app:MobileNetV2 xla"]
+    assert (causes["app:ResNet50 xla"], causes["app:ResNet50 eager"]) == ([], ["eager"])
+    del workers.facts["app:ResNet50 graph"]
+    record = tfopt.compare(["app:MobileNetV2", "app:ResNet50"], variants=["graph", "xla"])
+    assert [arm.causes for arm in record.arms if arm.model == "app:ResNet50"] == [(), ()]
+
+
+def test_what_the_baseline_has_too_is_no_reason_to_be_slower_than_it(workers: Workers) -> None:
+    called = Fact(kind="python_function", count=5)
+    more = Fact(kind="python_function", count=6)
+    workers.facts = {
+        "graph": StepFacts(device="CPU", half_precision=(), facts=(called,)),
+        "float32": StepFacts(device="CPU", half_precision=(), facts=(more,)),
+    }
+    record = _compare("graph", "eager", "float32")
+    causes = {arm.label: [cause.message[:18] for cause in arm.causes] for arm in record.arms}
+    assert causes == {"graph": ["5 Python functions"], "eager": [], "float32": ["6 Python functions"]}
+    assert not any("5 Python functions" in sentence for sentence in record.verdict)
+
+
+def test_models_of_one_name_are_numbered(workers: Workers) -> None:
+    class Net:
+        name, layers = "net", ()
+
+        def save(self, path: Path) -> None:
+            path.write_bytes(b"")
+
+    with pytest.MonkeyPatch.context() as patch:
+        source = ModelSource("m", "m", "keras", 1, "3.15.1")
+        patch.setattr("tfopt.profiling.sources.identify", lambda path: replace(source, path=path))
+        tfopt.compare([Net(), Net()])
+    assert workers.arms == ["net 1 graph", "net 2 graph"]
+
+
+def test_a_tolerance_near_the_duel_s_own_bias_is_told(workers: Workers) -> None:
+    assert "a tolerance of 2.0 %" in _compare("graph", "xla", tolerance=0.02).notes[0].message
+    assert "bias" not in " ".join(note.message for note in _compare("graph", "xla", tolerance=0.03).notes)
 
 
 def test_a_bad_model_is_answered_before_any_worker(workers: Workers, tmp_path: Path) -> None:

@@ -4,16 +4,38 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from comparisons_for_tests import CAUSE, arm, four, interval, result, timing
+from comparisons_for_tests import CAUSE, arm, four, interval, result, run, timing
 
+from bench.compare import disagreements
+from tfopt.model.source import ModelSource
+from tfopt.profiling.arms import entries
+from tfopt.profiling.comparison import compared
 from tfopt.profiling.ranking import BASELINE, Span, break_even, clocks_disagree, rank, span_of
+from tfopt.profiling.variants import parse_variant
 from tfopt.profiling.verdicts import amount, verdict
+from tfopt.records.comparison import BreakEven
 from tfopt.records.duel import Interval
+from tfopt.report import render
+from tfopt.report.view import View
+from tfopt.workload.duel import Contestant, DuelOutcome
+from tfopt.workload.options import Options
 
 
 def test_arms_that_cannot_be_told_apart_share_a_rank() -> None:
     spans = [BASELINE, Span(0.8, 0.78, 0.82), Span(0.81, 0.79, 0.83), Span(7.5, 7.2, 7.8), None]
     assert rank(spans, 0.05) == (3, 1, 1, 4, None)
+
+
+def test_the_bench_sees_ranks_that_are_wrong_or_say_nothing() -> None:
+    ratios = {"graph": 1.0, "xla": 1.04, "eager": 1.2}
+    assert disagreements({"graph": 1, "xla": 1, "eager": 3}, ratios) == []
+    assert disagreements({"graph": 2, "xla": 1, "eager": 3}, ratios) == []
+    assert disagreements({"graph": 3, "xla": 1, "eager": 1}, ratios) == ["eager before graph", "xla not before eager"]
+    assert disagreements(dict.fromkeys(ratios, 1), ratios) == ["graph not before eager", "xla not before eager"]
+    assert disagreements({"graph": 1, "xla": 1, "eager": None}, ratios) == [
+        "graph not before eager",
+        "xla not before eager",
+    ]
 
 
 def test_a_difference_within_the_tolerance_is_none() -> None:
@@ -118,6 +140,64 @@ def test_the_answer_is_useful_where_nothing_helps() -> None:
     assert verdict([base, unsure, slow], "graph")[0] == "nothing is surely faster here than graph"
     failed = arm("xla", result("xla", "REFUSED", reason="no"), timing("xla", None))
     assert verdict([base, failed], "graph") == ("nothing could be compared with graph", "xla: refused, no")
+
+
+def test_what_only_cpu_time_could_tell_is_told_as_such() -> None:
+    base = arm("graph", None, timing("graph", 10.0), rank=1)
+    same = arm("float32", result("float32", "SAME", clock="cpu"), timing("float32", 10.0))
+    assert verdict([base, same], "graph")[1] == (
+        "float32 takes as much CPU time as graph, within 5 %; wall time could not tell"
+    )
+    assert verdict([base, same], "graph", "cpu")[1] == "float32 takes as much CPU time as graph, within 5 %"
+    fast = [arm(label, result(label, "FASTER", 0.8, clock="cpu"), timing(label, 8.0)) for label in "ab"]
+    assert verdict([base, *fast], "graph")[0] == "a and b take less CPU time than graph"
+
+
+def test_nothing_is_claimed_of_arms_that_were_not_measured() -> None:
+    slow = arm("xla", result("xla", "SLOWER", 2.0, 0.1), timing("xla", 20.0), rank=2)
+    hung = arm("eager", result("eager", "HUNG", reason="no answer"), timing("eager", None))
+    base = arm("graph", None, timing("graph", 10.0), rank=1)
+    assert verdict([base, slow, hung], "graph")[0] == "of what was measured, nothing is faster here than graph"
+
+
+def test_what_would_tell_more_depends_on_what_ended_it() -> None:
+    base = arm("graph", None, timing("graph", 10.0), rank=1)
+    unsure = [
+        arm(str(ended), result(str(ended), "INCONCLUSIVE", 1.05, ended=ended), timing(str(ended), 10.5), rank=1)
+        for ended in ("decided", "time", "processes", "interrupted")
+    ]
+    assert verdict([base, *unsure], "graph")[1:] == (
+        "not decided: decided; a change too near the tolerance to call",
+        "not decided: time; more --max-time or a quieter machine would tell",
+        "not decided: processes; more --processes or a quieter machine would tell",
+        "not decided: interrupted; measuring ended before it was",
+    )
+
+
+def test_ranks_are_by_one_clock_and_arms_that_failed_have_none() -> None:
+    entries_ = entries(
+        [ModelSource("m", "m", "keras", 1, None)],
+        [parse_variant(name) for name in ("graph", "xla", "eager", "float32")],
+        (None,),
+        Contestant("", "", Options()),
+    )
+    given = {"low": 0.7, "high": 1.4, "ratio": 1.0, "processes": 4, "pairs": 24}
+    results = (
+        result("xla", "FASTER", clock="cpu", wall=Interval(**given), cpu=interval(0.8, 0.01), resolvable=0.06),
+        result("eager", "CRASHED", wall=interval(2.0, 0.1), cpu=interval(2.0, 0.1), resolvable=0.5),
+        result("float32", "SAME", 1.0, 0.01, resolvable=0.05),
+    )
+    timings = tuple(timing(entry.contestant.label, 10.0) for entry in entries_)
+    record = compared(run(), entries_, DuelOutcome(timings, results), [])
+    arms = {arm.label: arm for arm in record.arms}
+    assert {label: arm.rank for label, arm in arms.items()} == {"graph": 1, "float32": 1, "xla": None, "eager": None}
+    assert arms["eager"].break_even == BreakEven(kind="unknown", extra_s=None)
+    assert record.resolvable == 0.06
+    assert "no rank for xla: wall time could not tell" in record.notes[0].message
+    shown = render(record, View(width=100)).splitlines()
+    assert next(line.split()[1] for line in shown if line.startswith("xla ")) == "–"
+    asked = compared(run(clock="cpu"), entries_, DuelOutcome(timings, results), [])
+    assert {arm.label: arm.rank for arm in asked.arms}["xla"] == 1
 
 
 def test_several_that_are_fastest_are_named_together() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tfopt.diagnosis.limits import cpu_quota, memory_limit
 from tfopt.diagnosis.machine import CHECKS, MachineFacts, Room, machine
+from tfopt.workload.limits import available_memory, cpu_quota, memory_limit
 
 GB = 10**9
 SOUND = MachineFacts(
@@ -50,17 +50,17 @@ ROOM = SOUND.rooms[0]
     [
         (replace(SOUND, flags=frozenset({"sse4_2"})), {"instructions": "problem", "half_precision": "note"}),
         (replace(SOUND, flags=OLD), {"instructions": "note", "half_precision": "note"}),
-        (replace(SOUND, flags=frozenset()), {"instructions": "unknown"}),
+        (replace(SOUND, flags=None), {"instructions": "unknown"}),
         (replace(SOUND, architecture="aarch64", flags=frozenset({"asimd", "bf16", "asimdhp"})), {}),
         (replace(SOUND, quota=1.5), {"processors": "note"}),
         (replace(SOUND, quota=8.0), {}),
         (replace(SOUND, usable=2), {}),
         (replace(SOUND, load=4.1), {"load": "note"}),
         (replace(SOUND, load=None), {}),
-        (replace(SOUND, quota=1.0, load=0.6), {"processors": "note", "load": "note"}),
+        (replace(SOUND, quota=1.0, usable=2, load=3.9), {"processors": "note"}),
         (replace(SOUND, available=2 * GB), {"memory": "note"}),
         (replace(SOUND, available=GB // 2), {"memory": "problem"}),
-        (replace(SOUND, limit=GB // 2), {"memory": "problem"}),
+        (replace(SOUND, limit=8 * GB, available=GB // 2), {"memory": "problem"}),
         (replace(SOUND, limit=64 * GB), {}),
         (replace(SOUND, memory=None), {"memory": "unknown"}),
         (replace(SOUND, rooms=(replace(ROOM, free=GB // 2),)), {"room_files": "note"}),
@@ -82,7 +82,9 @@ def test_a_quota_is_told_with_the_threads_that_fit() -> None:
 
 
 def test_half_precision_says_which_has_instructions() -> None:
-    assert text(SOUND, "half_precision").startswith("multiplies bfloat16 (AVX512_BF16) in hardware; float16")
+    assert text(SOUND, "half_precision") == (
+        "multiplies bfloat16 (AVX512_BF16) in hardware on this CPU; float16 is converted and slow"
+    )
     both = replace(SOUND, flags=SOUND.flags | {"avx512_fp16"})
     assert "converted" not in text(both, "half_precision")
 
@@ -146,3 +148,33 @@ def test_in_a_container_the_path_of_the_host_is_not_there(tmp_path: Path) -> Non
     own = groups(tmp_path, {"own": "0::/docker/0123", "cpu.max": "200000 100000", "memory.max": "2000000000"})
     assert cpu_quota(tmp_path, own) == 2.0
     assert memory_limit(tmp_path, own) == 2_000_000_000
+
+
+def test_what_is_left_is_the_least_on_the_way_up(tmp_path: Path) -> None:
+    """What others in the same group hold is gone; what the file cache holds is not."""
+    meminfo = tmp_path / "meminfo"
+    own = groups(tmp_path, {"own": "0::/a/b", "a/b/memory.max": "max", "a/b/memory.current": "5"})
+    assert available_memory(tmp_path, own, meminfo) is None
+    meminfo.write_text("MemTotal: 9999 kB\nMemAvailable:    4000 kB\n")
+    assert available_memory(tmp_path, own, meminfo) == 4_096_000
+    outer = {"a/memory.max": "1000000", "a/memory.current": "900000"}
+    groups(tmp_path, outer)
+    assert available_memory(tmp_path, own, meminfo) == 100_000
+    groups(tmp_path, {"a/memory.stat": "anon 600000\ninactive_file 200000\nactive_file 50000"})
+    assert available_memory(tmp_path, own, meminfo) == 350_000
+    groups(tmp_path, {"a/memory.current": "1000001", "a/memory.stat": "anon 1000001"})
+    assert available_memory(tmp_path, own, meminfo) == 0
+
+
+def test_what_is_left_in_version_1(tmp_path: Path) -> None:
+    own = groups(
+        tmp_path,
+        {
+            "own": "4:memory:/here",
+            "memory/memory.limit_in_bytes": "9223372036854771712",
+            "memory/here/memory.limit_in_bytes": "1000000",
+            "memory/here/memory.usage_in_bytes": "700000",
+            "memory/here/memory.stat": "active_file 1\ntotal_inactive_file 100000\ntotal_active_file 20000",
+        },
+    )
+    assert available_memory(tmp_path, own, tmp_path / "absent") == 420_000

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import shlex
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from tfopt.diagnosis import packages as checks
-from tfopt.diagnosis.installed import Distribution, Packages, packages
+from tfopt.diagnosis.installed import Distribution, Packages, packages, pinned
 from tfopt.diagnosis.requirements import unmet
 from tfopt.diagnosis.variables import RULES, keras_settings, legacy_keras, variables
 from tfopt.records.diagnosis import Finding
@@ -156,11 +160,11 @@ def rule_cases() -> Mapping[str, tuple[str, str]]:
     }
 
 
-@pytest.mark.parametrize("name", [rule.variable for rule in RULES])
+@pytest.mark.parametrize("name", dict.fromkeys(rule.variable for rule in RULES))
 def test_every_variable_fires_for_the_values_that_matter(name: str) -> None:
     matters, harmless = rule_cases()[name]
     finding = only(variables({name: matters}))
-    assert (finding.status, finding.mend) == ("note", f"unset {name}")
+    assert (finding.status, finding.mend) == ("note", "" if name == "LD_PRELOAD" else f"unset {name}")
     assert f"{name}={matters}" in finding.found
     assert only(variables({name: harmless})).status == "ok"
 
@@ -202,3 +206,26 @@ def test_leavings_of_a_removed_package_are_passed_over(tmp_path: Path, monkeypat
     (tmp_path / "~ensorflow-2.20.0.dist-info").mkdir()
     monkeypatch.syspath_prepend(str(tmp_path))
     assert all(str(tmp_path) not in one.location for found in packages().copies.values() for one in found)
+
+
+def test_a_number_of_threads_that_ends_tensorflow_is_a_problem() -> None:
+    finding = only(variables({"TF_NUM_INTRAOP_THREADS": "-1"}))
+    assert (finding.status, finding.mend) == ("problem", "unset TF_NUM_INTRAOP_THREADS")
+    assert only(variables({"TF_NUM_INTRAOP_THREADS": "many"})).status == "note"
+
+
+def test_versions_are_those_that_tfopt_declares() -> None:
+    declared = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]["dependencies"]
+    for name in ("tensorflow", "tensorboard", "tensorboard-plugin-profile"):
+        (line,) = (Requirement(one) for one in declared if Requirement(one).name == name)
+        (words,) = shlex.split(pinned(name, "[extra]"))
+        assert Requirement(words).specifier == line.specifier
+        assert Requirement(words).extras == {"extra"}
+
+
+def test_without_metadata_there_are_no_versions(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> list[str]:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "requires", missing)
+    assert pinned.__wrapped__("tensorflow", "[and-cuda]") == "'tensorflow[and-cuda]'"

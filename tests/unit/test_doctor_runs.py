@@ -100,6 +100,21 @@ def test_a_trace_under_another_name_is_copied_under_one_that_tensorboard_reads(t
     assert mend(record, "layout.level").split(" && ")[1].endswith("logs/plugins/profile/trace.pb/trace.pb.xplane.pb")
 
 
+@pytest.mark.parametrize("names", [("xplane.pb",), ("xplane.pb", "vm.xplane.pb")])
+def test_a_trace_that_names_no_host_is_copied_under_a_name_that_does(
+    names: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, "my logs/a/b.xplane.pb")
+    for name in names:
+        put(tmp_path, f"my logs/s/{name}")
+    monkeypatch.chdir(tmp_path)
+    record = tfopt.doctor("my logs")
+    assert found(record, "layout.level").startswith(f"{len(names)} trace")
+    assert os.system(mend(record, "layout.level").rpartition(" && ")[0]) == 0
+    assert said(tfopt.doctor("logs")) == {}
+    assert {file.name for file in Path("logs").rglob("*.pb")} == {"host.xplane.pb", *names[1:]}
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

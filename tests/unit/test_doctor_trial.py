@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
+import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,20 +16,22 @@ import pytest
 from traces_for_tests import gpu, host, record_of
 
 from tfopt.diagnosis import gpu as gpus
-from tfopt.diagnosis import trial
-from tfopt.diagnosis.diagnose import _tried
+from tfopt.diagnosis import tensorboard, trial
+from tfopt.diagnosis.diagnose import _served, _tried
 from tfopt.diagnosis.gpu import Gpus
 from tfopt.diagnosis.tensorboard import Served, serves
 from tfopt.diagnosis.tensorflow import examine, readable
-from tfopt.diagnosis.trial import Outcome, Report, trying
+from tfopt.diagnosis.trial import Report, trying
 from tfopt.records.diagnosis import Finding
+from tfopt.report.serving import Server
+from tfopt.workload.probe import Outcome
 
 BROKEN = {
     "raise ImportError('libcudart.so.12: cannot open shared object file')": "ImportError: libcudart.so.12",
     "raise SystemExit('not here')": "SystemExit: not here",
     "import os, signal, sys; sys.stderr.write('compiled to use AVX512\\n'); sys.stderr.flush(); "
-    "os.kill(os.getpid(), signal.SIGILL)": "ended by SIGILL, an illegal instruction (compiled to use AVX512)",
-    "import os; os.abort()": "ended by SIGABRT",
+    "os.kill(os.getpid(), signal.SIGILL)": "ended by signal 4 (Illegal instruction): compiled to use AVX512",
+    "import os; os.abort()": "ended by signal 6 (Aborted)",
     "import os; os._exit(7)": "exit code 7",
     "import time; time.sleep(1000)": "no answer for 2 s",
     "print('{noise'); raise TypeError('Descriptors cannot be created directly.')": "TypeError: Descriptors",
@@ -39,7 +45,7 @@ def tried(folder: Path, code: str, monkeypatch: pytest.MonkeyPatch) -> Report:
         (folder / f"{name}.py").write_text(code)
     monkeypatch.syspath_prepend(str(folder))
     with trying(folder) as running:
-        return running.report()
+        return trial.report(running)
 
 
 @pytest.mark.parametrize(("code", "error"), BROKEN.items(), ids=[words.split()[0] for words in BROKEN.values()])
@@ -58,16 +64,19 @@ def test_a_broken_tensorflow_is_a_finding(
 
 
 def test_a_later_stage_that_fails_is_told_and_the_others_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    code = (
-        "class backend: backend = staticmethod(lambda: 'jax')\n__version__ = '9'\n"
-        "def __getattr__(name): raise RuntimeError('no ' + name)"
-    )
+    code = "__version__ = '9'\ndef __getattr__(name): raise RuntimeError('no ' + name)"
     report = tried(tmp_path, code, monkeypatch)
     assert list(report.stages) == ["import", "devices", "trace", "xla"]
     assert "RuntimeError: no" in report.error("xla")
     findings = {finding.id: finding for finding in examine(report)}
-    assert "Keras came up on jax" in findings["tensorflow.import"].found
+    assert "TensorFlow 9 and Keras 9 imported" in findings["tensorflow.import"].found
     assert findings["tensorflow.xla"].status == findings["tensorflow.trace"].status == "problem"
+
+
+def test_the_gpu_s_memory_is_left_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TF_FORCE_GPU_ALLOW_GROWTH", "false")
+    code = "import os; raise ImportError(os.environ['TF_FORCE_GPU_ALLOW_GROWTH'] + os.environ['KERAS_BACKEND'])"
+    assert tried(tmp_path, code, monkeypatch).error("import") == "ImportError: truetensorflow"
 
 
 def test_the_worker_does_not_outlive_the_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,15 +86,15 @@ def test_the_worker_does_not_outlive_the_block(tmp_path: Path, monkeypatch: pyte
         raise KeyboardInterrupt
     started = time.monotonic()
     with pytest.raises(ProcessLookupError):
-        os.kill(running.process.pid, 0)
+        os.kill(running._process.pid, 0)
     assert time.monotonic() - started < 5
 
 
 FINE = Report(
     {
-        "import": Outcome({"seconds": 3.0, "tensorflow": "2.21.0", "keras": "3.15.1", "backend": "tensorflow"}),
-        "devices": Outcome({"seconds": 0.1, "gpus": [], "cuda": "12.5.1", "rocm": False}),
-        "xla": Outcome({"seconds": 0.5, "result": 2.0}),
+        "import": Outcome("import", {"seconds": 3.0, "tensorflow": "2.21.0", "keras": "3.15.1"}),
+        "devices": Outcome("devices", {"seconds": 0.1, "gpus": [], "cuda": "12.5.1", "rocm": False}),
+        "xla": Outcome("xla", {"seconds": 0.5, "result": 2.0}),
     }
 )
 
@@ -95,7 +104,7 @@ def statuses(report: Report) -> dict[str, str]:
 
 
 def with_stage(name: str, **found: object) -> Report:
-    return Report({**FINE.stages, name: Outcome({**FINE.stages[name].found, **found})})
+    return Report({**FINE.stages, name: Outcome(name, {**FINE.stages[name].found, **found})})
 
 
 def test_numbers_are_judged() -> None:
@@ -107,7 +116,7 @@ def test_numbers_are_judged() -> None:
 def test_a_trace_that_cannot_be_read_is_a_problem(tmp_path: Path) -> None:
     file = tmp_path / "host.xplane.pb"
     file.write_bytes(b"\x0a\xff")
-    report = Report({**FINE.stages, "trace": Outcome({"file": str(file), "every_op": True, "bytes": 2})})
+    report = Report({**FINE.stages, "trace": Outcome("trace", {"file": str(file), "every_op": True, "bytes": 2})})
     assert statuses(report)["trace"] == "problem"
 
 
@@ -189,6 +198,51 @@ def test_the_driver_is_read_from_its_own_files(tmp_path: Path, monkeypatch: pyte
 def test_what_tensorboard_answers(found: Served, status: str, words: str) -> None:
     finding: Finding
     (finding,) = serves(found)
+    assert finding.status == status
+    assert words in finding.found
+
+
+@contextlib.contextmanager
+def answering(answer: bytes | None) -> Iterator[Server]:
+    """A server that sends this to whoever asks, and hangs up; with None, it neither answers nor hangs up."""
+    with socket.create_server(("127.0.0.1", 0)) as listening, subprocess.Popen(["sleep", "100"]) as process:
+        kept = []
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    asker, _ = listening.accept()
+                    if answer is None or not asker.recv(4096):
+                        kept.append(asker)
+                        continue
+                    with asker:
+                        asker.sendall(answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield Server(process, "127.0.0.1", listening.getsockname()[1], None)
+        process.kill()
+        listening.shutdown(socket.SHUT_RDWR)
+        for asker in kept:
+            asker.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "words"),
+    [
+        (b"", "problem", "does not answer: Remote end closed connection"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{", "problem", "does not answer: IncompleteRead"),
+        (b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n", "problem", "answers: HTTP Error 500"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", "unknown", "the checks ended: AttributeError"),
+        (None, "unknown", "did not answer within 1 s"),
+    ],
+)
+def test_a_tensorboard_that_answers_badly_is_told_as_it_is(
+    answer: bytes | None, status: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tensorboard, "SECONDS", 1.0)
+    with answering(answer) as server:
+        traced = Report({**FINE.stages, "trace": Outcome("trace", {"bytes": 9})})
+        (finding,) = _tried("tensorboard", _served(server, traced))
     assert finding.status == status
     assert words in finding.found
 

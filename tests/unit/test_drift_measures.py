@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import numpy as np
 import pytest
 
+from tfopt.records.comparison import Drift
 from tfopt.workload.drift.computed import Computed, Output, drift_between
 from tfopt.workload.drift.measures import TINY, agreement, distance
-from tfopt.workload.drift.paired import paired
+from tfopt.workload.drift.messages import Drifted, DriftMessage
+from tfopt.workload.drift.paired import Metrics, metric_drifts, paired
 
 
 def _array(*values: float) -> np.ndarray:
@@ -82,6 +85,15 @@ def test_agreement() -> None:
     assert agreement(np.zeros((0, 2)), np.zeros((0, 2)), None) is None
 
 
+def test_what_is_not_finite_decides_nothing() -> None:
+    """NaN on both sides is no agreement: argmax and comparisons would give the same answer."""
+    lost, sound = np.array([[math.nan, 0.9], [0.8, 0.2]]), np.array([[0.1, 0.9], [0.8, 0.2]])
+    assert agreement(sound, lost, None) == 0.5
+    assert agreement(lost, lost, None) == 1.0  # of the one decision that the reference made
+    assert agreement(lost * math.nan, lost, None) is None
+    assert agreement(np.array([[0.1], [0.7]]), np.array([[math.nan], [0.6]]), 0.5) == 0.5
+
+
 def test_only_outputs_of_one_shape_are_compared() -> None:
     one = Computed((Output("a", np.ones((2, 3))), Output("b", np.ones((2, 1)))))
     other = Computed((Output("a", np.ones((2, 4))), Output("b", np.zeros((2, 1)))))
@@ -151,6 +163,25 @@ def test_coverage_of_the_interval_of_paired_proportions() -> None:
         assert found.high is not None
         hits += found.low <= 0.02 <= found.high
     assert 0.93 <= hits / trials <= 0.98
+
+
+def test_a_metric_that_is_no_number_survives_the_way_to_the_parent() -> None:
+    """JSON has no NaN: what cannot be said must be null on both ends."""
+    reference: Metrics = {("loss", 0): ("a", np.array([1.0, 2.0, 3.0]))}
+    variant: Metrics = {("loss", 0): ("a", np.array([1.0, math.nan, math.inf]))}
+    drifts = metric_drifts(reference, variant)
+    (row,) = drifts
+    assert (row.reference, row.variant, row.difference, row.low, row.nonfinite) == (2.0, None, None, None, 2)
+    said = Drifted("x", Drift(label="x", reference="graph", batch_size=8, metrics=drifts))
+    assert msgspec.json.decode(msgspec.json.encode(said), type=DriftMessage) == said
+
+
+def test_metrics_of_outputs_with_other_names_are_told_by_position() -> None:
+    values = np.array([1.0, 2.0])
+    one: Metrics = {("loss", 0): ("probabilities", values), ("loss", 1): ("box", values)}
+    other: Metrics = {("loss", 0): ("classes", values), ("loss", 1): ("place", values + 1), ("mae", 1): ("x", values)}
+    rows = [(row.output, row.difference) for row in metric_drifts(one, other)]
+    assert rows == [("probabilities", 0.0), ("box", 1.0)]
 
 
 def test_one_sample_has_no_interval() -> None:

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import functools
-import os
 import re
 import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tfopt.errors import InputError, RunFailed, UsageError
 from tfopt.records.duel import DuelResult
-from tfopt.undo import undo_all
 from tfopt.workload.duel import Contestant, DuelOutcome, contest, duel
-from tfopt.workload.duel.messages import Task
-from tfopt.workload.duel.process import Ended, worker
+from tfopt.workload.duel.contest import not_fought
 from tfopt.workload.options import Options
 
 # Acts by label: `2.5` is that many times slower than the baseline (`early` where above 2), a word does what it says.
@@ -30,8 +24,8 @@ def say(type, label, **fields):
     print(json.dumps({"type": type, "label": label, **fields}), flush=True)
 def act(label, phase):
     say("Doing", label, phase=phase)
-    word, when, *_ = label.split("@") + [""]
-    if when != phase:
+    word, when, since, *_ = label.split("@") + ["", ""]
+    if when != phase or (since[:4] == "from" and int(task["seed"].split()[1]) < int(since[4:])):
         return
     if word == "crash":
         print("the last words", file=sys.stderr, flush=True)
@@ -56,7 +50,8 @@ for arm in [task["baseline"], *task["arms"]]:
         continue
     act(label, "compiling")
     on_cpu = arm["device"] != "gpu"
-    say("Ready", label, prepare_s=0.1, compile_s=0.2, examples=arm["options"]["batch_size"] or 32, on_cpu=on_cpu)
+    say("Ready", label, prepare_s=0.1, compile_s=0.2, examples=arm["options"]["batch_size"] or 32, on_cpu=on_cpu,
+        step_s=arm["options"]["seed"], notes=[{"message": str(task["known_s"])}])
     if arm is task["baseline"]:
         continue
     act(label, "measuring")
@@ -71,7 +66,7 @@ COMMAND = (sys.executable, "-c", SCRIPT)
 
 @pytest.fixture(autouse=True)
 def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contest, "worker", functools.partial(worker, command=COMMAND))
+    monkeypatch.setattr(contest, "_COMMAND", COMMAND)
 
 
 def _contestant(label: str, **options: Any) -> Contestant:
@@ -97,7 +92,8 @@ def test_every_arm_gets_its_verdict() -> None:
     assert same.cpu.ratio == 1.0
     assert (gross.early, same.early) == (True, False)
     assert "stopped early" in gross.reason
-    assert same.resolvable == pytest.approx(same.wall.high / same.wall.ratio - 1)  # type: ignore[operator]
+    assert same.resolvable == pytest.approx(1.05 * same.wall.high / same.wall.ratio - 1)  # type: ignore[operator]
+    assert (same.ended, gross.ended) == ("decided", "decided")
     base, *arms = outcome.timings
     assert (base.label, base.wall_ms, base.cpu_ms, base.blocks) == ("base", 32.0, 64.0, 24 * 3 + 6)
     assert [arm.cpu_ms for arm in arms] == pytest.approx([64.0, 76.8, 51.2, 480.0])
@@ -105,7 +101,15 @@ def test_every_arm_gets_its_verdict() -> None:
 
 
 def test_a_crash_a_hang_and_a_refusal_are_verdicts_of_their_own() -> None:
-    arms = ["crash@measuring", "1.0", "hang@compiling", "exit@loading", "InputError@loading", "1.2"]
+    arms = [
+        "crash@measuring",
+        "1.0",
+        "hang@compiling",
+        "exit@loading",
+        "InputError@loading",
+        "StepUnsound@loading",
+        "1.2",
+    ]
     outcome = _duel(*arms, max_seconds=6.0, max_processes=4)
     reasons = {result.label: result.reason for result in outcome.results}
     assert _verdicts(outcome) == {
@@ -114,7 +118,11 @@ def test_a_crash_a_hang_and_a_refusal_are_verdicts_of_their_own() -> None:
         "hang@compiling": "HUNG",
         "exit@loading": "CRASHED",
         "InputError@loading": "REFUSED",
+        "StepUnsound@loading": "CRASHED",
         "1.2": "SLOWER",
+    }
+    assert {result.ended for result in outcome.results if result.verdict in ("CRASHED", "HUNG", "REFUSED")} == {
+        "failed"
     }
     signalled = "the process was ended by signal 11 (Segmentation fault): the last words while measuring"
     assert reasons["crash@measuring"] == signalled
@@ -139,9 +147,44 @@ def test_without_a_baseline_there_is_no_duel(baseline: str, kind: type[Exception
     assert str(raised.value).startswith(words)
 
 
+@pytest.mark.parametrize("baseline", ["crash@compiling@from3", "InputError@loading@from3"])
+def test_a_baseline_that_fails_later_does_not_cost_what_is_finished(baseline: str) -> None:
+    told: list[DuelResult] = []
+    outcome = _duel("1.0", "7.5", "exit@loading", baseline=baseline, on_result=told.append)
+    assert [(result.verdict, result.ended) for result in outcome.results] == [
+        ("SAME", "failed"),
+        ("SLOWER", "failed"),
+        ("CRASHED", "failed"),
+    ]
+    assert [result.wall.processes for result in outcome.results if result.wall] == [2, 2]
+    assert isinstance(outcome.failure, InputError if baseline.startswith("Input") else RunFailed)
+    assert len(told) == 3
+    assert _duel("1.0").failure is None
+
+
+def test_why_measuring_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _duel("1.05", max_processes=4, tolerance=0.051).results[0].ended == "decided"
+    assert _duel("1.0", "slow@measuring", max_seconds=2.0, min_processes=12).results[1].ended == "time"
+    noisy = SCRIPT.replace("% 7 / 1000", "% 7 / 20")
+    monkeypatch.setattr(contest, "_COMMAND", (sys.executable, "-c", noisy))
+    (result,) = _duel("1.0", min_processes=2, max_processes=3, clock="wall").results
+    assert (result.verdict, result.ended) == ("INCONCLUSIVE", "processes")
+
+
+def test_a_duel_that_was_not_fought() -> None:
+    outcome = not_fought(_contestant("base"), [_contestant("1.0")], tolerance=0.05)
+    assert outcome.interrupted
+    assert [timing.label for timing in outcome.timings] == ["base", "1.0"]
+    (result,) = outcome.results
+    assert (result.verdict, result.ended, result.reason) == (
+        "NOT RUN",
+        "interrupted",
+        "interrupted before it was measured",
+    )
+
+
 def test_a_worker_that_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = functools.partial(worker, command=(sys.executable, "-c", "import nothing_of_the_kind"))
-    monkeypatch.setattr(contest, "worker", broken)
+    monkeypatch.setattr(contest, "_COMMAND", (sys.executable, "-c", "import nothing_of_the_kind"))
     with pytest.raises(RunFailed, match=r"a worker process: .*ModuleNotFoundError: No module named"):
         _duel("1.0")
 
@@ -161,7 +204,13 @@ def test_the_order_of_arms() -> None:
     _duel("7.5", "1.0", "1.2", progress=lambda stage, done: stages.append(stage))
     loading = [stage.removesuffix(", loading").split()[1:] for stage in stages if stage.endswith(", loading")]
     orders = [[label for worker, label in loading if worker.startswith(f"{number}/")] for number in (1, 2, 3)]
-    assert orders == [["base", "7.5", "1.0", "1.2"], ["base", "7.5", "1.0", "1.2"], ["base", "1.2", "1.0", "7.5"]]
+    assert orders == [["base", "7.5", "1.0", "1.2"], ["base", "7.5", "1.0", "1.2"], ["base", "7.5", "1.2", "1.0"]]
+
+
+def test_a_slow_arm_that_is_far_apart_is_warmed_up_once() -> None:
+    arms = [_contestant("7.5", seed=11), _contestant("7.5'", seed=1), _contestant("1.0", seed=11)]
+    outcome = duel(_contestant("base", seed=11), arms)
+    assert [note.message for note in outcome.notes] == ["{}", "{'7.5': 11.0}"]
 
 
 def test_what_still_computes_is_not_called_hung() -> None:
@@ -199,51 +248,32 @@ def test_ctrl_c_keeps_what_is_finished() -> None:
     outcome = _duel("7.5", "1.2", progress=interrupt)
     assert outcome.interrupted
     assert _verdicts(outcome) == {"7.5": "SLOWER", "1.2": "SLOWER"}
-    assert [result.wall.processes for result in outcome.results if result.wall] == [2, 2]
+    assert [result.wall.processes for result in outcome.results if result.wall] == [3, 2]
     outcome = _duel("1.2", progress=lambda stage, done: interrupt("worker 3/12: 1.2, measuring", done))
     assert outcome.results[0].verdict == "NOT RUN"
     assert outcome.results[0].reason == "interrupted before it was measured"
     assert outcome.timings[0].wall_ms is None
 
 
-@pytest.mark.parametrize("leave", [lambda child: None, lambda child: undo_all()])
-def test_no_worker_outlives_its_duel(leave: Callable[[Any], None], tmp_path: Path) -> None:
-    script = "import subprocess, time; print(subprocess.Popen(['sleep', '100']).pid, flush=True); time.sleep(100)"
-    task = Task(_contestant("base"), (), 1, 0.1, 1.0, "")
-    with worker(task, (sys.executable, "-c", script)) as child:
-        grandchild = int(os.read(child._process.stdout.fileno(), 100))  # type: ignore[union-attr]
-        leave(child)
-    for process in (child._process.pid, grandchild):
-        assert _gone(process)
-
-
-def _gone(process: int) -> bool:
-    """Whether a process ends within seconds: an orphan that was killed is somebody else's to bury."""
-    for _ in range(50):
-        try:
-            state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:
-            return True
-        if state == "Z":
-            return True
-        time.sleep(0.1)
-    return False
-
-
-def test_the_end_of_a_worker_is_told_after_all_that_it_said() -> None:
-    task = Task(_contestant("base"), (), 1, 0.1, 1.0, "")
-    script = 'print("""{"type":"Doing","label":"","phase":"a"}\\n{"type":"Doing","label":"","phase":"b"}"""); exit(3)'
-    with worker(task, (sys.executable, "-c", script)) as child:
-        until = time.monotonic() + 30
-        assert [child.receive(until).phase for _ in "ab"] == ["a", "b"]  # type: ignore[union-attr]
-        with pytest.raises(Ended, match="exit code 3"):
-            child.receive(until)
-
-
 def test_clocks() -> None:
     with pytest.raises(UsageError, match="CPU time says nothing"):
         duel(Contestant("base", "app:MobileNetV2", Options(), device="gpu"), [_contestant("1.0")], clock="cpu")
-    assert _duel("1.0", clock="cpu").results[0].clock == "cpu"
+    same, other = duel(
+        _contestant("base"),
+        [_contestant("1.0"), Contestant("1.0'", "app:MobileNetV2", Options(), device="gpu")],
+        clock="cpu",
+    ).results
+    assert (same.clock, same.verdict) == ("cpu", "SAME")
+    assert (other.verdict, "CPU time says nothing" in other.reason) == ("REFUSED", True)
+
+
+@pytest.mark.parametrize("device", ["gpu", "auto"])
+def test_cpu_time_judges_only_what_runs_on_the_cpu_on_both_sides(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    noisy = SCRIPT.replace("% 7 / 1000", "% 7 / 20")
+    monkeypatch.setattr(contest, "_COMMAND", (sys.executable, "-c", noisy))
+    baseline = Contestant("base", "app:MobileNetV2", Options(), device=device)
+    (result,) = duel(baseline, [_contestant("1.0")], max_processes=4).results
+    assert result.clock == ("wall" if device == "gpu" else "cpu")
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tfopt.workload.duel.contestant import Contestant
 from tfopt.workload.duel.enough import calls_per_block, enough, gross
 from tfopt.workload.duel.messages import Pair, Task
 from tfopt.workload.options import Options
+from tfopt.workload.workers.contestant import Contestant
 
 TASK = Task(Contestant("base", "m", Options()), (), pairs=6, precision=0.02, pair_seconds=10.0, seed="")
 
@@ -60,3 +60,10 @@ def test_one_clock_alone_shows_no_gross_difference() -> None:
     assert not gross(_pairs((7.0, 1.0), (7.0, 1.0)))
     assert not gross(_pairs((7.0, 0.2)))
     assert not gross([])
+
+
+def test_beside_another_device_wall_time_alone_tells() -> None:
+    pairs = _pairs((7.0, 1.0), (7.0, 1.0))
+    assert gross(pairs, ("wall",))
+    assert enough(pairs, TASK, 0.0, ("wall",))
+    assert not enough(pairs, TASK, 0.0)

@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfopt.workload.duel.statistics import bounds, decided, half_width, judge, median_error, t_quantile, telling_clock
+from tfopt.workload.duel.statistics import (
+    bounds,
+    decided,
+    half_width,
+    judge,
+    median_error,
+    resolvable,
+    settled,
+    t_quantile,
+    telling_clock,
+)
 
 LIMIT = math.log1p(0.05)
 LOGS = st.lists(st.floats(-0.5, 0.5), min_size=1, max_size=12)
@@ -91,6 +101,27 @@ def test_a_gross_difference_is_asked_for_three_processes_at_most() -> None:
     assert not decided(gross[:2], 0.05, 4, 12, gross=True)
     assert decided(gross[:2], 0.05, 2, 12, gross=True)
     assert not decided([0.8, 4.0, 0.8], 0.05, 4, 12, gross=True)  # its interval holds no difference at all
+
+
+def test_what_ends_a_duel() -> None:
+    wide = [0.2, -0.2, 0.1, -0.1]
+    assert decided(wide, 0.05, 4, 4)
+    assert not settled(wide, 0.05, 4)
+
+
+@pytest.mark.parametrize("spread", [0.002, 0.02, 0.05, 0.2])
+def test_a_change_that_can_be_resolved_is_found(spread: float) -> None:
+    """With the interval's width that such processes usually have; one of the half-width is mostly missed."""
+    rng = np.random.default_rng(1)
+    noise = rng.normal(0.0, spread, (4000, 5))
+    usual = float(np.median([resolvable(row.tolist(), 0.05) for row in noise]))
+    half = float(np.median([half_width(row.tolist()) for row in noise]))
+
+    def found(change: float) -> float:
+        return sum(judge((row + change).tolist(), 0.05) == "SLOWER" for row in noise) / len(noise)
+
+    assert found(usual) >= 0.95
+    assert found(half) < 0.6
 
 
 def test_the_clock_that_can_tell() -> None:

@@ -21,7 +21,7 @@ ORDER = [
     {"trace"},
     {"records"},
     {"scratch"},
-    {"errors", "undo"},
+    {"errors", "undo", "wording"},
 ]
 TENSORFLOW_ROOMS = {"profiling", "workload", "model"}
 HEAVY = {"tensorflow", "keras"}

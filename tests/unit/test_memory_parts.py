@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import msgspec
 import pytest
 
@@ -11,7 +9,6 @@ from tfopt.records.memory import MemoryInfo, MemoryLimit
 from tfopt.report.memory import limit_phrases, parts, phrases
 from tfopt.report.units import bytes_of
 from tfopt.trace.scopes import Place
-from tfopt.workload.peak.available import available_bytes
 from tfopt.workload.peak.parts import Peak, peak_of
 from tfopt.workload.peak.program import Op, Program
 from tfopt.workload.peak.xla import xla_memory
@@ -74,20 +71,6 @@ def test_sizes_are_read(text: str, size: int) -> None:
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a size"):
         bytes_of(text)
-
-
-def test_a_container_s_limit_counts_too(tmp_path: Path) -> None:
-    proc, cgroup = tmp_path / "proc", tmp_path / "cgroup"
-    assert available_bytes(proc, cgroup) > 0  # neither: all of the machine's memory
-    proc.mkdir()
-    (proc / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:    4096 kB\n")
-    assert available_bytes(proc, cgroup) == 4096 * KIB
-    cgroup.mkdir()
-    (cgroup / "memory.max").write_text("max\n")
-    (cgroup / "memory.current").write_text("5\n")
-    assert available_bytes(proc, cgroup) == 4096 * KIB
-    (cgroup / "memory.max").write_text("1005\n")
-    assert available_bytes(proc, cgroup) == 1000
 
 
 MEMORY = MemoryInfo(

@@ -35,14 +35,6 @@ def test_where_recording_was_most_of_a_step_the_hint_says_how_far_to_trust_its_s
     assert ("shares are rough, layers of many short ops may look too large" in note.hint) == told
 
 
-@pytest.mark.parametrize(("executor", "told"), [(0.25, False), (0.26, True)])
-def test_an_executor_that_is_busier_than_the_ops_is_told(executor: float, told: bool) -> None:
-    record = flat()
-    coverage = msgspec.structs.replace(record.coverage, executor=executor)
-    notes = [note.message for note in remarks(msgspec.structs.replace(record, coverage=coverage))]
-    assert [note.startswith("26.0 % of the step is TensorFlow's own work around") for note in notes] == [True] * told
-
-
 @pytest.mark.parametrize(
     ("share", "bound", "inferred", "told"),
     [

@@ -67,10 +67,10 @@ def command(ctx: click.Context, /, **options: Any) -> None:
 
 
 def exit_code(record: ComparisonRecord, *, strict: bool) -> int:
-    """4 where an arm crashed or hung, or none was measured, 3 where one was refused, with `strict` 5 where one is not
-    decided, else 0."""
+    """4 where an arm or the baseline crashed or hung, or none was measured, 3 where one was refused, with `strict` 5
+    where one is not decided, else 0."""
     verdicts = {arm.result.verdict for arm in record.arms if arm.result is not None}
-    failed = max(_FAILED.get(verdict, 0) for verdict in verdicts)
+    failed = 4 if record.run.failure else max(_FAILED.get(verdict, 0) for verdict in verdicts)
     if failed or verdicts == {"NOT RUN"}:
         return failed or 4
     return 5 if strict and verdicts & {"INCONCLUSIVE", "NOT RUN"} else 0

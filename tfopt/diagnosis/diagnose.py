@@ -13,7 +13,7 @@ from tfopt.diagnosis import gpu, machine, packages, tensorboard, tensorflow, var
 from tfopt.diagnosis.finding import unknown
 from tfopt.diagnosis.layout import layout, placement
 from tfopt.diagnosis.sessions import sessions
-from tfopt.diagnosis.trial import Report, trying
+from tfopt.diagnosis.trial import Report, report, trying
 from tfopt.errors import InputError, TfoptError
 from tfopt.records.diagnosis import DiagnosisRecord, Finding
 from tfopt.report import serving
@@ -60,11 +60,11 @@ def _environment(progress: ProgressCallback) -> Iterator[Finding]:
         yield from _tried("variables", variables.examine())
         yield from _tried("machine", machine.examine())
         progress("trying TensorFlow in a process of its own", None)
-        report = trial.report()
-        yield from _tried("tensorflow", tensorflow.examine(report))
-        yield from _tried("gpu", gpu.examine(report))
+        found = report(trial)
+        yield from _tried("tensorflow", tensorflow.examine(found))
+        yield from _tried("gpu", gpu.examine(found))
         progress("asking TensorBoard for the trial's trace", None)
-        yield from _served(server, report)
+        yield from _tried("tensorboard", _served(server, found))
 
 
 def _tried(family: str, findings: Iterable[Finding]) -> Iterator[Finding]:
@@ -83,11 +83,12 @@ def _server(stack: ExitStack, folder: str) -> serving.Server | TfoptError:
         return error
 
 
-def _served(server: serving.Server | TfoptError, report: Report) -> Iterable[Finding]:
+def _served(server: serving.Server | TfoptError, report: Report) -> Iterator[Finding]:
     traced = report.found("trace") is not None
     if isinstance(server, TfoptError):
-        return tensorboard.serves(tensorboard.Served(traced, error=server.message))
-    return tensorboard.serves(tensorboard.ask(server, traced=traced))
+        yield from tensorboard.serves(tensorboard.Served(traced, error=server.message))
+    else:
+        yield from tensorboard.serves(tensorboard.ask(server, traced=traced))
 
 
 def _runs(target: Path) -> tuple[tuple[Finding, ...], str]:

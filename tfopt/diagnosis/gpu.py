@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfopt.diagnosis.finding import note, ok, problem, unknown
+from tfopt.diagnosis.installed import pinned
 from tfopt.diagnosis.trial import Report
 from tfopt.records.diagnosis import Finding
+from tfopt.wording import counted
 
 __all__ = ["CHECKS", "Gpus", "examine"]
 
 _PROC = Path("/proc/driver/nvidia")
-_WITH_CUDA = 'pip install "tensorflow[and-cuda]>=2.21,<2.22"'
+_WITH_CUDA = f"pip install {pinned('tensorflow', '[and-cuda]')}"
 # docs.nvidia.com/deploy/cuda-compatibility, "Minor Version Compatibility": the oldest driver for a CUDA release.
 _DRIVERS = {11: 450, 12: 525, 13: 580}
 # Either lets a process read the counters, whatever the driver says (CAP_PERFMON since driver 565).
@@ -109,11 +111,12 @@ def seen(found: Gpus) -> Iterator[Finding]:
     if found.seen is None:
         yield unknown("gpu.seen", f"TensorFlow could not list its devices: {found.why}")
     elif found.seen:
-        yield ok("gpu.seen", f"TensorFlow sees {_count(len(found.seen))}: {', '.join(found.seen)}")
+        yield ok("gpu.seen", f"TensorFlow sees {counted(len(found.seen), 'GPU')}: {', '.join(found.seen)}")
     elif not found.shown:
         yield _none(found)
     elif found.visible is not None and found.visible.strip() in ("", "-1"):
-        what = f"CUDA_VISIBLE_DEVICES={found.visible} hides {_count(len(found.shown))} ({names}): all runs on the CPU"
+        hidden = counted(len(found.shown), "GPU")
+        what = f"CUDA_VISIBLE_DEVICES={found.visible} hides {hidden} ({names}): all runs on the CPU"
         yield note("gpu.seen", what, "unset CUDA_VISIBLE_DEVICES")
     elif found.cuda is None:
         yield problem("gpu.seen", f"TensorFlow was built without CUDA and does not see {names}", _WITH_CUDA)
@@ -139,10 +142,6 @@ def _needed(found: Gpus) -> int | None:
     needed = _DRIVERS.get(int((found.cuda or "0").split(".")[0]))
     own = int((found.driver or "0").split(".")[0])
     return needed if needed is not None and 0 < own < needed else None
-
-
-def _count(number: int) -> str:
-    return f"{number} GPU{'' if number == 1 else 's'}"
 
 
 def profiling(found: Gpus) -> Iterator[Finding]:

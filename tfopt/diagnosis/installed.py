@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import platform
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import metadata
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-__all__ = ["TENSORFLOWS", "Distribution", "Packages", "normal", "packages"]
+__all__ = ["TENSORFLOWS", "Distribution", "Packages", "normal", "packages", "pinned"]
 
 # Distributions of one and the same package: whichever is there meets a requirement of the first.
 TENSORFLOWS = (
@@ -73,6 +75,18 @@ def packages() -> Packages:
         plugin_library=_plugin_library(),
         python=platform.python_version(),
     )
+
+
+@cache
+def pinned(name: str, extra: str = "") -> str:
+    """The distribution `name` in the versions that tfopt says it needs, as a shell and pip read it:
+    `'tensorflow[and-cuda]<2.22,>=2.21'`; in any, where tfopt is not installed as a package."""
+    try:
+        wanted = metadata.requires("tfopt") or []
+    except metadata.PackageNotFoundError:
+        wanted = []
+    versions = (re.match(rf"{name}\s*([<>=!~][^;]*)", text) for text in wanted)
+    return shlex.quote(name + extra + next((match[1].strip() for match in versions if match), ""))
 
 
 def _copies() -> dict[str, tuple[Distribution, ...]]:

@@ -14,10 +14,12 @@ from pathlib import Path
 
 from tfopt.diagnosis.finding import note, ok, problem
 from tfopt.records.diagnosis import Finding
+from tfopt.wording import counted
 
 __all__ = ["Layout", "host_of", "layout", "log_folder", "placement", "quoted"]
 
 _TRACE = "xplane.pb"
+_HOST = "host"  # for a trace that names none
 # Written beside a trace, by older profilers or by TensorBoard's plugin: nothing is shown of these alone.
 _DERIVED = ("*.op_stats*.pb", "*.hlo_proto.pb", "cache_version.txt", "*.trace.json.gz", "*.input_pipeline.pb")
 _RECORD = "tfopt profile MODEL"
@@ -115,7 +117,7 @@ def _listed(found: Layout) -> Iterator[Finding]:
     empty = [folder for folder in found.listed if not _traces(folder)]
     shown = len(found.listed) - len(empty)
     if shown:
-        yield ok("layout.traces", f"TensorBoard lists {_count(shown, 'session')} below {found.target}")
+        yield ok("layout.traces", f"TensorBoard lists {counted(shown, 'session')} below {found.target}")
     for folder in empty:
         derived = any(next(folder.glob(pattern), None) for pattern in _DERIVED)
         holds = "only files that are made from traces" if derived else "no trace"
@@ -126,18 +128,17 @@ def _listed(found: Layout) -> Iterator[Finding]:
 
 def _misplaced(found: Layout) -> Finding:
     """Copying leaves what is there as it is, and works where one may only read."""
-    first = found.traces[0]
-    stem = host_of(first)
-    session = Path("logs/plugins/profile") / (first.parent.name if found.target.is_dir() else stem or "session")
-    source = quoted(first) if found.target.is_file() else f"{quoted(first.parent)}/*.{_TRACE}"
-    goal = session if found.target.is_dir() else session / f"{stem or 'host'}.{_TRACE}"
-    what = f"{_count(len(found.traces), 'trace')} in {first.parent}: TensorBoard looks in plugins/profile/SESSION only"
-    copies = f"mkdir -p {quoted(session)} && cp {source} {quoted(goal)} && tensorboard --logdir logs"
-    return problem("layout.level", what, copies)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    folder = found.traces[0].parent
+    here = [file for file in found.traces if file.parent == folder]
+    alone = here if found.target.is_file() else [file for file in here if not host_of(file)]
+    name = folder.name if found.target.is_dir() else host_of(found.target) or "session"
+    session = Path("logs/plugins/profile") / name
+    copies = [f"cp {quoted(file)} {quoted(session / f'{host_of(file) or _HOST}.{_TRACE}')}" for file in alone]
+    if len(here) > len(alone):
+        copies.append(f"cp {quoted(folder)}/*.{_TRACE} {quoted(session)}")
+    what = f"{counted(len(here), 'trace')} in {folder}: TensorBoard looks in plugins/profile/SESSION only"
+    lines = [f"mkdir -p {quoted(session)}", *copies, "tensorboard --logdir logs"]
+    return problem("layout.level", what, " && ".join(lines))
 
 
 def quoted(path: Path) -> str:

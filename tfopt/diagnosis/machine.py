@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfopt.diagnosis.finding import note, ok, problem, unknown
-from tfopt.diagnosis.limits import cpu_quota, memory_limit
 from tfopt.records.diagnosis import Finding
 from tfopt.report.units import size
-from tfopt.workload.runtime import cpu_name
+from tfopt.workload.cpu import cpu_features, cpu_name, multiplying
+from tfopt.workload.limits import available_memory, cpu_quota, memory_limit
 
 __all__ = ["CHECKS", "MachineFacts", "Room", "examine", "machine"]
 
@@ -24,9 +24,6 @@ _TENSORFLOW = 1 * _GB  # what TensorFlow and a small model need
 _COMFORTABLE = 4 * _GB
 _TRACES = 1 * _GB  # a trace of a large model has some hundred MB
 _SMALL_TRACE = 100 * 10**6
-# What the kernel calls the instructions that multiply half precision.
-_BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16")
-_FLOAT16 = ("avx512_fp16", "amx_fp16", "asimdhp")
 
 
 @dataclass(frozen=True)
@@ -42,12 +39,13 @@ class Room:
 
 @dataclass(frozen=True)
 class MachineFacts:
-    """Facts. `cores`: all, `usable`: those that this process may run on, `quota`: processors' worth of time that its
-    container allows (None: no limit); memory in bytes (None: unknown, of `limit`: none)."""
+    """Facts. `flags`: what the processor can do (None: unknown); `cores`: all, `usable`: those that this process may
+    run on, `quota`: processors' worth of time that its container allows (None: no limit); memory in bytes (None:
+    unknown), `limit`: what the container allows (None: no limit), `available`: what can still be had here."""
 
     cpu: str
     architecture: str
-    flags: frozenset[str]
+    flags: frozenset[str] | None
     cores: int
     usable: int
     quota: float | None
@@ -61,17 +59,16 @@ class MachineFacts:
 
 def machine() -> MachineFacts:
     """This machine, as this process sees it."""
-    memory = _meminfo()
     return MachineFacts(
         cpu=cpu_name(),
         architecture=platform.machine(),
-        flags=_flags(),
+        flags=cpu_features(),
         cores=os.cpu_count() or 1,
         usable=len(os.sched_getaffinity(0)),
         quota=cpu_quota(),
-        load=os.getloadavg()[0],
-        memory=memory.get("MemTotal"),
-        available=memory.get("MemAvailable"),
+        load=_load(),
+        memory=_memory(),
+        available=available_memory(),
         limit=memory_limit(),
         rooms=(
             _room("temporary files", Path(tempfile.gettempdir()), "export TMPDIR=/a/folder/with/room"),
@@ -88,22 +85,18 @@ def examine() -> Iterator[Finding]:
         yield from check(found)
 
 
-def _flags() -> frozenset[str]:
+def _load() -> float | None:
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        return os.getloadavg()[0]
     except OSError:
-        return frozenset()
-    told = (line.partition(":")[2].split() for line in lines if line.startswith(("flags", "Features")))
-    return frozenset(next(told, []))
+        return None
 
 
-def _meminfo() -> dict[str, int]:
+def _memory() -> int | None:
     try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return {}
-    words = [line.replace(":", "").split() for line in lines]
-    return {name: int(number) * 1024 for name, number, *_ in words if number.isdigit()}
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError):
+        return None
 
 
 def _room(what: str, path: Path, mend: str) -> Room:
@@ -117,7 +110,7 @@ def _room(what: str, path: Path, mend: str) -> Room:
 
 def instructions(found: MachineFacts) -> Iterator[Finding]:
     """TensorFlow's x86 builds need AVX, and are slow without AVX2 and FMA."""
-    if not found.flags:
+    if found.flags is None:
         yield unknown("machine.instructions", "this system does not tell what its processor can do")
     elif found.architecture != "x86_64":
         yield ok("machine.instructions", f"{found.cpu} ({found.architecture})")
@@ -133,19 +126,16 @@ def instructions(found: MachineFacts) -> Iterator[Finding]:
 
 def half_precision(found: MachineFacts) -> Iterator[Finding]:
     """Without instructions for it half precision is converted back and forth, which costs more than it saves."""
-    if not found.flags:
+    if found.flags is None:
         return
-    has = {
-        "bfloat16": [flag for flag in _BFLOAT16 if flag in found.flags],
-        "float16": [flag for flag in _FLOAT16 if flag in found.flags],
-    }
-    able = [f"{dtype} ({', '.join(flag.upper() for flag in flags)})" for dtype, flags in has.items() if flags]
-    lacks = [dtype for dtype, flags in has.items() if not flags]
+    has = multiplying(found.flags)
+    able = [f"{dtype} ({', '.join(flags).upper()})" for dtype, flags in has.items()]
+    lacks = [dtype for dtype in ("float16", "bfloat16") if dtype not in has]
     if able:
         rest = f"; {lacks[0]} is converted and slow" if lacks else ""
-        yield ok("machine.half_precision", f"multiplies {' and '.join(able)} in hardware{rest}")
+        yield ok("machine.half_precision", f"multiplies {' and '.join(able)} in hardware on this CPU{rest}")
     else:
-        what = "no instructions for bfloat16 or float16: mixed precision is slower here than float32"
+        what = "no instructions for float16 or bfloat16 on this CPU: mixed precision is slower on it than float32"
         yield note("machine.half_precision", what)
 
 
@@ -165,11 +155,14 @@ def processors(found: MachineFacts) -> Iterator[Finding]:
 
 def load(found: MachineFacts) -> Iterator[Finding]:
     """Work beside a measurement makes its times long and uneven."""
-    able = min(found.usable, found.quota or found.usable)
     if found.load is None:
         return
-    if found.load > able / 2:
-        what = f"the last minute had {found.load:.1f} runnable processes on {able:g} processors: times will be uneven"
+    # Also in a container, the system counts the whole machine's processes.
+    if found.load > found.cores / 2:
+        what = (
+            f"the last minute had {found.load:.1f} runnable processes on the machine's {found.cores} processors: "
+            "times will be uneven"
+        )
         yield note("machine.load", what, "uptime # measure when it is low")
     else:
         yield ok("machine.load", f"load {found.load:.1f}")
@@ -180,10 +173,11 @@ def memory(found: MachineFacts) -> Iterator[Finding]:
     if found.memory is None or found.available is None:
         yield unknown("machine.memory", "this system does not tell how much memory it has")
         return
-    limited = found.limit is not None and found.limit < found.memory
-    free = min(found.available, found.limit) if found.limit is not None else found.available
-    held = f", of which the container allows {size(found.limit)}" if limited and found.limit is not None else ""
-    what = f"{size(free)} of {size(found.memory)} memory free{held}"
+    free = found.available
+    if found.limit is not None and found.limit < found.memory:
+        what = f"{size(free)} free of the {size(found.limit)} memory that the container allows"
+    else:
+        what = f"{size(free)} of {size(found.memory)} memory free"
     if free < _TENSORFLOW:
         yield problem("machine.memory", f"{what}: TensorFlow alone needs half of {size(_TENSORFLOW)}", "free -h")
     elif free < _COMFORTABLE:

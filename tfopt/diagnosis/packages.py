@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tfopt.diagnosis.finding import note, ok, problem, unknown
-from tfopt.diagnosis.installed import TENSORFLOWS, Packages, packages
+from tfopt.diagnosis.installed import TENSORFLOWS, Packages, packages, pinned
 from tfopt.records.diagnosis import Finding
 
 __all__ = ["CHECKS", "examine"]
@@ -24,7 +24,7 @@ _TWINS = (
 )
 _BROKEN = {
     # openxla/xprof issue 1337: published without its native library.
-    ("tensorboard-plugin-profile", "2.19.3"): 'pip install -U "tensorboard-plugin-profile>=2.22"',
+    ("tensorboard-plugin-profile", "2.19.3"): f"pip install -U {pinned('tensorboard-plugin-profile')}",
 }
 _OPTIONAL = {"tensorboard-data-server": "TensorBoard reads event files more slowly without it"}
 
@@ -133,7 +133,7 @@ def pkg_resources(found: Packages) -> Iterator[Finding]:
         yield problem(
             "packages.pkg_resources",
             f"TensorBoard {version} needs pkg_resources, which setuptools {found.version('setuptools')} does not have",
-            'pip install "tensorboard>=2.21"',
+            f"pip install {pinned('tensorboard')}",
         )
 
 

@@ -14,6 +14,7 @@ from tfopt.records.profile import ProfileRecord
 from tfopt.records.trace import TraceRecord
 from tfopt.report import units
 from tfopt.report.runs import RECORD_NAME, read_record
+from tfopt.wording import counted
 
 __all__ = ["CHECKS", "Seen", "sessions"]
 
@@ -83,8 +84,7 @@ def summary(seen: Seen) -> Iterator[Finding]:
     """What is there to be shown."""
     trace = seen.trace
     steps = f", {trace.steps.count} steps" if trace.steps else ""
-    rows = len(trace.devices)
-    ran = f"{rows} device{'' if rows == 1 else 's'}" if trace.where == "device" else f"{len(trace.ops)} ops on the host"
+    ran = counted(len(trace.devices), "device") if trace.where == "device" else f"{len(trace.ops)} ops on the host"
     size = units.size(trace.source.bytes)
     yield ok("trace.readable", f"{seen.name}: {trace.source.events} events ({size}), {ran}{steps}")
 

@@ -9,9 +9,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import Any
 
 from tfopt.diagnosis.finding import ok, problem, unknown
+from tfopt.diagnosis.installed import pinned
 from tfopt.errors import TfoptError
 from tfopt.records.diagnosis import Finding
 from tfopt.report.serving import Server
@@ -20,7 +22,7 @@ __all__ = ["Served", "ask", "serves"]
 
 SECONDS = 60.0
 _PROFILE = "data/plugin/profile"
-_AGAIN = 'pip install --force-reinstall "tensorboard>=2.21,<2.22" "tensorboard-plugin-profile>=2.22,<3"'
+_AGAIN = f"pip install --force-reinstall {pinned('tensorboard')} {pinned('tensorboard-plugin-profile')}"
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,11 @@ def ask(server: Server, *, traced: bool) -> Served:
         return Served(traced, error=error.message)
     except (urllib.error.HTTPError, ValueError) as error:
         return Served(traced, error=f"TensorBoard answers: {error}")
-    except OSError:
-        return Served(traced, slow=True)
+    except (OSError, HTTPException) as error:
+        cause = getattr(error, "reason", error)  # what URLError wraps
+        if isinstance(cause, TimeoutError):
+            return Served(traced, slow=True)
+        return Served(traced, error=f"TensorBoard does not answer: {cause}")
 
 
 def _get(server: Server, route: str) -> Any:

@@ -3,39 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import selectors
-import signal
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from tfopt.undo import undone
+from tfopt.workload.probe import Message, Outcome, Task
+from tfopt.workload.workers.process import PYTHON, Ended, Worker, worker
 
-__all__ = ["Outcome", "Report", "Trial", "trying"]
+__all__ = ["Report", "report", "trying"]
 
 SECONDS = 60.0  # for each stage: a cold disk takes half a minute to import TensorFlow
-_START = """\
-import json, sys
-sys.path[:] = json.loads(sys.argv[1])
-from tfopt.workload.probe import probe
-probe(sys.argv[2])
-"""
-_SIGNALS_OF_CRASHES = {signal.SIGILL: "an illegal instruction", signal.SIGSEGV: "a segmentation fault"}
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How one stage ended: with what it found, or with an error, also where the process ended in it."""
-
-    found: dict[str, Any] = field(default_factory=dict)
-    error: str = ""
+_COMMAND = (*PYTHON, "tfopt.workload.probe")
 
 
 @dataclass(frozen=True)
@@ -59,72 +39,28 @@ class Report:
         )
 
 
-@dataclass(frozen=True)
-class Trial:
-    """The worker while it runs."""
-
-    process: subprocess.Popen[bytes]
-    log: IO[bytes]
-
-    def report(self) -> Report:
-        """What it reports, when it has ended or kept silent for too long; it is ended then."""
-        stages: dict[str, Outcome] = {}
-        last, ended, buffer = "import", False, b""
-        assert self.process.stdout is not None
-        with selectors.DefaultSelector() as selector:
-            selector.register(self.process.stdout, selectors.EVENT_READ)
-            deadline = time.monotonic() + SECONDS
-            while selector.select(max(0.0, deadline - time.monotonic())):
-                piece = os.read(self.process.stdout.fileno(), 65536)
-                if not piece:
-                    break
-                deadline = time.monotonic() + SECONDS
-                *lines, buffer = (buffer + piece).split(b"\n")
-                for line in map(json.loads, lines):
-                    last = line["stage"]
-                    stages[last] = Outcome(line.get("found", {}), line.get("error", ""))
-                    ended = len(line) > 1
-            else:
-                self.process.kill()
-                stages[last] = Outcome(error=f"no answer for {SECONDS:.0f} s")
-                return Report(stages)
-        code = self.process.wait()
-        if not ended:
-            stages[last] = Outcome(error=self._crash(code))
-        return Report(stages)
-
-    def _crash(self, code: int) -> str:
-        """What ended the process, and the last that it said."""
-        self.log.seek(0)
-        lines = self.log.read().decode("utf-8", "replace").strip().splitlines()
-        said = f" ({lines[-1].strip()[:300]})" if lines else ""
-        if code >= 0:
-            return f"the process ended with exit code {code}{said}"
-        name = signal.Signals(-code)
-        what = _SIGNALS_OF_CRASHES.get(name)
-        return f"the process was ended by {name.name}{f', {what}' if what else ''}{said}"
+def trying(folder: Path) -> contextlib.AbstractContextManager[Worker[Message]]:
+    """A worker that tries TensorFlow; whatever it writes goes to `folder`. It never outlives the block."""
+    settings = {
+        "TMPDIR": str(folder),
+        "KERAS_BACKEND": "tensorflow",  # what a wrong backend does is said elsewhere: the rest must still be tried
+        "TF_FORCE_GPU_ALLOW_GROWTH": "true",  # the GPU's memory may be in use by others
+        "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
+    }
+    return worker(Task(str(folder)), _COMMAND, Message, settings)
 
 
-@contextlib.contextmanager
-def trying(folder: Path) -> Iterator[Trial]:
-    """A worker that tries TensorFlow, with the packages that this process would import; whatever it writes goes to
-    `folder`.
-
-    It never outlives the block, nor this process.
-    """
-    # What a wrong backend does is said elsewhere: the rest must still be tried.
-    settings = {"TMPDIR": str(folder), "KERAS_BACKEND": "tensorflow"}
-    environment = {"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ, **settings}
-    command = [sys.executable, "-P", "-c", _START, json.dumps(sys.path), str(folder)]
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log
-        )
-        with process, undone(lambda: _end(process)):
-            yield Trial(process, log)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        process.kill()
-    process.wait()
+def report(child: Worker[Message]) -> Report:
+    """What it reports until it has ended or keeps silent for too long: then that is how its stage ended."""
+    stages: dict[str, Outcome] = {}
+    stage, over, ending = "import", False, f"no answer for {SECONDS:.0f} s"
+    try:
+        while message := child.receive(time.monotonic() + SECONDS):
+            stage, over = message.stage, isinstance(message, Outcome)
+            if isinstance(message, Outcome):
+                stages[stage] = message
+    except Ended as ended:
+        ending = str(ended)
+    if not over:
+        stages[stage] = Outcome(stage, error=ending)
+    return Report(stages)

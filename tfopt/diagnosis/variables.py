@@ -11,6 +11,7 @@ from typing import Any
 from tfopt.diagnosis.finding import note, ok, problem
 from tfopt.records.diagnosis import Finding
 from tfopt.workload.keras_file import keras_file
+from tfopt.workload.runtime import ends_tensorflow
 
 __all__ = ["RULES", "Rule", "examine", "keras_settings", "legacy_keras", "variables"]
 
@@ -19,11 +20,19 @@ _FALSE = ("0", "false", "off", "no")
 
 @dataclass(frozen=True)
 class Rule:
-    """A variable that matters where `when` says so of its value; `what` may name the value as `{}`."""
+    """A variable that matters where `when` says so of its value; `what` may name the value as `{}`. Of a `wanted` one
+    nobody needs to be told how to be rid of it; of a `fatal` one everybody does."""
 
     variable: str
     what: str
     when: Callable[[str], bool] = bool
+    wanted: bool = False
+    fatal: bool = False
+
+    def finding(self, value: str) -> Finding:
+        """What to say of the variable where it matters."""
+        what = f"{self.variable}={value}: {self.what.replace('{}', value)}"
+        return (problem if self.fatal else note)("variables.set", what, "" if self.wanted else f"unset {self.variable}")
 
 
 def _off(value: str) -> bool:
@@ -42,7 +51,12 @@ RULES = (
         lambda value: "--tf_xla_auto_jit=" in value and "--tf_xla_auto_jit=0" not in value,
     ),
     Rule("XLA_FLAGS", "XLA compiles with options of your own"),
-    Rule("TF_NUM_INTRAOP_THREADS", "an op may use {} threads, unless --threads says otherwise"),
+    Rule(
+        "TF_NUM_INTRAOP_THREADS",
+        "an op may use {} threads, unless --threads says otherwise",
+        lambda value: bool(value) and not ends_tensorflow(value),
+    ),
+    Rule("TF_NUM_INTRAOP_THREADS", "TensorFlow ends the process at its first op", ends_tensorflow, fatal=True),
     Rule("TF_NUM_INTEROP_THREADS", "{} ops may run at a time, unless --threads says otherwise"),
     Rule("TF_DETERMINISTIC_OPS", "ops are made deterministic: some run slower kernels", _on),
     Rule("TF_CUDNN_DETERMINISTIC", "cuDNN is made deterministic: some convolutions are slower", _on),
@@ -51,7 +65,7 @@ RULES = (
         "protobuf runs in plain Python: traces are read many times more slowly",
         lambda value: value == "python",
     ),
-    Rule("LD_PRELOAD", "libraries are loaded before all others"),
+    Rule("LD_PRELOAD", "these libraries are loaded before all others, such as another allocator", wanted=True),
 )
 _NAMED = ("TF_CPP_MIN_LOG_LEVEL", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "KERAS_BACKEND", "TF_ENABLE_ONEDNN_OPTS")
 
@@ -70,8 +84,7 @@ def variables(environment: Mapping[str, str]) -> Iterator[Finding]:
         value = environment.get(rule.variable, "")
         if value and rule.when(value):
             found = True
-            what = rule.what.replace("{}", value)
-            yield note("variables.set", f"{rule.variable}={value}: {what}", f"unset {rule.variable}")
+            yield rule.finding(value)
     if not found:
         named = [f"{name}={environment[name]}" for name in _NAMED if name in environment]
         yield ok(

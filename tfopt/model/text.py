@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+from tfopt.report import escape
+from tfopt.wording import listed
+
 __all__ = ["human_bytes", "one_line", "quoted"]
 
 # Colours and boldness, which libraries put into their messages.
@@ -12,16 +15,13 @@ _UNITS = ("kB", "MB", "GB", "TB", "PB", "EB")
 
 
 def one_line(text: object, limit: int = 200) -> str:
-    """`text` as one printable line of at most `limit` characters (files choose their words: no control characters)."""
-    words = "".join(char if char.isprintable() else " " for char in _ANSI.sub("", str(text)[: 20 * limit])).split()
-    line = " ".join(words)
-    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+    """What a library or a file says, as one printable line of at most `limit` characters, without its colours."""
+    return escape.one_line(_ANSI.sub("", str(text)), limit)
 
 
 def quoted(names: list[str], most: int = 3) -> str:
     """The first `most` names, comma separated, and how many are left out: `a, b, c and 4 more`."""
-    shown = ", ".join(one_line(name, 60) for name in names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+    return listed([*(one_line(name, 60) for name in names[:most]), *names[most:]], most)
 
 
 def human_bytes(size: int) -> str:

@@ -10,7 +10,7 @@ from itertools import product
 from tfopt.errors import UsageError
 from tfopt.model.source import ModelSource
 from tfopt.profiling.variants import Variant
-from tfopt.workload.duel.contestant import Contestant
+from tfopt.workload.workers.contestant import Contestant
 
 __all__ = ["Entry", "baseline_of", "drift_groups", "entries", "shown_as"]
 

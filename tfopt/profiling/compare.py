@@ -11,29 +11,29 @@ import os
 import platform
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from importlib.metadata import version
 from typing import Any, Literal
 
 import tfopt
-from tfopt.errors import InputError, UsageError
-from tfopt.model.source import ModelSource, identify
+from tfopt.errors import UsageError
+from tfopt.model.steady import steady
 from tfopt.profiling.arms import Entry, baseline_of, drift_groups, entries
 from tfopt.profiling.comparison import compared
+from tfopt.profiling.sources import sources_of
 from tfopt.profiling.variants import default_variants, parse_variant
 from tfopt.records.comparison import ComparisonRecord, ComparisonRun
 from tfopt.records.duel import Clock
 from tfopt.report.progress import ProgressCallback, silent
-from tfopt.scratch import temporary_folder
+from tfopt.workload.cpu import cpu_name
 from tfopt.workload.drift.drifting import Drifting, drifting
-from tfopt.workload.duel import Contestant, duel
+from tfopt.workload.duel import Contestant, DuelOutcome, duel
+from tfopt.workload.duel.contest import not_fought
 from tfopt.workload.options import Options
-from tfopt.workload.runtime import cpu_name
 
 __all__ = ["compare"]
 
 # The part of the time that what is computed may take, and a metric of it for each arm.
-_DRIFT, _METRIC = 0.3, 0.05
+_DRIFT, _METRIC = 0.25, 0.05
 _MIN_PROCESSES = 4
 
 
@@ -93,7 +93,10 @@ def compare(
     if any(size < 1 for size in batch_sizes):
         raise UsageError("a batch holds at least one example", "give positive batch sizes")
     with contextlib.ExitStack() as stack:
-        sources = _sources(model, stack)
+        sources = sources_of(model, stack)
+        files = [source.path for source in sources if source.format != "application"]
+        for path in [*files, data] if data.endswith(".npz") else files:
+            stack.enter_context(steady(path))  # every worker reads it anew, and all of them are to read the same
         chosen = [parse_variant(name) for name in (variants or default_variants(sources))]
         options = Options(mode, None, tuple(input_shape), data, loss, optimizer, seed=seed)
         base = Contestant("", "", options, device, threads, tuple(imports), unsafe, input_size)
@@ -103,18 +106,21 @@ def compare(
         numbers = _numbers(arms, samples, began, max_time, progress) if drift else []
         if numbers and (refusal := numbers[0].refusal) is not None:
             raise refusal
-        outcome = duel(
-            baseline.contestant,
-            [arm.contestant for arm in others],
-            tolerance=tolerance,
-            clock=clock,
-            max_seconds=max(1.0, max_time - (time.monotonic() - began)),
-            min_processes=min(_MIN_PROCESSES, processes),
-            max_processes=processes,
-            seed=seed,
-            progress=progress,
-        )
-    if outcome.interrupted and all(timing.wall_ms is None for timing in outcome.timings):
+        sides = baseline.contestant, [arm.contestant for arm in others]
+        if any(group.interrupted for group in numbers):
+            outcome = not_fought(*sides, tolerance=tolerance)
+        else:
+            outcome = duel(
+                *sides,
+                tolerance=tolerance,
+                clock=clock,
+                max_seconds=max(1.0, max_time - (time.monotonic() - began)),
+                min_processes=min(_MIN_PROCESSES, processes),
+                max_processes=processes,
+                seed=seed,
+                progress=progress,
+            )
+    if outcome.interrupted and not _anything(outcome, numbers):
         raise KeyboardInterrupt
     run = ComparisonRun(
         mode=mode,
@@ -134,6 +140,13 @@ def compare(
         python=platform.python_version(),
         tensorflow=version("tensorflow"),
         keras=version("keras"),
+        processes=processes,
+        samples=samples,
+        input_shape=tuple(input_shape),
+        input_size=input_size,
+        loss=loss,
+        optimizer=optimizer,
+        failure=outcome.failure.message if outcome.failure is not None else "",
     )
     return compared(run, (baseline, *others), outcome, numbers)
 
@@ -141,11 +154,11 @@ def compare(
 def _numbers(
     arms: Sequence[Entry], samples: int, began: float, max_time: float, progress: ProgressCallback
 ) -> list[Drifting]:
-    """What the arms compute, model by model, each within its part of the time."""
-    groups = drift_groups(arms)
+    """What the arms compute, model by model, each within its part of the time, until Ctrl-C."""
+    groups, found = drift_groups(arms), list[Drifting]()
     part = max_time * _DRIFT / len(groups)
-    return [
-        drifting(
+    for number, (reference, others) in enumerate(groups, 1):
+        group = drifting(
             reference,
             others,
             samples=samples,
@@ -153,27 +166,14 @@ def _numbers(
             deadline=began + part * number,
             progress=progress,
         )
-        for number, (reference, others) in enumerate(groups, 1)
-    ]
+        found.append(group)
+        if group.interrupted:
+            break
+    return found
 
 
-def _sources(model: Any, stack: contextlib.ExitStack) -> list[ModelSource]:
-    models = list(model) if isinstance(model, list | tuple) else [model]
-    if not models:
-        raise UsageError("there is no model to compare", "name at least one")
-    return [identify(os.fspath(one)) if isinstance(one, str | os.PathLike) else _saved(one, stack) for one in models]
-
-
-def _saved(model: Any, stack: contextlib.ExitStack) -> ModelSource:
-    """A model object in a temporary file, for workers to load."""
-    if not hasattr(model, "save") or not hasattr(model, "layers"):
-        raise UsageError(f"{type(model).__name__} is not a model", "give a path, app:NAME or a keras.Model")
-    path = stack.enter_context(temporary_folder()) / "model.keras"
-    try:
-        model.save(path)
-    except Exception as error:
-        raise InputError(
-            f"{model.name} cannot be saved for the workers: {str(error).splitlines()[0][:200]}",
-            "save it yourself and compare the file",
-        ) from error
-    return replace(identify(str(path)), format="object", name=str(model.name))
+def _anything(outcome: DuelOutcome, numbers: Sequence[Drifting]) -> bool:
+    """Whether there is anything to show: a time, or a drift of anything but the reference itself."""
+    drifts = [drift for group in numbers for drift in group.drifts.values()]
+    compared = any(not drift.failure and drift.label != drift.reference for drift in drifts)
+    return compared or any(timing.wall_ms is not None for timing in outcome.timings)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from tfopt.profiling.advice import causes
 from tfopt.profiling.arms import Entry, shown_as
+from tfopt.profiling.comparison_notes import comparison_notes
+from tfopt.profiling.explaining import causes_of, explaining
 from tfopt.profiling.ranking import BASELINE, Span, break_even, clocks_disagree, rank, span_of
-from tfopt.profiling.verdicts import drift_notes, verdict
-from tfopt.records.advice import Advice, StepFacts
-from tfopt.records.base import Note
+from tfopt.profiling.verdicts import FAILED, drift_notes, verdict
 from tfopt.records.comparison import Arm, ComparisonRecord, ComparisonRun
-from tfopt.records.duel import ArmTiming, DuelResult
+from tfopt.records.duel import ArmTiming, Clock, DuelResult
 from tfopt.workload.drift.drifting import Drifting
 from tfopt.workload.duel import DuelOutcome
 
@@ -24,24 +23,28 @@ def compared(
     """The record; `entries` has the baseline first, as the duel's timings."""
     baseline = entries[0].contestant.label
     results = (None, *outcome.results)
-    spans = [BASELINE if result is None else _span(result) for result in results]
+    spans = [BASELINE if result is None else _span(result, run.clock) for result in results]
     ranks = rank(spans, run.tolerance)
     found = [
         _arm(entry, timing, result, outcome.timings[0], place, numbers)
         for entry, timing, result, place in zip(entries, outcome.timings, results, ranks, strict=True)
     ]
     order = sorted(range(len(found)), key=lambda at: _order(ranks[at], spans[at]))
-    arms = tuple(found[at] for at in order)
-    full = [result.resolvable for result in outcome.results if result.resolvable is not None and not result.early]
+    arms = tuple(explaining(found[at], found[0]) for at in order)
+    full = [
+        result.resolvable
+        for result in outcome.results
+        if result.resolvable is not None and not result.early and result.verdict not in FAILED
+    ]
     drifts = tuple(drift for group in numbers for drift in group.drifts.values())
     return ComparisonRecord(
         run=run,
         baseline=baseline,
-        verdict=verdict(arms, baseline),
+        verdict=verdict(arms, baseline, run.clock),
         resolvable=max(full, default=None),
         arms=arms,
         drifts=drifts,
-        notes=(*_notes(run, arms), *drift_notes(drifts)),
+        notes=(*comparison_notes(run, arms, outcome.failure), *outcome.notes, *drift_notes(drifts)),
     )
 
 
@@ -49,8 +52,12 @@ def _order(place: int | None, span: Span | None) -> tuple[bool, int, float]:
     return place is None, place or 0, span.ratio if span is not None else 0.0
 
 
-def _span(result: DuelResult) -> Span | None:
-    return span_of(result.wall if result.clock == "wall" else result.cpu, result.early)
+def _span(result: DuelResult, asked: Clock | None) -> Span | None:
+    """Where the ratio lies by the clock that ranks all arms; None where that could not tell, or the arm failed."""
+    clock = asked or "wall"
+    if result.clock != clock or result.verdict in FAILED:
+        return None
+    return span_of(result.wall if clock == "wall" else result.cpu, result.early)
 
 
 def _arm(
@@ -62,7 +69,7 @@ def _arm(
     numbers: Sequence[Drifting],
 ) -> Arm:
     contestant, variant = entry.contestant, entry.variant
-    wall = None if result is None else span_of(result.wall, result.early)
+    wall = None if result is None or result.verdict in FAILED else span_of(result.wall, result.early)
     return Arm(
         label=contestant.label,
         model=shown_as(entry.source),
@@ -76,37 +83,5 @@ def _arm(
         result=result,
         break_even=None if result is None else break_even(baseline, timing, wall),
         clocks_disagree=result is not None and clocks_disagree(result),
-        causes=_causes(entry, numbers),
+        causes=causes_of(entry, numbers),
     )
-
-
-def _causes(entry: Entry, numbers: Sequence[Drifting]) -> tuple[Advice, ...]:
-    """Why this arm may be slow: from its own step where that was traced, else from its reference's."""
-    for group in numbers:
-        facts = group.facts.get(entry.numbers.label) or _facts_of_reference(entry, group)
-        if facts is not None:
-            return causes(
-                facts,
-                xla=entry.variant.program == "xla",
-                eager=entry.variant.program == "eager",
-                precision=entry.contestant.options.precision or "float32",
-                device=facts.device,
-            )
-    return ()
-
-
-def _facts_of_reference(entry: Entry, group: Drifting) -> StepFacts | None:
-    own = group.drifts.get(entry.numbers.label)
-    return None if own is None else group.facts.get(own.reference)
-
-
-def _notes(run: ComparisonRun, arms: Sequence[Arm]) -> Iterator[Note]:
-    if run.interrupted:
-        yield Note(message="interrupted: this is what had been measured until then")
-    for arm in arms:
-        if arm.clocks_disagree and arm.result is not None and arm.result.wall and arm.result.cpu:
-            yield Note(
-                message=f"the clocks disagree about {arm.label}: {arm.result.wall.ratio:.2f} × the wall time and "
-                f"{arm.result.cpu.ratio:.2f} × the CPU time of the baseline",
-                hint="wall time is what one waits for; CPU time is what it costs on a shared machine",
-            )

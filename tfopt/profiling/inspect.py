@@ -19,9 +19,9 @@ from tfopt.records.cost import LayerCost
 from tfopt.records.inspection import CostTotals, InspectionInfo, InspectionRecord
 from tfopt.report.progress import ProgressCallback, silent
 from tfopt.report.units import bytes_of
-from tfopt.workload.duel.contestant import Contestant
 from tfopt.workload.options import Options, check_numbers
 from tfopt.workload.runtime import import_tensorflow
+from tfopt.workload.workers.contestant import Contestant
 
 if TYPE_CHECKING:  # these import TensorFlow, which is loaded quietly and late
     from tfopt.workload.workload import Workload

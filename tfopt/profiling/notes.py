@@ -14,7 +14,6 @@ Rule = Callable[[ProfileRecord], Iterator[Note]]
 
 _SHOWN = 3
 _NOTABLE = 0.10
-_DISPATCHING = 0.25
 _ROUGH = "recording took half of a traced step or more: shares are rough, layers of many short ops may look too large; "
 
 
@@ -87,17 +86,6 @@ def _overhead(record: ProfileRecord) -> Iterator[Note]:
         )
 
 
-def _executor(record: ProfileRecord) -> Iterator[Note]:
-    share = record.coverage.executor
-    if share > _DISPATCHING:
-        ops = sum(row.per_step for row in record.ops)
-        yield Note(
-            message=f"{units.percent(share)} of the step is TensorFlow's own work around {ops:,.0f} ops, starting them "
-            "and handing their results on; each layer's time includes its part",
-            hint="a larger --batch-size makes each op longer",
-        )
-
-
 def _cheap_ops_missing(record: ProfileRecord) -> Iterator[Note]:
     if not record.trace.every_op and not record.run.eager and not record.run.xla:
         yield Note(
@@ -138,7 +126,6 @@ RULES: tuple[Rule, ...] = (
     _bursts,
     _not_on_cpu,
     _overhead,
-    _executor,
     _cheap_ops_missing,
     _unplaced,
     _nothing_ran,

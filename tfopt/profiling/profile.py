@@ -17,8 +17,9 @@ from tfopt.records.profile import ProfileRecord, RunInfo
 from tfopt.report.progress import ProgressCallback, silent
 from tfopt.report.runs import finish_run, unfinished_run
 from tfopt.scratch import temporary_folder
+from tfopt.workload.cpu import cpu_name
 from tfopt.workload.options import Options, check_numbers
-from tfopt.workload.runtime import cpu_name, import_tensorflow, set_threads, threads_used
+from tfopt.workload.runtime import import_tensorflow, set_threads, threads_used
 
 if TYPE_CHECKING:  # these import TensorFlow, which is loaded quietly and late
     from tfopt.workload.device import Placement

@@ -8,48 +8,59 @@ from collections.abc import Iterator, Sequence
 from tfopt.profiling.ranking import span_of
 from tfopt.records.base import Note
 from tfopt.records.comparison import Arm, Drift
-from tfopt.records.duel import DuelResult
+from tfopt.records.duel import Clock, DuelResult, Ending
 
-__all__ = ["amount", "drift_notes", "verdict"]
+__all__ = ["FAILED", "amount", "drift_notes", "verdict"]
 
 _TIMES = 1.5  # from this ratio on a change is said in times, below it in percent
-_FAILED = ("CRASHED", "HUNG", "REFUSED", "NOT RUN")
+FAILED = ("CRASHED", "HUNG", "REFUSED", "NOT RUN")
 _CAUSES = 2
 _SHOWN = 3
+# What would tell more of an arm that is not decided, by why there were no more processes.
+_WOULD_TELL: dict[str, tuple[Ending | None, ...]] = {
+    "a change too near the tolerance to call": ("decided",),
+    "more --max-time or a quieter machine would tell": ("time", None),
+    "more --processes or a quieter machine would tell": ("processes",),
+    "measuring ended before it was": ("interrupted", "failed"),
+}
 
 
-def verdict(arms: Sequence[Arm], baseline: str) -> tuple[str, ...]:
-    """The answer, then each arm that differs, what could not be told, and what failed. `arms` are sorted by rank."""
+def verdict(arms: Sequence[Arm], baseline: str, asked: Clock | None = None) -> tuple[str, ...]:
+    """The answer, then each arm that differs, what could not be told, and what failed. `arms` are sorted by rank;
+    `asked` is the clock that the user chose."""
     judged = [(arm, arm.result) for arm in arms if arm.result is not None]
     faster = [(arm, result) for arm, result in judged if result.verdict == "FASTER"]
-    unsure = [arm.label for arm, result in judged if result.verdict == "INCONCLUSIVE"]
+    unsure = [(arm.label, result) for arm, result in judged if result.verdict == "INCONCLUSIVE"]
     return (
-        _answer(faster, unsure, judged, baseline),
+        _answer(faster, bool(unsure), judged, baseline),
         *(f"{arm.label} is {amount(result)}{_why(arm)}" for arm, result in judged if _told(arm, result, faster)),
-        *_same(judged, baseline),
-        *_unknown(unsure, faster),
+        *_same(judged, baseline, asked),
+        *_unknown(unsure),
         *(
             f"{arm.label}: {result.verdict.lower()}, {result.reason}"
             for arm, result in judged
-            if result.verdict in _FAILED
+            if result.verdict in FAILED
         ),
     )
 
 
 def _answer(
     faster: Sequence[tuple[Arm, DuelResult]],
-    unsure: Sequence[str],
+    unsure: bool,
     judged: Sequence[tuple[Arm, DuelResult]],
     baseline: str,
 ) -> str:
+    measured = "of what was measured, " if any(result.verdict in FAILED for _, result in judged) else ""
     first = [pair for pair in faster if pair[0].rank == faster[0][0].rank]
     if len(first) == 1:
         return f"{first[0][0].label} is {amount(first[0][1])} than {baseline}"
+    if first and first[0][0].rank is None:
+        return f"{_listed([arm.label for arm, _ in first])} take less CPU time than {baseline}"
     if first:
-        return f"{_listed([arm.label for arm, _ in first])} are fastest and not told apart"
-    if all(result.verdict in _FAILED for _, result in judged):
+        return f"{measured}{_listed([arm.label for arm, _ in first])} are fastest and not told apart"
+    if all(result.verdict in FAILED for _, result in judged):
         return f"nothing could be compared with {baseline}"
-    return f"nothing is {'surely ' if unsure else ''}faster here than {baseline}"
+    return f"{measured}nothing is {'surely ' if unsure else ''}faster here than {baseline}"
 
 
 def _told(arm: Arm, result: DuelResult, faster: Sequence[tuple[Arm, DuelResult]]) -> bool:
@@ -64,17 +75,23 @@ def _why(arm: Arm) -> str:
     return f" here: {'; '.join(cause.message for cause in arm.causes[:_CAUSES])}" if slower and arm.causes else ""
 
 
-def _same(judged: Sequence[tuple[Arm, DuelResult]], baseline: str) -> Iterator[str]:
-    same = [(arm.label, result.tolerance) for arm, result in judged if result.verdict == "SAME"]
-    if same:
-        verb = "takes" if len(same) == 1 else "take"
-        within = f"{same[0][1] * 100:.3g} %"
-        yield f"{_listed([label for label, _ in same])} {verb} as long as {baseline}, within {within}"
+def _same(judged: Sequence[tuple[Arm, DuelResult]], baseline: str, asked: Clock | None) -> Iterator[str]:
+    """By wall time; what only CPU time could tell is not said to take as long."""
+    for clock, as_long in (("wall", "as long"), ("cpu", "as much CPU time")):
+        same = [(arm.label, result) for arm, result in judged if result.verdict == "SAME" and result.clock == clock]
+        if same:
+            verb = "takes" if len(same) == 1 else "take"
+            within = f"within {same[0][1].tolerance * 100:.3g} %"
+            but = "; wall time could not tell" if clock == "cpu" and asked is None else ""
+            yield f"{_listed([label for label, _ in same])} {verb} {as_long} as {baseline}, {within}{but}"
 
 
-def _unknown(unsure: Sequence[str], faster: Sequence[tuple[Arm, DuelResult]]) -> Iterator[str]:
-    if unsure:
-        yield f"not decided: {_listed(unsure)}; more --max-time or a quieter machine would tell"
+def _unknown(unsure: Sequence[tuple[str, DuelResult]]) -> Iterator[str]:
+    """What would tell, by why there was no more measuring."""
+    for what, endings in _WOULD_TELL.items():
+        labels = [label for label, result in unsure if result.ended in endings]
+        if labels:
+            yield f"not decided: {_listed(labels)}; {what}"
 
 
 def amount(result: DuelResult) -> str:

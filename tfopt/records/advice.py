@@ -16,7 +16,7 @@ Severity = Literal["high", "medium", "low"]
 class Fact(Record, frozen=True, kw_only=True):
     """One construct that was found in a step's graph or model: its `kind`, how often (`count`), in which layers, and
     numbers that matter to it, with units in their names. `ops` names the ops of the traced graph that it is about,
-    where their time matters."""
+    where their time matters; `repeats` the op whose work each of them repeats."""
 
     kind: str
     count: int
@@ -24,6 +24,7 @@ class Fact(Record, frozen=True, kw_only=True):
     numbers: dict[str, int | float] = msgspec.field(default_factory=dict)
     detail: str = ""
     ops: tuple[str, ...] = ()
+    repeats: tuple[str, ...] = ()
 
 
 class StepFacts(Record, frozen=True, kw_only=True):
@@ -32,6 +33,8 @@ class StepFacts(Record, frozen=True, kw_only=True):
     device: str
     half_precision: tuple[str, ...]
     """Half-precision dtypes that this machine multiplies in hardware, of `float16` and `bfloat16`."""
+    half_known: bool = True
+    """Whether the machine tells; where it does not, `half_precision` is empty and says nothing."""
     facts: tuple[Fact, ...] = ()
 
     def get(self, kind: str) -> Fact | None:
@@ -45,9 +48,11 @@ class StepFacts(Record, frozen=True, kw_only=True):
 
 class Advice(Record, frozen=True, kw_only=True):
     """One piece of advice. `id` names the rule; `message` is one plain sentence that says what is the case, with its
-    numbers, `action` what to do. `evidence` has the same numbers for programs, with units in their names.
+    numbers, `action` what to do (empty: nothing). `evidence` has the same numbers for programs, with units in their
+    names.
 
-    `gain_low` and `gain_high` are the fractions of the step that following it should save (null: not known).
+    `gain_low` and `gain_high` are the fractions of the step that following it should save, at least and at most (null:
+    not known).
     `command` verifies it; empty where no command can. `layers` are those concerned.
     """
 

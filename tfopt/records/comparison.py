@@ -66,17 +66,19 @@ class GradientDrift(Record, frozen=True, kw_only=True):
 
 class MetricDrift(Record, frozen=True, kw_only=True):
     """What the variant does to a metric of the user's data: `difference` is variant − reference over the same
-    `samples`, with its 95 % interval from the paired differences. `method` names the interval."""
+    `samples`, with its 95 % interval from the paired differences. `method` names the interval. `nonfinite` counts the
+    samples whose value is NaN or infinite on either side; what these take part in is null."""
 
     name: str
     output: str
-    reference: float
-    variant: float
-    difference: float
+    reference: float | None
+    variant: float | None
+    difference: float | None
     low: float | None
     high: float | None
     samples: int
     method: str
+    nonfinite: int = 0
 
 
 class Drift(Record, frozen=True, kw_only=True):
@@ -119,9 +121,10 @@ class BreakEven(Record, frozen=True, kw_only=True):
 
 
 class Arm(Record, frozen=True, kw_only=True):
-    """One way to run one model. `rank` is 1 + the number of arms that are surely ahead (null where nothing was
-    known); arms that cannot be told apart share it. `result` is null for the baseline, `precision` where the file
-    decides. `causes` explain why it is slow, the largest first."""
+    """One way to run one model. `rank` is 1 + the number of arms that are surely ahead, by one clock for all arms (null
+    where that clock could not tell, and for arms that failed); arms that cannot be told apart share it. `result` is
+    null for the baseline, `precision` where the file decides. `causes` are what may explain that it is slow, the
+    largest first; what the baseline has just as much of is left out."""
 
     label: str
     model: str
@@ -139,8 +142,10 @@ class Arm(Record, frozen=True, kw_only=True):
 
 
 class ComparisonRun(Record, frozen=True, kw_only=True):
-    """The circumstances: everything needed to repeat it. `clock` is the one asked for (null: wall time, or CPU time
-    where only that can tell); `seconds` is what it took, `interrupted` whether Ctrl-C ended it."""
+    """The circumstances: with models, variants and batch sizes of the arms everything needed to repeat it. `clock` is
+    the one asked for (null: wall time, or CPU time where only that can tell), `processes` the most per arm, `samples`
+    the most that a metric was compared over; `seconds` is what it took, `interrupted` whether Ctrl-C ended it,
+    `failure` why measuring ended early, if the baseline failed."""
 
     mode: Literal["train", "infer"]
     data: str
@@ -159,11 +164,19 @@ class ComparisonRun(Record, frozen=True, kw_only=True):
     python: str
     tensorflow: str
     keras: str
+    processes: int | None = None
+    samples: int | None = None
+    input_shape: tuple[str, ...] = ()
+    input_size: int | None = None
+    loss: str | None = None
+    optimizer: str | None = None
+    failure: str = ""
 
 
 class ComparisonRecord(Record, frozen=True, kw_only=True):
     """Ways to run one or several models, best rank first. `verdict` says in sentences what follows, the most important
-    first. `resolvable` is the smallest change (a fraction) that every full duel of this comparison could have seen."""
+    first. `resolvable` is the smallest change (a fraction) that each full duel of this comparison would find 19 times
+    out of 20: the largest of theirs."""
 
     schema: Literal["tfopt.comparison/1"] = COMPARISON_SCHEMA
     run: ComparisonRun

@@ -6,11 +6,12 @@ from typing import Literal
 
 from tfopt.records.base import Record
 
-__all__ = ["CLOCKS", "ArmTiming", "Clock", "DuelResult", "Interval", "Verdict"]
+__all__ = ["CLOCKS", "ArmTiming", "Clock", "DuelResult", "Ending", "Interval", "Verdict"]
 
 Clock = Literal["wall", "cpu"]
 CLOCKS: tuple[Clock, Clock] = ("wall", "cpu")
 Verdict = Literal["SLOWER", "FASTER", "SAME", "INCONCLUSIVE", "CRASHED", "HUNG", "REFUSED", "NOT RUN"]
+Ending = Literal["decided", "processes", "time", "interrupted", "failed"]
 
 
 class Interval(Record, frozen=True, kw_only=True):
@@ -41,8 +42,10 @@ class ArmTiming(Record, frozen=True, kw_only=True):
 class DuelResult(Record, frozen=True, kw_only=True):
     """One arm against the baseline. `verdict` is by `clock`; `wall` and `cpu` are both ratios (null where nothing was
     measured). `early` where the arm was stopped early because its first blocks were more than 2 times apart.
-    `resolvable` is the smallest change that this duel could have told from none, a fraction (0.03: 3 %). `reason` says
-    in words why an arm has no ratio, or why a verdict is what it is."""
+    `resolvable` is the smallest change that a duel like this one finds 19 times out of 20, a fraction (0.08: 8 %).
+    `ended` is why there were no more processes: more would tell nothing new, as many as allowed had run, the time was
+    over, Ctrl-C came, or the arm (or the baseline) failed. `reason` says in words why an arm has no ratio, or why a
+    verdict is what it is."""
 
     label: str
     baseline: str
@@ -53,4 +56,5 @@ class DuelResult(Record, frozen=True, kw_only=True):
     cpu: Interval | None
     resolvable: float | None
     early: bool = False
+    ended: Ending | None = None
     reason: str = ""

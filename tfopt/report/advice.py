@@ -31,10 +31,10 @@ def advice_section(record: ProfileRecord, view: View) -> list[Text]:
 
 def _what_to_do(advice: Advice, width: int | None) -> list[Text]:
     action, command = one_line(_action(advice), _LONGEST), visible(advice.command)
-    both = f"{action}{_BETWEEN}{command}" if command else action
-    if width is None or cell_len(both) + 4 <= width:
-        return [Text.assemble("    ", (action, "dim"), _BETWEEN if command else "", command)]
-    return [*wrapped(action, "    ", "dim", width), *(wrapped(command, "    ", "", width) if command else [])]
+    parts = [(text, style) for text, style in ((action, "dim"), (command, "")) if text]
+    if parts and (width is None or cell_len(_BETWEEN.join(text for text, _ in parts)) + 4 <= width):
+        return [Text("    ") + Text(_BETWEEN).join(Text(text, style) for text, style in parts)]
+    return [line for text, style in parts for line in wrapped(text, "    ", style, width)]
 
 
 def _action(advice: Advice) -> str:
@@ -42,11 +42,11 @@ def _action(advice: Advice) -> str:
 
 
 def gain(advice: Advice) -> str:
-    """What following it should save: `saves 7 to 22 %`; empty where that is not known."""
+    """What following it should save: `saves 7 to 22 %`, `saves at least 7 %`; empty where that is not known."""
     low, high = advice.gain_low, advice.gain_high
-    if low is None or high is None:
-        return ""
-    least, most = round(low * 100), round(high * 100)
+    if high is None:
+        return f"saves at least {round(low * 100)} %" if low and round(low * 100) else ""
+    least, most = round((low or 0.0) * 100), round(high * 100)
     if not least:
         return f"saves up to {most} %"
     return f"saves {least} to {most} %" if least != most else f"saves {most} %"
@@ -57,7 +57,8 @@ def advice_blocks(record: ProfileRecord) -> list[str]:
     if not record.advice:
         return []
     items = (
-        f"- {markdown_prose(advice.message)}: {markdown_prose(_action(advice))}"
+        f"- {markdown_prose(advice.message)}"
+        + (f": {markdown_prose(action)}" if (action := _action(advice)) else "")
         + (f". {markdown_code(advice.command)}" if advice.command else "")
         for advice in record.advice
     )

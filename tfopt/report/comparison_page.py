@@ -43,7 +43,7 @@ def _facts(record: ComparisonRecord) -> Iterator[tuple[str, ...]]:
     sure = (
         ""
         if record.resolvable is None
-        else f"smallest change this machine could resolve {units.percent(record.resolvable)}"
+        else f"smallest change found here 19 times of 20: {units.percent(record.resolvable)}"
     )
     yield tuple(filter(None, (sure, f"tolerance {units.percent(run.tolerance)}", f"took {units.seconds(run.seconds)}")))
 
@@ -53,7 +53,7 @@ def _ranking(record: ComparisonRecord) -> Table:
     one_batch = len({arm.timing.examples_per_step for arm in record.arms if arm.timing and arm.timing.blocks}) <= 1
     columns = (
         _ARM,
-        Column("rank", "rank", "count"),
+        Column("rank", "rank", "rank"),
         Column("wall_ms", "ms/step", "ms", drop=2),
         Column("wall_ms_per_example", "ms/example", "ms", drop=4, quiet=one_batch),
         Column("wall_ratio", "wall", "ratio"),
@@ -190,13 +190,16 @@ def _metrics(drifts: Sequence[Drift]) -> Iterator[Table]:
         Column("difference", "difference", "change"),
         Column("low", "low", "change"),
         Column("high", "high", "change"),
+        Column(
+            "nonfinite", "NaN/Inf", "count", quiet=all(not row.nonfinite for drift in drifts for row in drift.metrics)
+        ),
         Column("samples", "samples", "count"),
         Column("method", "interval", "text", drop=2),
     )
     rows = tuple(
         (
             *(drift.label, row.name, row.output, row.reference, row.variant),
-            *(row.difference, row.low, row.high, row.samples, row.method),
+            *(row.difference, row.low, row.high, row.nonfinite, row.samples, row.method),
         )
         for drift in drifts
         for row in drift.metrics

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from tfopt.records.diagnosis import DiagnosisRecord, Finding, Status
 from tfopt.report.page import Column, Page, Table
 from tfopt.report.view import View
+from tfopt.wording import counted
 
 __all__ = ["page"]
 
@@ -31,8 +32,8 @@ def _answer(record: DiagnosisRecord) -> tuple[str, ...]:
     if not problems + notes + unknown:
         return "everything is in order", f"{fine} checks"
     words = (
-        f"{problems} problem{'' if problems == 1 else 's'}" if problems else "no problem",
-        f"{notes} note{'' if notes == 1 else 's'}" if notes else "",
+        counted(problems, "problem") if problems else "no problem",
+        counted(notes, "note") if notes else "",
         f"{unknown} not checked" if unknown else "",
         f"{fine} fine",
     )

@@ -16,15 +16,17 @@ from tfopt.records.base import Note
 __all__ = ["Column", "Kind", "Page", "Table", "Tone", "Value", "labels"]
 
 # What a column holds, and so how it is written: `name` comes from a file (escaped, shortened in the middle on narrow
-# screens, never cut in machine formats), `text` is ours; `share` is a fraction of 1, shown as percent; `ratio` is
-# shown as `1.25 ×`; `change_ms` and `change_share` carry a sign; `flops` (and any large count) is shown as `1.25 G`,
-# `bytes` as `1.25 GB`, `per_byte` as a plain number; `scientific` has any size, `cosine` is 1 only where it is; those
-# with `change` carry a sign. `prose` is as long as it needs and never shortened, a `command` follows it on a line of
-# its own: a table with these is a list of paragraphs under its first column.
+# screens, never cut in machine formats), `text` is ours; a `rank` that is not known is shown as `–`; `share` is a
+# fraction of 1, shown as percent; `ratio` is shown as `1.25 ×`; `change_ms` and `change_share` carry a sign; `flops`
+# (and any large count) is shown as `1.25 G`, `bytes` as `1.25 GB`, `per_byte` as a plain number; `scientific` has any
+# size, `cosine` is 1 only where it is; those with `change` carry a sign. `prose` is as long as it needs and never
+# shortened, a `command` follows it on a line of its own: a table with these is a list of paragraphs under its first
+# column.
 Kind = Literal[
     "name",
     "text",
     "count",
+    "rank",
     "ms",
     "change_ms",
     "seconds",

@@ -46,7 +46,8 @@ __all__ = [
 ]
 
 RECORD_NAME = "record.json"
-_MODEL = (b"PK\x03\x04", b"\x89HDF\r\n")  # how the files of models begin
+_MODEL = (b"PK\x03\x04", b"\x89HDF\r\n")  # how the files of models begin; arrays are zip archives, too
+_HEAD_BYTES = 4096
 _PROFILE_AGAIN = "tfopt profile MODEL writes a new one"
 
 
@@ -192,13 +193,20 @@ def check_trace(folder: str | Path) -> None:
 def _no_folder(file: Path) -> InputError:
     try:
         with file.open("rb") as opened:
-            is_model = opened.read(8).startswith(_MODEL)
+            start = opened.read(_HEAD_BYTES)
     except OSError as error:
         return unreadable(file, error)
-    return _model(file) if is_model else InputError(f"{file} is not a folder", "name a run folder or a folder of runs")
+    return _given(file, start) or InputError(f"{file} is not a folder", "name a run folder or a folder of runs")
 
 
-def _model(file: Path) -> InputError:
+def _given(file: Path, start: bytes) -> InputError | None:
+    """What to say of a file that profiles are given, a model or arrays; None where it is neither by its `start`."""
+    if not start.startswith(_MODEL):
+        return None
+    first = start[30 : 30 + int.from_bytes(start[26:28], "little")]  # the name of a zip archive's first member
+    if first.endswith(b".npy"):
+        mend = f"profile with it: tfopt profile MODEL --data {file}"
+        return InputError(f"{file} holds NumPy arrays, not the record of a run", mend)
     return InputError(f"{file} is a model, not the record of a run", f"profile it: tfopt profile {file}")
 
 
@@ -245,8 +253,8 @@ def read_any_record(file: Path) -> _Shown:
         raw = file.read_bytes()
     except OSError as error:
         raise unreadable(file, error) from error
-    if raw.startswith(_MODEL):
-        raise _model(file)
+    if (given := _given(file, raw)) is not None:
+        raise given
     schema = None
     try:
         schema = msgspec.json.decode(raw, type=_Header).schema

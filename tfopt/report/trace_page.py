@@ -19,6 +19,7 @@ from tfopt.report.trace_tables import (
     scope_table,
 )
 from tfopt.report.view import BOTTLENECKS, By, View, listed
+from tfopt.wording import counted
 
 __all__ = ["page"]
 
@@ -45,12 +46,8 @@ def _answer(record: TraceRecord) -> tuple[str, ...]:
         f"{what} {units.percent(1 - record.idle_share)} busy",
         f"{units.duration(record.op_ms)} of {record.where} time on {len(rows)} {what}",
         f"{span} in steps" if record.where == "host" and steps else f"first to last event {span}",
-        f"{_plural(steps.count, 'step')}, median {units.duration(steps.median_ms)}" if steps else "no step markers",
+        f"{counted(steps.count, 'step')}, median {units.duration(steps.median_ms)}" if steps else "no step markers",
     )
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _joined(record: TraceRecord) -> tuple[str, ...]:
@@ -70,7 +67,7 @@ def _source(record: TraceRecord) -> tuple[str, ...]:
 
 
 def _others(others: int) -> str:
-    return f", the latest; {_plural(others, 'other')} beside it" if others else ""
+    return f", the latest; {counted(others, 'other')} beside it" if others else ""
 
 
 def _footer(record: TraceRecord) -> tuple[tuple[str, str], ...]:

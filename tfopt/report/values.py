@@ -16,6 +16,7 @@ def _signed(text: Callable[[float], str]) -> Callable[[float], str]:
 
 _NUMBERS: dict[Kind, Callable[[float], str]] = {
     "count": units.times,
+    "rank": units.times,
     "ms": units.ms,
     "change_ms": _signed(units.ms),
     "share": units.percent,
@@ -36,5 +37,5 @@ NUMBERS = frozenset(_NUMBERS)
 def shown(value: Value, kind: Kind) -> str:
     """`value` with three significant digits or as a percentage; '' for what is not there. Names are not escaped yet."""
     if value is None:
-        return ""
+        return "–" if kind == "rank" else ""
     return value if isinstance(value, str) else _NUMBERS[kind](value) if kind in NUMBERS else str(value)

@@ -26,9 +26,10 @@ from tfopt.records.base import Note
 from tfopt.records.machine import Machine
 from tfopt.report import units
 from tfopt.report.progress import ProgressCallback
+from tfopt.workload.cpu import cpu_name
 from tfopt.workload.device import Placement
 from tfopt.workload.machine_cache import Key, keep, kept
-from tfopt.workload.runtime import cpu_name, threads_used
+from tfopt.workload.runtime import threads_used
 
 __all__ = ["known_machine", "measure_machine"]
 

@@ -20,7 +20,7 @@ from tfopt.model.recursion import deep_networks
 from tfopt.records.profile import PrecisionInfo
 from tfopt.workload.compilation import recompile
 
-__all__ = ["census", "precision_of", "with_precision"]
+__all__ = ["census", "is_product", "precision_of", "with_precision"]
 
 _COMPUTE = ("MatMul", "Conv2D", "Conv3D", "Conv1D", "DepthwiseConv", "Einsum")
 
@@ -116,9 +116,14 @@ def _is_float_policy(dtype: Any) -> bool:
     return name in ("float32", "mixed_float16", "mixed_bfloat16", "float16", "bfloat16", None)
 
 
+def is_product(type_: str) -> bool:
+    """Whether a type of op is a matrix product or a convolution."""
+    return any(word in type_ for word in _COMPUTE)
+
+
 def census(nodes: Iterable[tuple[str, str, str]], precision: str | None) -> PrecisionInfo:
     """Count the matrix products and convolutions of a graph by dtype, from its (type, name, dtype) nodes."""
-    compute = [(name, dtype) for type_, name, dtype in nodes if any(word in type_ for word in _COMPUTE)]
+    compute = [(name, dtype) for type_, name, dtype in nodes if is_product(type_)]
     counts = Counter(dtype for _, dtype in compute)
     stayed = [name for name, dtype in compute if dtype == "float32"] if precision not in (None, "float32") else []
     return PrecisionInfo(compute_ops=dict(sorted(counts.items())), float32_ops=tuple(stayed))

@@ -6,11 +6,11 @@ import keras
 
 from tfopt.model.load import LoadedModel, load
 from tfopt.workload.device import Placement
-from tfopt.workload.duel.contestant import Contestant
 from tfopt.workload.failures import StepUnsound, explained
 from tfopt.workload.options import Options
 from tfopt.workload.scope_names import usable_scopes
 from tfopt.workload.serving import prepare_serving
+from tfopt.workload.workers.contestant import Contestant
 from tfopt.workload.workload import Workload, prepare
 
 __all__ = ["loaded_model", "prepared"]

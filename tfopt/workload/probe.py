@@ -1,49 +1,65 @@
-"""What TensorFlow can do here, tried in a process of its own: whoever starts it may see it crash or hang.
-
-Each trial gives one line of JSON on standard output when it begins (`{"stage": …}`) and one when it ends, with what it
-found or the error. Nothing else goes there.
-"""
+"""What TensorFlow can do here, tried stage by stage in a worker process: whoever starts it may see it crash or hang."""
 
 from __future__ import annotations
 
-import json
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["STAGES", "probe"]
+import msgspec
+
+from tfopt.model.text import one_line
+from tfopt.workload.workers.served import served
+
+__all__ = ["STAGES", "Began", "Message", "Outcome", "Task"]
+
+_MOST = 500  # characters of an error
 
 
-def probe(folder: str) -> None:
-    """Try everything, and end this process; traces go to `folder`."""
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as channel:
-        os.dup2(2, 1)  # what libraries print there must not get between our lines
+class Task(msgspec.Struct, frozen=True):
+    """Try everything; traces go to `folder`."""
 
-        def say(**line: Any) -> None:
-            channel.write(json.dumps(line) + "\n")
-            channel.flush()
+    folder: str
 
-        for name, trial in STAGES.items():
-            say(stage=name)
-            started = time.perf_counter()
-            try:
-                found = trial(Path(folder))
-            except BaseException as error:  # also SystemExit, of a package that ends its importer
-                say(stage=name, error=f"{type(error).__name__}: {error}")
-                if name == "import":
-                    break
-            else:
-                say(stage=name, found={"seconds": time.perf_counter() - started, **found})
-    os._exit(0)  # how TensorFlow takes itself down is not what is tried
+
+class Began(msgspec.Struct, frozen=True, tag=True):
+    """A stage begins."""
+
+    stage: str
+
+
+class Outcome(msgspec.Struct, frozen=True, tag=True):
+    """How a stage ended: with what it found, or with an error."""
+
+    stage: str
+    found: dict[str, Any] = {}
+    error: str = ""
+
+
+Message = Began | Outcome
+
+
+def probe(task: Task, say: Callable[[Message], None]) -> None:
+    """Try everything; nothing, where TensorFlow cannot even be imported."""
+    for name, trial in STAGES.items():
+        say(Began(name))
+        started = time.perf_counter()
+        try:
+            found = trial(Path(task.folder))
+        except BaseException as error:  # also SystemExit, of a package that ends its importer
+            say(Outcome(name, error=f"{type(error).__name__}: {one_line(error, _MOST)}"))
+            if name == "import":
+                break
+        else:
+            say(Outcome(name, {"seconds": time.perf_counter() - started, **found}))
 
 
 def _import(folder: Path) -> dict[str, Any]:
     import keras
     import tensorflow as tf
 
-    return {"tensorflow": tf.__version__, "keras": keras.__version__, "backend": keras.backend.backend()}
+    return {"tensorflow": tf.__version__, "keras": keras.__version__}
 
 
 def _devices(folder: Path) -> dict[str, Any]:
@@ -83,3 +99,7 @@ STAGES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "trace": _trace,
     "xla": _xla,  # last: with flags that it does not know XLA ends the process
 }
+
+
+if __name__ == "__main__":
+    served(Task, probe)

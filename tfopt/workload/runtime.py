@@ -1,21 +1,19 @@
-"""Bring TensorFlow up: quietly, seeded, with a set number of threads; and say what machine this is."""
+"""Bring TensorFlow up: quietly, seeded, with a set number of threads."""
 
 from __future__ import annotations
 
 import contextlib
 import gc
 import os
-import platform
 import sys
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from tfopt.errors import RunFailed, UsageError
 from tfopt.workload.keras_file import keras_file, keras_path
 
-__all__ = ["cpu_name", "import_tensorflow", "quiet_stderr", "set_threads", "threads_used"]
+__all__ = ["ends_tensorflow", "import_tensorflow", "quiet_stderr", "set_threads", "threads_used"]
 
 
 @contextlib.contextmanager
@@ -45,6 +43,7 @@ def import_tensorflow() -> Any:
     if "tensorflow" in sys.modules:
         return sys.modules["tensorflow"]
     _check_backend()
+    _check_threads()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     collecting = gc.isenabled()
     gc.disable()
@@ -73,6 +72,22 @@ def _check_backend() -> None:
     else:
         where, mend = f"the backend in {keras_path()} is", "change it there, or set KERAS_BACKEND=tensorflow"
     raise UsageError(f"{where} {backend}, and tfopt runs Keras on TensorFlow", mend)
+
+
+def ends_tensorflow(threads: str) -> bool:
+    """Whether TensorFlow ends the process at its first op with this value of TF_NUM_INTRAOP_THREADS: its pool of
+    threads takes no number below zero."""
+    return _whole(threads) < 0
+
+
+def _check_threads() -> None:
+    """UsageError where TensorFlow would end the process."""
+    value = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
+    if ends_tensorflow(value):
+        raise UsageError(
+            f"TF_NUM_INTRAOP_THREADS is {value}, with which TensorFlow ends the process",
+            "unset TF_NUM_INTRAOP_THREADS, or set it to the number of threads that an op may use",
+        )
 
 
 def set_threads(threads: int | None) -> None:
@@ -114,13 +129,3 @@ def _whole(text: str) -> int:
         return int(text)
     except ValueError:
         return 0
-
-
-def cpu_name() -> str:
-    """The processor's name, as the machine gives it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()

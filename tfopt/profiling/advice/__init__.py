@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from tfopt.profiling.advice import layers, overhead, precision, waste, xla
 from tfopt.profiling.advice.causes import causes
-from tfopt.profiling.advice.shares import ranked
+from tfopt.profiling.advice.shares import on_cpu, ranked
 from tfopt.records.advice import Advice
 from tfopt.records.profile import ProfileRecord
 
@@ -18,32 +18,43 @@ __all__ = ["RULES", "advise", "causes"]
 
 Rule = Callable[[ProfileRecord], Iterator[Advice]]
 
-RULES: tuple[Rule, ...] = (
+# What holds wherever the step ran.
+ANYWHERE: tuple[Rule, ...] = (
+    precision.half_unsupported,
+    precision.odd_dimensions,
+    overhead.retracing,
+    overhead.input_bound,
+    overhead.eager,
+    waste.unfused_recurrence,
+)
+# What is read off the tables, which of other devices show what the host does.
+ON_CPU: tuple[Rule, ...] = (
     xla.slow_kernels,
     xla.xla_would_be_slower,
     xla.xla_may_help,
     xla.grouped_convolution,
-    precision.half_unsupported,
     precision.bfloat16_possible,
-    precision.odd_dimensions,
     precision.many_casts,
     precision.float64,
-    overhead.retracing,
-    overhead.input_bound,
     overhead.small_batch,
     overhead.optimizer_share,
     overhead.python_functions,
-    overhead.eager,
     waste.dense_embedding_update,
     waste.repeated_work,
     waste.needless_transposes,
     waste.recurrent_loop,
-    waste.unfused_recurrence,
     layers.dear_activation,
-    layers.far_off_the_roof,
 )
+RULES = (*ANYWHERE, *ON_CPU, layers.far_off_the_roof)
 
 
 def advise(record: ProfileRecord) -> tuple[Advice, ...]:
-    """What could be changed to make this step faster: by severity, then by expected gain."""
-    return ranked(advice for rule in RULES for advice in rule(record))
+    """What could be changed to make this step faster: by severity, then by expected gain.
+
+    Of layers that other advice names, none is said to be off its roof: the other says why.
+    """
+    if not on_cpu(record):
+        return ranked(advice for rule in ANYWHERE for advice in rule(record))
+    found = [advice for rule in (*ANYWHERE, *ON_CPU) for advice in rule(record)]
+    told = {layer for advice in found for layer in advice.layers}
+    return ranked([*found, *layers.far_off_the_roof(record, told)])

@@ -1,21 +1,25 @@
-"""Why a variant of a step is slow here: the facts that explain it, the largest first."""
+"""Why a variant of a step may be slow here: what of its facts takes time in this variant."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tfopt.profiling.advice.slow_kernels import slow_under_xla
+from tfopt.profiling.advice.slow_kernels import said, slow_under_xla
 from tfopt.profiling.advice.wording import counted, listed
 from tfopt.records.advice import Advice, StepFacts
 
 __all__ = ["causes"]
 
 _NOTABLE_MS = 0.05  # of a step: less than a variant's own ops take to start
+_NOTABLE_BYTES = 1_000_000  # which about so much time moves
 
 
 def causes(facts: StepFacts, *, xla: bool, eager: bool, precision: str, device: str) -> tuple[Advice, ...]:
-    """What explains that this variant of the step is slow on this device; each `message` is a clause that can follow
-    a colon. `facts` are those of the step traced as a graph, in any precision."""
+    """What may explain that this variant of the step is slow on this device; each `message` is a clause that can follow
+    a colon. What XLA has no fast kernel for comes first, the most expensive of it before the rest.
+
+    `facts` are those of the step traced as a graph, in any precision. What another variant has as well is in both.
+    """
     half = precision.removeprefix("mixed_") if precision.endswith("float16") else ""
     found = [
         *(_under_xla(facts, device) if xla else ()),
@@ -29,6 +33,17 @@ def causes(facts: StepFacts, *, xla: bool, eager: bool, precision: str, device: 
 
 
 def _under_xla(facts: StepFacts, device: str) -> Iterator[Advice]:
+    if device.startswith("CPU"):
+        for kernel, fact in slow_under_xla(facts):
+            if kernel.extra_ms(fact) > _NOTABLE_MS:
+                yield Advice(
+                    id=kernel.id,
+                    severity="high",
+                    message=said([(kernel, fact)]),
+                    action="leave XLA off",
+                    evidence={"ops": fact.count, **fact.numbers},
+                    layers=fact.layers,
+                )
     called_back = facts.get("python_function")
     if called_back is not None:
         yield Advice(
@@ -39,17 +54,6 @@ def _under_xla(facts: StepFacts, device: str) -> Iterator[Advice]:
             evidence={"ops": called_back.count},
             layers=called_back.layers,
         )
-    if device.startswith("CPU"):
-        for kernel, fact in slow_under_xla(facts):
-            if kernel.extra_ms(fact) > _NOTABLE_MS:
-                yield Advice(
-                    id=kernel.id,
-                    severity="high",
-                    message=kernel.clause(fact),
-                    action="leave XLA off",
-                    evidence={"ops": fact.count, **fact.numbers},
-                    layers=fact.layers,
-                )
 
 
 def _eager(facts: StepFacts) -> Iterator[Advice]:
@@ -65,7 +69,7 @@ def _eager(facts: StepFacts) -> Iterator[Advice]:
 
 
 def _half(facts: StepFacts, half: str, device: str) -> Iterator[Advice]:
-    if half not in facts.half_precision:
+    if facts.half_known and half not in facts.half_precision:
         yield Advice(
             id="half-unsupported",
             severity="high",
@@ -73,11 +77,12 @@ def _half(facts: StepFacts, half: str, device: str) -> Iterator[Advice]:
             action=f"use {' or '.join(facts.half_precision) or 'float32'}",
         )
     casts = facts.get("half_casts")
-    if casts is not None:
+    if casts is not None and casts.numbers["bytes"] >= _NOTABLE_BYTES:
+        moves = "moves" if casts.count == 1 else "move"
         yield Advice(
             id="casts",
             severity="medium",
-            message=f"{counted(casts.count, 'cast')} to and from half precision move "
+            message=f"{counted(casts.count, 'cast')} to and from half precision {moves} "
             f"{casts.numbers['bytes'] / 1e6:,.1f} MB",
             action="keep neighbouring layers in one precision",
             evidence={"casts": casts.count, "bytes": casts.numbers["bytes"]},
@@ -114,7 +119,7 @@ def _in_graph(facts: StepFacts) -> Iterator[Advice]:
 
 def _always(facts: StepFacts, xla: bool) -> Iterator[Advice]:
     wide = facts.get("float64")
-    if wide is not None and wide.count:
+    if wide is not None and wide.numbers["bytes"] >= _NOTABLE_BYTES:
         yield Advice(
             id="float64",
             severity="medium",
@@ -126,10 +131,11 @@ def _always(facts: StepFacts, xla: bool) -> Iterator[Advice]:
         )
     called_back = facts.get("python_function")
     if called_back is not None and not xla:
+        runs = "runs" if called_back.count == 1 else "run one at a time"
         yield Advice(
             id="python-function",
             severity="medium",
-            message=f"{counted(called_back.count, 'Python function')} run one at a time under Python's lock",
+            message=f"{counted(called_back.count, 'Python function')} {runs} under Python's lock",
             action="write them with TensorFlow's or Keras's ops",
             evidence={"ops": called_back.count},
             layers=called_back.layers,

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tfopt.profiling.advice.commands import compare_batches, compare_programs, profile_with
-from tfopt.profiling.advice.shares import NOTABLE, layer_share, op_share, phase_share, severity_of
-from tfopt.profiling.advice.wording import counted, listed, percent
+from tfopt.profiling.advice.shares import NOTABLE, fixed_share, on_cpu, phase_share, severity_of
+from tfopt.profiling.advice.waste import update_share
+from tfopt.profiling.advice.wording import counted, listed
 from tfopt.records.advice import Advice
 from tfopt.records.profile import ProfileRecord
+from tfopt.report.units import percent
 from tfopt.trace.scopes import OPTIMIZER
 
 __all__ = ["eager", "input_bound", "optimizer_share", "python_functions", "retracing", "small_batch"]
@@ -17,17 +19,19 @@ _NOTABLE_INPUT = 0.1
 _NOTABLE_IDLE = 0.2
 _NOTABLE_UPDATE = 0.2
 _GROWTH = 4  # the batch that is proposed, over the present one
+_LARGE = 1024  # a batch: larger ones are nobody's oversight
+_SPARED = 1 - 1 / _GROWTH  # per example, of what is the same for any batch
 _PYTHON = ("PyFunc", "PyFuncStateless", "EagerPyFunc")
 
 
 def retracing(record: ProfileRecord) -> Iterator[Advice]:
-    """A step that was traced more than once, and the argument that caused it."""
+    """A step that was traced more than once, and the argument that caused it. Once more is an epoch's last batch."""
     step = record.step
     if step.retraces:
         cause = step.retrace_causes[0]
         yield Advice(
             id="retracing",
-            severity="high",
+            severity="high" if step.retraces > 1 else "low",
             message=f"the step was traced {step.retraces + 1} times: {cause.argument} changed from {cause.before} to "
             f"{cause.after}; the first tracing took {step.compile_s:.1f} s",
             action="keep shapes and dtypes fixed: drop the last partial batch, pad to one length",
@@ -36,8 +40,8 @@ def retracing(record: ProfileRecord) -> Iterator[Advice]:
 
 
 def input_bound(record: ProfileRecord) -> Iterator[Advice]:
-    """A step that waits for its data."""
-    share = phase_share(record, "input")
+    """A step that waits for its data: untraced steps tell, on any device."""
+    share = record.step.input_ms / record.step.median_ms
     if share >= _NOTABLE_INPUT:
         yield Advice(
             id="input-bound",
@@ -53,18 +57,16 @@ def input_bound(record: ProfileRecord) -> Iterator[Advice]:
 
 def small_batch(record: ProfileRecord) -> Iterator[Advice]:
     """A step of which much is the same for any number of examples: between ops, and around them."""
-    fixed = record.coverage.idle + record.coverage.executor
-    if fixed >= _NOTABLE_IDLE and not record.run.eager:
-        saved = 1 - 1 / _GROWTH
-        size = record.run.batch_size
+    fixed, size = fixed_share(record), record.run.batch_size
+    if fixed >= _NOTABLE_IDLE and size <= _LARGE and not record.run.eager:
+        fit = "; for fit also set steps_per_execution" if record.run.mode == "train" else ""
         yield Advice(
             id="small-batch",
-            severity=severity_of(fixed * saved),
+            severity=severity_of(fixed * _SPARED),
             message=f"{percent(fixed)} of the step is idle or TensorFlow's own work around ops, whatever the batch",
-            action=f"a batch of {_GROWTH * size} takes less per example; for fit also set steps_per_execution",
+            action=f"a batch of {_GROWTH * size} takes less per example{fit}",
             evidence={"idle_share": record.coverage.idle, "executor_share": record.coverage.executor},
-            gain_low=fixed * saved / 2,
-            gain_high=saved,
+            gain_low=fixed * _SPARED / 2,
             command=compare_batches(record, [size, 2 * size, _GROWTH * size]),
         )
 
@@ -74,22 +76,18 @@ def optimizer_share(record: ProfileRecord) -> Iterator[Advice]:
     fact = record.facts.get("optimizer_updates") if record.facts else None
     if record.facts is None or fact is None:
         return
-    tables = [layer for table in record.facts.all("dense_embedding_update") for layer in table.layers]
-    told = layer_share(record, tables, lambda row: row.optimizer_ms)  # by a rule of its own
-    share = phase_share(record, "optimizer") - told
-    if share >= _NOTABLE_UPDATE:
+    told = update_share(record, record.facts.all("dense_embedding_update"))  # by a rule of its own
+    share, size = phase_share(record, "optimizer") - told, record.run.batch_size
+    if share >= _NOTABLE_UPDATE and size <= _LARGE:
         small, variables = int(fact.numbers["small_variables"]), int(fact.numbers["variables"])
         many = f", {small} of them small: {fact.count:,} ops" if small > variables / 2 else ""
-        size = record.run.batch_size
-        saved = 1 - 1 / _GROWTH
         yield Advice(
             id="optimizer-share",
-            severity=severity_of(share * saved),
+            severity=severity_of(share * _SPARED),
             message=f"{percent(share)} of the step updates {counted(variables, 'variable')}{many}, whatever the batch",
             action=f"a batch of {_GROWTH * size} takes less per example",
             evidence={"share": share, "ops": fact.count, **fact.numbers},
-            gain_low=share * saved * 0.7,
-            gain_high=saved,
+            gain_low=share * _SPARED * 0.7,
             command=compare_batches(record, [size, 2 * size, _GROWTH * size]),
             layers=(OPTIMIZER,),
         )
@@ -98,7 +96,9 @@ def optimizer_share(record: ProfileRecord) -> Iterator[Advice]:
 def python_functions(record: ProfileRecord) -> Iterator[Advice]:
     """Calls back into Python from the graph."""
     fact = record.facts.get("python_function") if record.facts else None
-    share = op_share(op for op in record.ops if op.type in _PYTHON)
+    ran = [(op.share * part.fraction, part) for op in record.ops if op.type in _PYTHON for part in op.placed]
+    share = sum(part for part, _ in ran)
+    unplaced = sum(part for part, place in ran if place.phase == "unattributed")
     if fact is not None and share >= NOTABLE:
         yield Advice(
             id="python-functions",
@@ -108,7 +108,8 @@ def python_functions(record: ProfileRecord) -> Iterator[Advice]:
             action="write them with TensorFlow's or Keras's ops",
             evidence={"share": share, "ops": fact.count},
             gain_low=share * 0.5,
-            gain_high=share + record.coverage.unattributed + record.coverage.idle,  # what they run inside and wait for
+            # with what they run inside and wait for
+            gain_high=min(1.0, share - unplaced + record.coverage.unattributed + record.coverage.idle),
             layers=fact.layers,
         )
 
@@ -116,14 +117,15 @@ def python_functions(record: ProfileRecord) -> Iterator[Advice]:
 def eager(record: ProfileRecord) -> Iterator[Advice]:
     """A step that runs op by op from Python."""
     if record.run.eager:
-        idle = record.coverage.idle
+        ops = sum(op.per_step for op in record.ops)
+        idle = record.coverage.idle if on_cpu(record) else None
+        none_ran = f", and none was running for {percent(idle)} of the step" if idle else ""
         yield Advice(
             id="eager",
             severity="high",
-            message=f"Python starts every op by itself, and none was running for {percent(idle)} of the step",
+            message=f"Python starts each of {ops:,.0f} ops by itself{none_ran}",
             action="run it as a graph",
-            evidence={"idle_share": idle, "ops_per_step": sum(op.per_step for op in record.ops)},
+            evidence={"ops_per_step": ops} | ({} if idle is None else {"idle_share": idle}),
             gain_low=idle,
-            gain_high=1.0,
             command=compare_programs(record, "graph", "eager"),
         )

@@ -8,12 +8,13 @@ causes and decide what is worth telling; no report prints a time made from them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tfopt.profiling.advice.wording import counted
 from tfopt.records.advice import Fact, StepFacts
 
-__all__ = ["SLOW_KERNELS", "SlowKernel", "slow_under_xla"]
+__all__ = ["SLOW_KERNELS", "SlowKernel", "extra_ms", "said", "slow_under_xla"]
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,8 @@ class SlowKernel:
         per_unit = self.forward_ns + (self.gradient_ns if fact.numbers.get("gradient_ops") else 0.0)
         return fact.numbers.get(self.amount, 0.0) * per_unit / 1e6
 
-    def clause(self, fact: Fact) -> str:
-        """What is the case, in words."""
-        has = "has" if fact.count == 1 else "have"
-        return f"{counted(fact.count, self.noun)} {has} no fast kernel under XLA on CPU"
 
+Found = tuple[SlowKernel, Fact]
 
 SLOW_KERNELS = (
     SlowKernel("depthwise_convolution", "xla-depthwise", "depthwise convolution", "forward_macs", 5.0, 10.0),
@@ -45,7 +43,19 @@ SLOW_KERNELS = (
 )
 
 
-def slow_under_xla(facts: StepFacts) -> list[tuple[SlowKernel, Fact]]:
+def slow_under_xla(facts: StepFacts) -> list[Found]:
     """What XLA would be slow at in this step, the most expensive first."""
     found = [(kernel, fact) for kernel in SLOW_KERNELS if (fact := facts.get(kernel.kind)) is not None]
     return sorted(found, key=lambda pair: -pair[0].extra_ms(pair[1]))
+
+
+def extra_ms(found: Sequence[Found]) -> float:
+    """About how much longer the step takes under XLA for all of these."""
+    return sum(kernel.extra_ms(fact) for kernel, fact in found)
+
+
+def said(found: Sequence[Found]) -> str:
+    """What is the case, in words; `found` is not empty."""
+    *first, last = (counted(fact.count, kernel.noun) for kernel, fact in found)
+    has = "has" if sum(fact.count for _, fact in found) == 1 else "have"
+    return f"{', '.join(first)}{' and ' if first else ''}{last} {has} no fast kernel under XLA on CPU"

@@ -1,16 +1,25 @@
-"""Work that could be left out: tables updated as a whole, the same twice, transposes, loops, dear activations."""
+"""Work that could be left out: tables updated as a whole, the same done twice, transposes, loops."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 
 from tfopt.profiling.advice.commands import profile_with
-from tfopt.profiling.advice.shares import NOTABLE, layer_share, op_share, ops_named, phase_share, severity_of
-from tfopt.profiling.advice.wording import counted, listed, percent
+from tfopt.profiling.advice.shares import NOTABLE, layer_share, op_share, ops_named, phase_share, severity_of, within
+from tfopt.profiling.advice.wording import counted, listed
 from tfopt.records.advice import Advice, Fact
 from tfopt.records.profile import ProfileRecord
+from tfopt.report.units import percent
 
-__all__ = ["dense_embedding_update", "needless_transposes", "recurrent_loop", "repeated_work", "unfused_recurrence"]
+__all__ = [
+    "dense_embedding_update",
+    "needless_transposes",
+    "recurrent_loop",
+    "repeated_work",
+    "unfused_recurrence",
+    "update_share",
+]
 
 _UNROLLED = (0.05, 0.5)  # of a recurrent layer's time: what unrolling saves on CPU, measured
 _FEW_STEPS = 64
@@ -19,32 +28,36 @@ _RECURRENT = 0.25
 
 def dense_embedding_update(record: ProfileRecord) -> Iterator[Advice]:
     """Embeddings whose optimizer computes on every row for the few that were looked up."""
-    facts = record.facts.all("dense_embedding_update") if record.facts else ()
-    tables = [(fact, _update_share(record, fact)) for fact in facts]
-    share = sum(share for _, share in tables)
+    tables = record.facts.all("dense_embedding_update") if record.facts else ()
+    share = update_share(record, tables)
     if share >= NOTABLE:
-        rows = sum(int(fact.numbers["rows"]) for fact, _ in tables)
-        used = sum(int(fact.numbers["looked_up"]) for fact, _ in tables)
-        spared = sum(share * (1 - fact.numbers["looked_up"] / fact.numbers["rows"]) for fact, share in tables)
-        layers = tuple(layer for fact, _ in tables for layer in fact.layers)
+        rows, used = (sum(int(table.numbers[name]) for table in tables) for name in ("rows", "looked_up"))
+        whole, part = (
+            sum(table.numbers[name] * table.numbers["width"] for table in tables) for name in ("rows", "looked_up")
+        )
+        spared = share * (1 - part / whole)
+        layers = tuple(layer for table in tables for layer in table.layers)
         yield Advice(
             id="dense-embedding-update",
             severity=severity_of(spared),
             message=f"{percent(share)} of the step: {record.run.optimizer} updates all {rows:,} rows of "
             f"{listed(layers)}, of which the batch looks up at most {used:,}",
-            action="SGD without momentum or clipping by norm updates the rows looked up alone",
+            action="SGD without momentum or clipping by norm updates the rows looked up alone; it trains differently",
             evidence={"share": share, "rows": rows, "looked_up": used},
             gain_low=spared * 0.85,
-            gain_high=max(spared, phase_share(record, "optimizer")),
+            gain_high=min(1.0, max(spared, phase_share(record, "optimizer"))),
             command=profile_with(record, "--optimizer", "sgd"),
             layers=layers,
         )
 
 
-def _update_share(record: ProfileRecord, fact: Fact) -> float:
-    """The layer's update, or the clipping of its gradient."""
-    update = layer_share(record, fact.layers, lambda row: row.optimizer_ms)
-    return max(update, op_share(ops_named(record, fact.ops)))
+def update_share(record: ProfileRecord, tables: Iterable[Fact]) -> float:
+    """What the tables' updates take: their layers' own, and their part of clipping, which no layer's row has."""
+    tables = list(tables)
+    layers = {layer for table in tables for layer in table.layers}
+    ran = ops_named(record, (name for table in tables for name in table.ops))
+    elsewhere = sum(op.share * part.fraction for op in ran for part in op.placed if part.layer not in layers)
+    return layer_share(record, layers, lambda row: row.optimizer_ms) + elsewhere
 
 
 def repeated_work(record: ProfileRecord) -> Iterator[Advice]:
@@ -52,7 +65,7 @@ def repeated_work(record: ProfileRecord) -> Iterator[Advice]:
     fact = record.facts.get("repeated_work") if record.facts else None
     if fact is None or record.run.xla:
         return
-    ran = ops_named(record, fact.ops)
+    ran = ops_named(record, _ran_twice(record, fact))
     share = op_share(ran)
     if share >= NOTABLE:
         layers = tuple(dict.fromkeys(op.layer for op in ran))
@@ -66,9 +79,19 @@ def repeated_work(record: ProfileRecord) -> Iterator[Advice]:
             action="call the layer once and use its result twice",
             evidence={"share": share, "ops": len(ran)},
             gain_low=share * 0.7,
-            gain_high=spared,
+            gain_high=min(1.0, spared),
             layers=layers,
         )
+
+
+def _ran_twice(record: ProfileRecord, fact: Fact) -> Iterator[str]:
+    """The ops that ran although an equal one did: TensorFlow may have removed either."""
+    ran = {op.name for op in record.ops}
+    equal: dict[str, list[str]] = defaultdict(list)
+    for name, first in zip(fact.ops, fact.repeats, strict=True):
+        equal[first].append(name)
+    for first, others in equal.items():
+        yield from [name for name in (first, *others) if name in ran][1:]
 
 
 def needless_transposes(record: ProfileRecord) -> Iterator[Advice]:
@@ -80,15 +103,15 @@ def needless_transposes(record: ProfileRecord) -> Iterator[Advice]:
     share = op_share(ran)
     if share >= NOTABLE:
         layers = tuple(dict.fromkeys(op.layer for op in ran))
+        found = counted(len(ran), "transpose or reshape", "transposes and reshapes")
         yield Advice(
             id="needless-transposes",
             severity=severity_of(share),
-            message=f"{percent(share)} of the step: {counted(len(ran), 'transpose')} or reshapes in {listed(layers)} "
-            "undo one another",
-            action="leave both out: what is between them works on any layout",
+            message=f"{percent(share)} of the step: {found} without effect in {listed(layers)}",
+            action="leave them out: what is between those that undo one another works on any layout",
             evidence={"share": share, "ops": len(ran)},
             gain_low=share * 0.7,
-            gain_high=share * 1.5,  # with what starting them takes
+            gain_high=min(1.0, share * 1.5),  # with what starting them takes
             layers=layers,
         )
 
@@ -96,10 +119,10 @@ def needless_transposes(record: ProfileRecord) -> Iterator[Advice]:
 def recurrent_loop(record: ProfileRecord) -> Iterator[Advice]:
     """On CPU, where no fused kernel exists: a recurrence of few steps that runs as a loop."""
     fact = record.facts.get("recurrent_loop") if record.facts else None
-    if fact is None or record.run.xla or record.run.eager or not record.run.device.startswith("CPU"):
+    if fact is None or record.run.xla or record.run.eager:
         return
     steps = int(fact.numbers["time_steps"])
-    share = layer_share(record, [row.path for row in record.layers if _within(row.path, fact.layers)])
+    share = layer_share(record, [row.path for row in record.layers if within(row.path, fact.layers)])
     if share >= _RECURRENT and 0 < steps <= _FEW_STEPS:
         yield Advice(
             id="recurrent-loop",
@@ -111,10 +134,6 @@ def recurrent_loop(record: ProfileRecord) -> Iterator[Advice]:
             gain_high=share * _UNROLLED[1],
             layers=fact.layers,
         )
-
-
-def _within(path: str, layers: Sequence[str]) -> bool:
-    return any(path == layer or path.startswith(f"{layer}/") for layer in layers)
 
 
 def unfused_recurrence(record: ProfileRecord) -> Iterator[Advice]:

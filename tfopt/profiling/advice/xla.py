@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tfopt.profiling.advice.commands import compare_programs
-from tfopt.profiling.advice.shares import NOTABLE, layer_share, op_share, severity_of
-from tfopt.profiling.advice.slow_kernels import SlowKernel, slow_under_xla
-from tfopt.profiling.advice.wording import counted, listed, percent
+from tfopt.profiling.advice.shares import NOTABLE, fixed_share, layer_share, op_share, severity_of
+from tfopt.profiling.advice.slow_kernels import SlowKernel, extra_ms, said, slow_under_xla
+from tfopt.profiling.advice.wording import counted, listed
 from tfopt.records.advice import Advice, Fact
 from tfopt.records.profile import ProfileRecord
+from tfopt.report.units import percent
 
 __all__ = ["grouped_convolution", "slow_kernels", "xla_may_help", "xla_would_be_slower"]
 
-# How much longer than a graph's kernels these take under XLA, and how the rest of a step changes without it; measured
-# (docs/advice.md): max-pool gradients 6 to 17 times, depthwise convolutions 18 to 48, random numbers 9 to 94.
+# How many times as long as a graph's kernels these may take under XLA, beyond what was measured of each (8 to 12 for
+# max-pool gradients, 16 to 45 for depthwise convolutions, 19 for random numbers: docs/advice.md); and how long the rest
+# of a step takes without it.
 _SLOWER = (6.0, 50.0)
 _REST_IN_GRAPH = (1.35, 0.3)
 _CLEARLY_SLOWER = 0.2  # of the step: what the kernels would add under XLA
@@ -25,26 +27,32 @@ _GROUPED_SLOWER = 5.0  # at least, than one convolution per group
 
 
 def slow_kernels(record: ProfileRecord) -> Iterator[Advice]:
-    """Under XLA on CPU: what it has no fast kernel for, each by itself."""
-    if not (record.facts and record.run.xla and record.run.device.startswith("CPU")):
+    """Under XLA on CPU: what it has no fast kernel for, together, since XLA is left off for all of it or not at all.
+
+    The advice has the id of the kernel that takes longest, and the shares of all as evidence.
+    """
+    if not (record.facts and record.run.xla):
         return
-    for kernel, fact in slow_under_xla(record.facts):
-        share = _share(record, kernel, fact)
-        if share >= NOTABLE:
-            low, high = (
-                1 - share / ratio - rest * (1 - share) for ratio, rest in zip(_SLOWER, _REST_IN_GRAPH, strict=True)
-            )
-            yield Advice(
-                id=kernel.id,
-                severity=severity_of(share),
-                message=f"{percent(share)} of the step: {kernel.clause(fact)}",
-                action="leave XLA off",
-                evidence={"share": share, "ops": fact.count, **fact.numbers},
-                gain_low=max(0.0, low),
-                gain_high=high,
-                command=compare_programs(record, "graph", "xla"),
-                layers=fact.layers,
-            )
+    shares = [(_share(record, *pair), *pair) for pair in slow_under_xla(record.facts)]
+    found = sorted((one for one in shares if one[0] > 0), key=lambda one: -one[0])
+    share = sum(part for part, _, _ in found)
+    if share < NOTABLE:
+        return
+    low, high = (1 - share / ratio - rest * (1 - share) for ratio, rest in zip(_SLOWER, _REST_IN_GRAPH, strict=True))
+    sure = low > 0
+    yield Advice(
+        id=found[0][1].id,
+        severity=severity_of(share) if sure else "low",
+        message=f"{percent(share)} of the step: {said([(kernel, fact) for _, kernel, fact in found])}",
+        action="leave XLA off" if sure else "compare without XLA",
+        evidence={"share": share}
+        | {f"{fact.kind}_share": part for part, _, fact in found}
+        | {f"{fact.kind}_ops": fact.count for _, _, fact in found},
+        gain_low=low if sure else None,
+        gain_high=high if sure else None,
+        command=compare_programs(record, "graph", "xla"),
+        layers=tuple(dict.fromkeys(layer for _, _, fact in found for layer in fact.layers)),
+    )
 
 
 def _share(record: ProfileRecord, kernel: SlowKernel, fact: Fact) -> float:
@@ -55,18 +63,17 @@ def _share(record: ProfileRecord, kernel: SlowKernel, fact: Fact) -> float:
 
 def xla_would_be_slower(record: ProfileRecord) -> Iterator[Advice]:
     """On CPU without XLA: that it would not help, where somebody might think so."""
-    if not record.facts or record.run.xla or record.run.eager or not record.run.device.startswith("CPU"):
+    if not record.facts or record.run.xla or record.run.eager:
         return
     slow = slow_under_xla(record.facts)
-    if sum(kernel.extra_ms(fact) for kernel, fact in slow) >= _CLEARLY_SLOWER * record.step.median_ms:
-        kernel, fact = slow[0]
+    if extra_ms(slow) >= _CLEARLY_SLOWER * record.step.median_ms:
+        _, fact = slow[0]
         yield Advice(
             id="xla-would-be-slower",
             severity="low",
-            message=f"XLA would be slower here: {kernel.clause(fact)}",
-            action="leave XLA off",
+            message=f"XLA would be slower here: {said(slow[:1])}",
+            action="",
             evidence={"ops": fact.count, **fact.numbers},
-            command=compare_programs(record, "graph", "xla"),
             layers=fact.layers,
         )
 
@@ -75,18 +82,13 @@ def xla_may_help(record: ProfileRecord) -> Iterator[Advice]:
     """Without XLA: a step that TensorFlow spends starting ops, of which XLA makes one program."""
     if not record.facts or record.run.xla or record.run.eager or any(map(record.facts.get, _NO_HELP)):
         return
-    slow = slow_under_xla(record.facts) if record.run.device.startswith("CPU") else []
-    share = record.coverage.executor + record.coverage.idle
-    if (
-        share >= _DISPATCHING
-        and sum(kernel.extra_ms(fact) for kernel, fact in slow) < _NO_MATTER * record.step.median_ms
-    ):
+    share = fixed_share(record)
+    if share >= _DISPATCHING and extra_ms(slow_under_xla(record.facts)) < _NO_MATTER * record.step.median_ms:
         ops = sum(row.per_step for row in record.ops)
         yield Advice(
             id="xla-may-help",
             severity="low",
-            message=f"{percent(share)} of the step is idle or TensorFlow's own work around {ops:,.0f} ops; XLA makes "
-            "one program of them",
+            message=f"TensorFlow starts {ops:,.0f} ops one by one; XLA makes one program of them",
             action="try XLA",
             evidence={"share": share, "ops_per_step": ops},
             gain_low=0.0,
@@ -98,14 +100,15 @@ def xla_may_help(record: ProfileRecord) -> Iterator[Advice]:
 def grouped_convolution(record: ProfileRecord) -> Iterator[Advice]:
     """On CPU: convolutions with groups, which Keras has compiled by XLA, graph or not."""
     fact = record.facts.get("convolution_under_xla") if record.facts else None
-    if fact is None or record.run.xla or not record.run.device.startswith("CPU"):
+    if fact is None or record.run.xla:
         return
     share = op_share(op for op in record.ops if op.instruction or op.name in fact.ops)  # outside it nothing is XLA's
     if share >= NOTABLE:
+        convolutions = counted(fact.count, "convolution")
         yield Advice(
             id="grouped-convolution",
             severity=severity_of(share),
-            message=f"{percent(share)} of the step: {counted(fact.count, 'convolution')} with groups or channels first "
+            message=f"{percent(share)} of the step: {convolutions} with groups or channels first "
             f"({listed(fact.layers)}), which Keras runs in XLA's slow kernel on CPU",
             action="split the channels and give each group a Conv2D of its own, or use DepthwiseConv2D",
             evidence={"share": share, "ops": fact.count},

@@ -11,9 +11,10 @@ from tfopt.errors import InputError, TfoptError
 from tfopt.records.base import Note
 from tfopt.workload.drift.computed import Computed, drift_between
 from tfopt.workload.drift.messages import Drifted, DriftMessage, DriftTask, Known
-from tfopt.workload.drift.samples import Metrics, Samples, metric_drifts
+from tfopt.workload.drift.paired import Metrics, metric_drifts
+from tfopt.workload.drift.samples import Samples
 from tfopt.workload.drift.subject import Subject, same_batch, subject
-from tfopt.workload.duel.contestant import Contestant
+from tfopt.workload.workers.contestant import Contestant
 
 __all__ = ["Comparing"]
 

@@ -10,9 +10,9 @@ from tfopt.records.advice import StepFacts
 from tfopt.records.comparison import Drift
 from tfopt.report.progress import ProgressCallback
 from tfopt.workload.drift.messages import Drifted, DriftMessage, DriftTask, Known
-from tfopt.workload.duel.contestant import Contestant
-from tfopt.workload.duel.messages import Doing, Refused
-from tfopt.workload.duel.process import PYTHON, Ended, Worker, worker
+from tfopt.workload.workers.contestant import Contestant
+from tfopt.workload.workers.messages import Doing, Refused
+from tfopt.workload.workers.process import PYTHON, Ended, Worker, worker
 
 __all__ = ["Drifting", "drifting"]
 
@@ -24,12 +24,15 @@ _NO_TIME = "there was no time left for it"
 @dataclass
 class Drifting:
     """What was found, by the contestants' labels: drifts in the order in which they came, facts of the steps, and the
-    device that the reference ran on. `refusal` is what is wrong with the model, the data or the options, if it is."""
+    device that the reference ran on. `refusal` is what is wrong with the model, the data or the options, if it is;
+    `model` is the reference's; `interrupted` says that Ctrl-C ended it."""
 
     drifts: dict[str, Drift] = field(default_factory=dict)
     facts: dict[str, StepFacts] = field(default_factory=dict)
     device: str | None = None
     refusal: TfoptError | None = None
+    model: str = ""
+    interrupted: bool = False
 
     def failed(self, label: str, reference: Contestant, reason: str) -> None:
         """Keep why there is no drift of `label`, if there is none."""
@@ -48,18 +51,37 @@ def drifting(
 ) -> Drifting:
     """Compare each arm with the reference until `deadline` (of `time.monotonic`); what fails says why in its drift.
 
-    Where a worker process dies, the arm that it was at has failed, and another process goes on with the rest.
+    Where a worker process dies, the arm that it was at has failed, and another process goes on with the rest. Ctrl-C
+    ends it: what was found until then stays.
     """
-    found = Drifting()
+    found = Drifting(model=reference.model)
+    try:
+        _drift(found, reference, arms, samples, metric_seconds, deadline, progress)
+    except KeyboardInterrupt:
+        found.interrupted = True
+        for label in (reference.label, *(arm.label for arm in arms)):
+            found.failed(label, reference, "interrupted before it was")
+    return found
+
+
+def _drift(
+    found: Drifting,
+    reference: Contestant,
+    arms: Sequence[Contestant],
+    samples: int,
+    metric_seconds: float,
+    deadline: float,
+    progress: ProgressCallback,
+) -> None:
     labels = [reference.label, *(arm.label for arm in arms)]
     while left := [label for label in labels if label not in found.drifts]:
-        chosen = tuple(arm for arm in arms if arm.label in left)
+        # XLA compiles longest: where the time ends, it costs its own numbers alone.
+        chosen = tuple(sorted((arm for arm in arms if arm.label in left), key=lambda arm: bool(arm.options.xla)))
         with worker(DriftTask(reference, chosen, samples, metric_seconds), _COMMAND, DriftMessage) as child:
             at, failure = _listen(child, reference, left, found, deadline, progress)
         alone = at in left and at != reference.label and failure != _NO_TIME
         for label in [at] if alone else left:
             found.failed(label, reference, failure)
-    return found
 
 
 def _listen(

@@ -108,10 +108,13 @@ def _piece(reference: Any, variant: Any, tiny: float) -> Distance:
 
 
 def agreement(reference: Any, variant: Any, threshold: float | None) -> float | None:
-    """The fraction of decisions that are the same: argmax over the last axis, or the side of `threshold`."""
+    """The fraction of the reference's decisions that the variant shares: argmax over the last axis, or the side of
+    `threshold`. Values that are not finite decide nothing; None where the reference decides nothing."""
 
-    def decided(values: Any) -> Any:
-        return values.argmax(-1) if threshold is None else values > threshold
+    def decided(values: Any) -> tuple[Any, Any]:
+        sound = np.isfinite(values)
+        return (values.argmax(-1), sound.all(-1)) if threshold is None else (values > threshold, sound)
 
-    same = decided(np.asarray(reference)) == decided(np.asarray(variant))
-    return float(np.mean(same)) if same.size else None
+    (one, sound), (other, shared) = decided(np.asarray(reference)), decided(np.asarray(variant))
+    same = (one == other) & shared
+    return float(np.mean(same[sound])) if sound.any() else None

@@ -6,8 +6,8 @@ import msgspec
 
 from tfopt.records.advice import StepFacts
 from tfopt.records.comparison import Drift
-from tfopt.workload.duel.contestant import Contestant
-from tfopt.workload.duel.messages import Doing, Refused
+from tfopt.workload.workers.contestant import Contestant
+from tfopt.workload.workers.messages import Doing, Refused
 
 __all__ = ["DriftMessage", "DriftTask", "Drifted", "Known"]
 

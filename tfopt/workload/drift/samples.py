@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -11,20 +11,18 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfopt.records.comparison import MetricDrift
 from tfopt.workload.batch import batch_length
 from tfopt.workload.batching import Targets, batch_for
 from tfopt.workload.data import dataset_of, unpacked
 from tfopt.workload.drift.decisions import decisions, losses_of, names_of
-from tfopt.workload.drift.paired import paired
+from tfopt.workload.drift.paired import Metrics
 from tfopt.workload.options import Options
 from tfopt.workload.step import Step
 from tfopt.workload.targets import infer_loss, loss_name
 
-__all__ = ["Metrics", "Samples", "evaluate", "metric_drifts", "samples_of"]
+__all__ = ["Samples", "evaluate", "samples_of"]
 
 Samples = tuple[tuple[Any, Any], ...]  # batches (x, y)
-Metrics = dict[tuple[str, str], Any]  # (metric, output): one number per sample, float64
 
 _MOST_BYTES = 500_000_000
 
@@ -70,20 +68,19 @@ def evaluate(model: Any, step: Step, samples: Samples, deadline: float) -> Metri
 
     The accuracy of outputs that decide, and the loss of all that have one, without sample weights.
     """
-    found: dict[tuple[str, str], list[Any]] = {}
+    found: dict[tuple[str, int], tuple[str, list[Any]]] = {}
     for x, y in samples:
         result = step(x, None, None)
         predicted, targets = keras.tree.flatten(result), keras.tree.flatten(y)
         if len(predicted) == len(targets):
             kinds = zip(decisions(model, len(predicted)), losses_of(model, len(predicted)), strict=True)
-            for name, output, target, (kind, loss) in zip(
-                names_of(model, result), predicted, targets, kinds, strict=True
-            ):
+            outputs = zip(names_of(model, result), predicted, targets, kinds, strict=True)
+            for position, (name, output, target, (kind, loss)) in enumerate(outputs):
                 for metric, values in _metrics(output, target, kind, loss):
-                    found.setdefault((metric, name), []).append(values)
+                    found.setdefault((metric, position), (name, []))[1].append(values)
         if time.monotonic() > deadline:
             break
-    return {key: np.concatenate(parts) for key, parts in found.items()}
+    return {key: (name, np.concatenate(parts)) for key, (name, parts) in found.items()}
 
 
 def _metrics(output: Any, target: Any, kind: tuple[bool, float | None], loss: Any) -> Iterator[tuple[str, Any]]:
@@ -97,26 +94,16 @@ def _metrics(output: Any, target: Any, kind: tuple[bool, float | None], loss: An
 
 
 def _right(predicted: Any, target: Any, threshold: float | None) -> Any:
+    """NaN decides nothing, and so is never right."""
     if threshold is not None:
-        return tf.equal(predicted > threshold, tf.reshape(tf.cast(target, "float64") > 0.5, tf.shape(predicted)))
+        wanted = tf.reshape(tf.cast(target, "float64") > 0.5, tf.shape(predicted))
+        return tf.math.is_finite(predicted) & tf.equal(predicted > threshold, wanted)
     one_hot = target.shape == predicted.shape
     wanted = tf.argmax(target, -1) if one_hot else tf.reshape(tf.cast(target, "int64"), tf.shape(predicted)[:-1])
-    return tf.equal(tf.argmax(predicted, -1), wanted)
+    return tf.reduce_all(tf.math.is_finite(predicted), -1) & tf.equal(tf.argmax(predicted, -1), wanted)
 
 
 def _per_sample(values: Any) -> Any:
     """The mean over everything but the batch."""
     array = np.asarray(values, np.float64)
     return array.reshape(len(array), -1).mean(axis=1)
-
-
-def metric_drifts(reference: Metrics, variant: Metrics) -> tuple[MetricDrift, ...]:
-    """The paired differences over the samples that both saw."""
-    return tuple(_metric(name, output, reference[name, output], values) for (name, output), values in variant.items())
-
-
-def _metric(name: str, output: str, reference: Sequence[float], variant: Sequence[float]) -> MetricDrift:
-    count = min(len(reference), len(variant))
-    one, other = np.asarray(reference[:count]), np.asarray(variant[:count])
-    found = paired(one, other, binary=set(np.unique((one, other))) <= {0.0, 1.0} and name == "accuracy")
-    return MetricDrift(name=name, output=output, samples=count, **found._asdict())

@@ -16,15 +16,16 @@ from tfopt.model.said import said_as_notes
 from tfopt.records.advice import StepFacts
 from tfopt.records.base import finite
 from tfopt.workload.device import Placement, place
+from tfopt.workload.drift.paired import Metrics
 from tfopt.workload.drift.probe import Probe, forward
-from tfopt.workload.drift.samples import Metrics, Samples, evaluate, samples_of
-from tfopt.workload.duel.contestant import Contestant
+from tfopt.workload.drift.samples import Samples, evaluate, samples_of
 from tfopt.workload.facts import step_facts
 from tfopt.workload.failures import explained, file_at_fault
 from tfopt.workload.graph import StepGraph
 from tfopt.workload.options import Options
 from tfopt.workload.prepared import loaded_model, prepared
 from tfopt.workload.timing import finished
+from tfopt.workload.workers.contestant import Contestant
 from tfopt.workload.workload import Workload
 
 __all__ = ["Subject", "Trained", "same_batch", "subject"]

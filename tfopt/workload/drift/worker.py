@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 from tfopt.errors import TfoptError
 from tfopt.workload.drift.messages import DriftMessage, DriftTask
-from tfopt.workload.duel.messages import Doing, Refused
 from tfopt.workload.runtime import import_tensorflow, set_threads
-from tfopt.workload.served import served
+from tfopt.workload.workers.messages import Doing, Refused
+from tfopt.workload.workers.served import served
 
 __all__ = ["work"]
 

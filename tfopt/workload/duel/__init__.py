@@ -2,4 +2,4 @@
 
 from tfopt.workload.duel.contest import DuelOutcome as DuelOutcome
 from tfopt.workload.duel.contest import duel as duel
-from tfopt.workload.duel.contestant import Contestant as Contestant
+from tfopt.workload.workers.contestant import Contestant as Contestant

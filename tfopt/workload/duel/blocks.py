@@ -7,14 +7,19 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tfopt.errors import InputError
 from tfopt.model.said import said_as_notes
+from tfopt.records.duel import CLOCKS
+from tfopt.workload.batch import Batch
 from tfopt.workload.device import place
-from tfopt.workload.duel.contestant import Contestant
 from tfopt.workload.duel.enough import calls_per_block, enough, gross
-from tfopt.workload.duel.messages import Doing, Done, Message, Pair, Ready, Task, Time
+from tfopt.workload.duel.messages import Done, Message, Pair, Ready, Task, Time
 from tfopt.workload.failures import StepUnsound, explained, file_at_fault
+from tfopt.workload.options import Options
 from tfopt.workload.prepared import loaded_model, prepared
 from tfopt.workload.timing import collector_held, finished, timed, warm_up
+from tfopt.workload.workers.contestant import Contestant
+from tfopt.workload.workers.messages import Doing
 from tfopt.workload.workload import Runner
 
 __all__ = ["Arm", "fight", "ready"]
@@ -32,10 +37,12 @@ class Arm:
     label: str
     run: Runner
     step_s: float
+    on_cpu: bool
 
 
-def ready(contestant: Contestant, say: Say) -> Arm:
-    """Load, prepare, compile and warm up. Raises TfoptError where that cannot be done."""
+def ready(contestant: Contestant, say: Say, known_s: float | None = None) -> Arm:
+    """Load, prepare, compile and warm up, where `known_s` does not say what a step takes. Raises TfoptError where that
+    cannot be done."""
     label = contestant.label
     say(Doing(label, "loading"))
     started = time.perf_counter()
@@ -43,39 +50,57 @@ def ready(contestant: Contestant, say: Say) -> Arm:
     with placement.scope(), said_as_notes([]):
         loaded = loaded_model(contestant)
         with file_at_fault(loaded.source, contestant.options):
-            run = prepared(loaded, contestant.options, placement).runner()
+            workload = prepared(loaded, contestant.options, placement)
+            _check_batch(workload.batch, contestant.options)
+            run = workload.runner()
             prepare_s = time.perf_counter() - started
             say(Doing(label, "compiling"))
             with explained("the first step", StepUnsound):
                 started = time.perf_counter()
                 finished(run())
                 compile_s = time.perf_counter() - started
-        say(Doing(label, "warming up", _patience(compile_s)))
-        with explained("the step"):
-            started = time.perf_counter()
-            steps = warm_up(run)
-            step_s = (time.perf_counter() - started) / steps
+        step_s = known_s if known_s is not None else _warm(label, run, compile_s, say)
     examples = run.examples / len(run.waits_ms)
-    say(Ready(label, prepare_s, compile_s, examples, placement.kind == "CPU"))
-    return Arm(label, run, step_s)
+    on_cpu = placement.kind == "CPU"
+    say(Ready(label, prepare_s, compile_s, examples, on_cpu, workload.notes, step_s))
+    return Arm(label, run, step_s, on_cpu)
+
+
+def _warm(label: str, run: Runner, compile_s: float, say: Say) -> float:
+    """Run steps until they are stable: seconds per step."""
+    say(Doing(label, "warming up", _patience(compile_s)))
+    with explained("the step"):
+        started = time.perf_counter()
+        steps = warm_up(run)
+        return (time.perf_counter() - started) / steps
+
+
+def _check_batch(batch: Batch, options: Options) -> None:
+    """Labels, and times per example, say the batch size that was asked for."""
+    if options.batch_size not in (None, batch.size):
+        raise InputError(
+            f"{batch.source} has no batch of {options.batch_size}, but one of {batch.size} examples",
+            "choose smaller --batch-sizes, or bring more data",
+        )
 
 
 def fight(baseline: Arm, arm: Arm, task: Task, say: Say) -> None:
     """Pairs of blocks, in an order drawn anew for each, until their median is known well enough or the time is over."""
     calls = calls_per_block(max(baseline.step_s, arm.step_s))
     order = random.Random(task.seed + arm.label)
+    clocks = CLOCKS if baseline.on_cpu and arm.on_cpu else CLOCKS[:1]
     say(Doing(arm.label, "measuring", _patience((calls + 1) * (baseline.step_s + arm.step_s))))
     pairs: list[Pair] = []
     with explained("the step"), collector_held():
         timed(baseline.run)  # other models ran since it was warm
         started = time.perf_counter()
-        while not enough(pairs, task, time.perf_counter() - started):
+        while not enough(pairs, task, time.perf_counter() - started, clocks):
             blocks: dict[str, Time] = {}
             for side in order.sample((baseline, arm), 2):
                 blocks[side.label] = _block(side.run, calls)
             pairs.append(Pair(arm.label, blocks[baseline.label], blocks[arm.label]))
             say(pairs[-1])
-    say(Done(arm.label, gross(pairs)))
+    say(Done(arm.label, gross(pairs, clocks)))
 
 
 def _block(run: Runner, calls: int) -> Time:

@@ -8,20 +8,22 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from tfopt.errors import UsageError
+from tfopt.errors import TfoptError, UsageError
 from tfopt.model.source import identify
-from tfopt.records.duel import ArmTiming, Clock, DuelResult
+from tfopt.records.base import Note
+from tfopt.records.duel import ArmTiming, Clock, DuelResult, Ending
 from tfopt.report.progress import ProgressCallback, silent
-from tfopt.workload.duel.contestant import Contestant
 from tfopt.workload.duel.listening import Listener
-from tfopt.workload.duel.messages import Task
-from tfopt.workload.duel.process import worker
+from tfopt.workload.duel.messages import Message, Task
 from tfopt.workload.duel.rules import Rules
 from tfopt.workload.duel.standing import Standing
-from tfopt.workload.duel.statistics import decided
+from tfopt.workload.duel.statistics import GROSS_PROCESSES, decided, settled
+from tfopt.workload.workers.contestant import Contestant
+from tfopt.workload.workers.process import PYTHON, worker
 
-__all__ = ["DuelOutcome", "duel"]
+__all__ = ["DuelOutcome", "duel", "not_fought"]
 
+_COMMAND = (*PYTHON, "tfopt.workload.duel.worker")
 _PAIRS = 6
 # How well a process is to know its median, as a part of the tolerance: about as well as processes agree.
 _PRECISION = 0.4
@@ -37,12 +39,16 @@ _RESERVE = 1.1
 class DuelOutcome:
     """What a duel found: a timing per contestant (the baseline first), a result per arm, in the order given.
 
-    `interrupted` where Ctrl-C ended it: arms are then judged by the processes that had finished.
+    `interrupted` where Ctrl-C ended it, `failure` where the baseline failed after something had been measured, or a
+    worker before it was at any contestant: arms are then judged by the processes that had finished. `notes` tell of
+    how the steps were made, each once.
     """
 
     timings: tuple[ArmTiming, ...]
     results: tuple[DuelResult, ...]
     interrupted: bool = False
+    failure: TfoptError | None = None
+    notes: tuple[Note, ...] = ()
 
 
 def duel(
@@ -74,7 +80,7 @@ def duel(
 
     Raises:
         UsageError: labels or numbers that make no sense.
-        InputError, RunFailed: the baseline cannot be run, with its reason.
+        InputError, RunFailed: the baseline cannot be run, with its reason, and nothing was measured.
     """
     rules = Rules(tolerance, clock, max_seconds, min_processes, max_processes, seed)
     _check(baseline, arms)
@@ -88,6 +94,11 @@ def duel(
     except KeyboardInterrupt:
         interrupted = True
     return contest.outcome(interrupted)
+
+
+def not_fought(baseline: Contestant, arms: Sequence[Contestant], *, tolerance: float) -> DuelOutcome:
+    """The outcome of a duel that was interrupted before it began."""
+    return _Contest(baseline, arms, Rules(tolerance, None, 1.0, 2, 2, 0), silent).outcome(interrupted=True)
 
 
 def _check(baseline: Contestant, arms: Sequence[Contestant]) -> None:
@@ -113,14 +124,23 @@ class _Contest:
         self._open = dict(self._arms)
         self._rules, self._progress = rules, progress
         self._deadline = time.monotonic() + rules.max_seconds - _MARGIN_S
+        self._cut_short: Ending = "time"
         self._unmeasured = f"the time of {rules.max_seconds:.0f} s was over before it was measured"
+        self._failure: TfoptError | None = None
 
     def results(self) -> Iterator[DuelResult]:
-        """Run workers; each arm's result as soon as it is final."""
+        """Run workers; each arm's result as soon as it is final. What fails once something was measured ends it."""
         number = 0
         while chosen := self._chosen(number):
             number += 1
-            self._work(number, chosen)
+            try:
+                self._work(number, chosen)
+            except TfoptError as error:
+                if not any(arm.processes for arm in self._arms.values()):
+                    raise
+                self._failure, self._cut_short = error, "failed"
+                self._unmeasured = "measuring ended before its turn: " + error.message
+                break
             self._check_clock()
             final = [standing for standing in self._open.values() if self._final(standing)]
             for standing in final:
@@ -131,7 +151,8 @@ class _Contest:
     def outcome(self, interrupted: bool) -> DuelOutcome:
         """What is known now."""
         if interrupted:
-            self._unmeasured = "interrupted before it was measured"
+            self._cut_short, self._unmeasured = "interrupted", "interrupted before it was measured"
+        everybody = (self._baseline, *self._arms.values())
         pairs = {label: [pair for pairs in arm.processes for pair in pairs] for label, arm in self._arms.items()}
         return DuelOutcome(
             timings=(
@@ -140,30 +161,48 @@ class _Contest:
             ),
             results=tuple(map(self._result, self._arms.values())),
             interrupted=interrupted,
+            failure=self._failure,
+            notes=tuple(dict.fromkeys(note for one in everybody for ready in one.readies for note in ready.notes)),
         )
 
     def _result(self, standing: Standing) -> DuelResult:
-        return standing.result(self._baseline.label, self._rules.tolerance, self._rules.clock, self._unmeasured)
+        rules = self._rules
+        return standing.result(self._baseline, rules.tolerance, rules.clock, self._ended(standing), self._unmeasured)
+
+    def _ended(self, standing: Standing) -> Ending:
+        rules, logs = self._rules, self._logs(standing)
+        if standing.failure is not None:
+            return "failed"
+        if not self._final(standing):
+            return self._cut_short
+        told = settled(logs, rules.tolerance, rules.min_processes, gross=standing.gross)
+        return "decided" if told else "processes"
 
     def _final(self, standing: Standing) -> bool:
-        rules = self._rules
+        rules, logs = self._rules, self._logs(standing)
         return standing.failure is not None or decided(
-            standing.logs(rules.clock or "wall"),
-            rules.tolerance,
-            rules.min_processes,
-            rules.max_processes,
-            gross=standing.gross,
+            logs, rules.tolerance, rules.min_processes, rules.max_processes, gross=standing.gross
         )
 
+    def _logs(self, standing: Standing) -> list[float]:
+        return standing.logs(self._rules.clock or "wall")
+
     def _check_clock(self) -> None:
-        if self._rules.clock == "cpu" and not self._baseline.on_cpu:
-            raise UsageError("CPU time says nothing about what runs on another device", "compare by wall time")
+        """CPU time sees nothing of what another device does, on either side."""
+        if self._rules.clock != "cpu":
+            return
+        message, hint = "CPU time says nothing about what runs on another device", "compare by wall time"
+        if not self._baseline.on_cpu:
+            raise UsageError(message, hint)
+        for arm in self._open.values():
+            if not arm.on_cpu and arm.failure is None:
+                arm.failure = ("REFUSED", f"{message} ({hint})")
 
     def _chosen(self, number: int) -> list[Standing]:
         """Who takes part in the next worker: as many as are expected to finish in time, first those that ran least.
 
-        Among equals the order is another one each time; but an arm that is far apart comes first until a second process
-        gives it an interval, which is all that it lacks, and then last.
+        Among equals the order is another one each time; but all get a second process, and so an interval, before any
+        gets a third, and an arm that is far apart, which is asked for three, comes first until it has them.
         """
         waiting = list(self._open.values())
         turn = number % len(waiting) if waiting else 0
@@ -186,18 +225,19 @@ class _Contest:
             pair_seconds=share * _MEASURING,
             seed=f"{rules.seed} {number} ",
             clock=rules.clock or "wall",
+            known_s={standing.label: known for standing in chosen if (known := standing.known_s) is not None},
         )
 
         def tell(label: str, phase: str, pairs: int) -> None:
             who = f"worker {number}/{rules.max_processes}: {label}{', ' if label else ''}"
             self._progress(who + phase, min(pairs / _PAIRS, 1.0) if phase == "measuring" else None)
 
-        with worker(task) as child:
+        with worker(task, _COMMAND, Message) as child:
             arms = {arm.label: arm for arm in chosen}
             Listener(self._baseline, arms, self._deadline, rules.max_seconds, tell).listen(child)
 
 
-def _urgency(standing: Standing) -> tuple[int, bool]:
+def _urgency(standing: Standing) -> tuple[int, bool, int]:
     """Who goes first: the least."""
     count = len(standing.processes)
-    return count, standing.gross == (count > 1)
+    return min(count, 2), not standing.gross or count >= GROSS_PROCESSES, count

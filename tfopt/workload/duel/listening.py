@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 
 from tfopt.errors import InputError, RunFailed, TfoptError, UsageError
 from tfopt.records.duel import Verdict
-from tfopt.workload.duel.messages import Doing, Done, Message, Pair, Ready, Refused
-from tfopt.workload.duel.process import Ended, Worker
+from tfopt.workload.duel.messages import Done, Message, Pair, Ready
 from tfopt.workload.duel.standing import Standing
+from tfopt.workload.workers.messages import Doing, Refused
+from tfopt.workload.workers.process import Ended, Worker
 
 __all__ = ["Listener"]
 
@@ -100,12 +101,16 @@ class Listener:
                 self._pairs.append(message)
                 self._tell(message.label, self._doing.phase, len(self._pairs))
             case Done(label=label, early=early):
-                self._arms[label].processes.append(tuple(self._pairs))
-                self._arms[label].early.append(early)
-                self._arms[label].cost_s = time.monotonic() - self._began
+                standing = self._arms[label]
+                warm_s = standing.readies[-1].step_s if standing.known_s is None else 0.0
+                standing.processes.append(tuple(self._pairs))
+                standing.early.append(early)
+                standing.cost_s = time.monotonic() - self._began
+                if warm_s and standing.known_s:  # it will not be warmed up again
+                    standing.cost_s -= warm_s
                 self._open.discard(label)
             case Refused(label=label, kind=kind, message=text, hint=hint):
                 if label not in self._arms:
                     raise _ERRORS.get(kind, RunFailed)(text, hint)
-                self._arms[label].failure = ("REFUSED", f"{text} ({hint})")
+                self._arms[label].failure = ("REFUSED" if kind in _ERRORS else "CRASHED", f"{text} ({hint})")
                 self._open.discard(label)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
+from tfopt.records.base import Note
 from tfopt.records.duel import Clock
-from tfopt.workload.duel.contestant import Contestant
+from tfopt.workload.workers.contestant import Contestant
+from tfopt.workload.workers.messages import About, Doing, Refused
 
-__all__ = ["Doing", "Done", "Message", "Pair", "Ready", "Refused", "Task", "Time"]
+__all__ = ["Done", "Message", "Pair", "Ready", "Task", "Time"]
 
 Time = tuple[float, float]  # ms per example: wall, CPU time of the process
 
@@ -15,7 +17,8 @@ Time = tuple[float, float]  # ms per example: wall, CPU time of the process
 class Task(msgspec.Struct, frozen=True):
     """What a worker is to do: each arm against the baseline in `pairs` pairs of blocks; in more, until the standard
     error of their median log-ratio by `clock` is below `precision`; in fewer, where they take more than
-    `pair_seconds`. `seed` draws the order within pairs."""
+    `pair_seconds`. `seed` draws the order within pairs. `known_s` are seconds per step of slow arms that an earlier
+    worker found far from the baseline: they are not warmed up beyond their first step."""
 
     baseline: Contestant
     arms: tuple[Contestant, ...]
@@ -24,47 +27,32 @@ class Task(msgspec.Struct, frozen=True):
     pair_seconds: float
     seed: str
     clock: Clock = "wall"
+    known_s: dict[str, float] = {}
 
 
-class _Message(msgspec.Struct, frozen=True, tag=True):
-    label: str  # of the contestant that it is about; empty: of none
-
-
-class Doing(_Message, frozen=True, tag=True):
-    """`phase` begins; whoever hears nothing for `patience_s` may give it up (None: nobody knows how long it takes)."""
-
-    phase: str
-    patience_s: float | None = None
-
-
-class Ready(_Message, frozen=True, tag=True):
-    """A contestant is loaded, compiled and warm."""
+class Ready(About, frozen=True, tag=True):
+    """A contestant is loaded, compiled and warm; `notes` are what there is to say of how its step was made, `step_s` is
+    about what a step takes."""
 
     prepare_s: float
     compile_s: float
     examples: float
     on_cpu: bool
+    notes: tuple[Note, ...] = ()
+    step_s: float = 0.0
 
 
-class Pair(_Message, frozen=True, tag=True):
+class Pair(About, frozen=True, tag=True):
     """One block of the baseline and one of the arm: each the least of its calls, per clock."""
 
     baseline: Time
     arm: Time
 
 
-class Done(_Message, frozen=True, tag=True):
+class Done(About, frozen=True, tag=True):
     """All pairs of an arm ran; `early`: only few, since its blocks were more than 2 times apart."""
 
     early: bool
-
-
-class Refused(_Message, frozen=True, tag=True):
-    """A contestant cannot be run, for a reason in words; `kind` is the name of the TfoptError."""
-
-    kind: str
-    message: str
-    hint: str
 
 
 Message = Doing | Ready | Pair | Done | Refused

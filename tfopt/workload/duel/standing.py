@@ -7,13 +7,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, median
 
-from tfopt.records.duel import CLOCKS, ArmTiming, Clock, DuelResult, Interval, Verdict
+from tfopt.records.duel import CLOCKS, ArmTiming, Clock, DuelResult, Ending, Interval, Verdict
 from tfopt.report import units
 from tfopt.workload.duel.enough import log_ratio
 from tfopt.workload.duel.messages import Pair, Ready, Time
-from tfopt.workload.duel.statistics import bounds, half_width, judge, telling_clock
+from tfopt.workload.duel.statistics import bounds, half_width, judge, resolvable, telling_clock
 
 __all__ = ["Standing", "interval"]
+
+# A step that takes longer is warmed up by one step alone.
+_SLOW_S = 2.0
 
 
 @dataclass
@@ -32,6 +35,12 @@ class Standing:
     def gross(self) -> bool:
         """Whether it was stopped early in every process."""
         return bool(self.early) and all(self.early)
+
+    @property
+    def known_s(self) -> float | None:
+        """Seconds per step of a slow arm that is far apart, which needs no step more to warm up; else None."""
+        step_s = self.readies[-1].step_s if self.readies else 0.0
+        return step_s if self.gross and step_s > _SLOW_S else None
 
     @property
     def on_cpu(self) -> bool:
@@ -57,27 +66,30 @@ class Standing:
             blocks=len(times),
         )
 
-    def result(self, baseline: str, tolerance: float, clock: Clock | None, unmeasured: str) -> DuelResult:
+    def result(
+        self, baseline: Standing, tolerance: float, clock: Clock | None, ended: Ending, unmeasured: str
+    ) -> DuelResult:
         """The contestant against the baseline; `unmeasured` says why where nothing was measured of it."""
         intervals = {clock: interval(self.logs(clock), sum(map(len, self.processes))) for clock in CLOCKS}
-        by = clock or self._telling_clock(tolerance)
+        by = clock or self._telling_clock(baseline, tolerance)
         logs = self.logs(by)
         verdict, reason = self.failure or (("NOT RUN", unmeasured) if not logs else self._judged(by, clock, tolerance))
         return DuelResult(
             label=self.label,
-            baseline=baseline,
+            baseline=baseline.label,
             verdict=verdict,
             clock=by,
             tolerance=tolerance,
             wall=intervals["wall"],
             cpu=intervals["cpu"],
-            resolvable=math.expm1(half_width(logs)) if len(logs) > 1 else None,
+            resolvable=math.expm1(resolvable(logs, tolerance)) if len(logs) > 1 else None,
             early=self.gross,
+            ended=ended,
             reason=reason,
         )
 
-    def _telling_clock(self, tolerance: float) -> Clock:
-        measured = self.processes and self.on_cpu
+    def _telling_clock(self, baseline: Standing, tolerance: float) -> Clock:
+        measured = self.processes and self.on_cpu and baseline.on_cpu
         return telling_clock(self.logs("wall"), self.logs("cpu"), tolerance) if measured else "wall"
 
     def _judged(self, by: Clock, asked: Clock | None, tolerance: float) -> tuple[Verdict, str]:

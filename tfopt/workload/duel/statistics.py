@@ -15,7 +15,18 @@ from statistics import fmean, median
 
 from tfopt.records.duel import Clock, Verdict
 
-__all__ = ["bounds", "decided", "half_width", "judge", "median_error", "t_quantile", "telling_clock"]
+__all__ = [
+    "GROSS_PROCESSES",
+    "bounds",
+    "decided",
+    "half_width",
+    "judge",
+    "median_error",
+    "resolvable",
+    "settled",
+    "t_quantile",
+    "telling_clock",
+]
 
 # Student's t, 97.5 %, for 1 to 30 degrees of freedom (NIST/SEMATECH e-Handbook of Statistical Methods, 1.3.6.7.2).
 _T = (
@@ -26,7 +37,7 @@ _T = (
 # Measuring ends when the interval's half-width is this part of the tolerance.
 _NARROW = 0.8
 # An arm whose every process was stopped early, being several times slower or faster, needs no more than these.
-_GROSS_PROCESSES = 3
+GROSS_PROCESSES = 3
 
 
 def t_quantile(freedom: int) -> float:
@@ -69,17 +80,30 @@ def judge(logs: Sequence[float], tolerance: float) -> Verdict:
     return "SAME" if -limit <= low and high <= limit else "INCONCLUSIVE"
 
 
+def resolvable(logs: Sequence[float], tolerance: float) -> float:
+    """The smallest change, as a log-ratio, that duels with an interval as wide as this one find 19 times out of 20.
+
+    A change counts where the mean exceeds half-width and tolerance, and the mean lies less than a half-width below the
+    true change but once in 40 times. A change of the half-width itself would be missed every other time.
+    """
+    half = half_width(logs)
+    return max(half, math.log1p(tolerance)) + half
+
+
 def decided(
     logs: Sequence[float], tolerance: float, min_processes: int, max_processes: int, *, gross: bool = False
 ) -> bool:
+    """Whether there is nothing more to measure: `settled`, or as many processes as may be."""
+    return len(logs) >= max_processes or settled(logs, tolerance, min_processes, gross=gross)
+
+
+def settled(logs: Sequence[float], tolerance: float, min_processes: int, *, gross: bool = False) -> bool:
     """Whether more processes would tell nothing new.
 
     They would not where the interval is narrow against the tolerance, or where all of it lies on one side of the
     tolerance; `gross` arms, which are far on one side, are asked for no more than three processes.
     """
-    if len(logs) >= max_processes:
-        return True
-    if len(logs) < (min(min_processes, _GROSS_PROCESSES) if gross else min_processes):
+    if len(logs) < (min(min_processes, GROSS_PROCESSES) if gross else min_processes):
         return False
     _, low, high = bounds(logs)
     limit = math.log1p(tolerance)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tfopt.errors import TfoptError
-from tfopt.workload.duel.messages import Doing, Message, Refused, Task
+from tfopt.workload.duel.messages import Message, Task
 from tfopt.workload.runtime import import_tensorflow, set_threads
-from tfopt.workload.served import served
+from tfopt.workload.workers.messages import Doing, Refused
+from tfopt.workload.workers.served import served
 
 __all__ = ["main"]
 
@@ -29,17 +30,13 @@ def _serve(task: Task, say: Callable[[Message], None]) -> None:
         label = task.baseline.label
         baseline = ready(task.baseline, say)
     except TfoptError as error:
-        say(_refused(label, error))
+        say(Refused.of(label, error))
         return
     for contestant in task.arms:
         try:
-            fight(baseline, ready(contestant, say), task, say)
+            fight(baseline, ready(contestant, say, task.known_s.get(contestant.label)), task, say)
         except TfoptError as error:
-            say(_refused(contestant.label, error))
-
-
-def _refused(label: str, error: TfoptError) -> Refused:
-    return Refused(label, type(error).__name__, error.message, error.hint)
+            say(Refused.of(contestant.label, error))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a step computes in: casts between precisions, dimensions that do not fit tensor cores, float64."""
+"""What a step computes in: half precision, casts to and from it, dimensions off tensor cores' tiles, float64."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from tfopt.records.advice import Fact
 from tfopt.workload.facts.finding import TracedStep, fact_of
 from tfopt.workload.facts.ops import GraphOp, StepOps, elements, item_size
+from tfopt.workload.precision import is_product
 
-__all__ = ["casts", "float64_ops", "odd_dimensions"]
+__all__ = ["casts", "float64_ops", "half_products", "odd_dimensions"]
 
 _HALF = ("float16", "bfloat16")
 _FLOAT = (*_HALF, "float32", "float64")
@@ -21,12 +22,20 @@ _CONVOLUTIONS = ("Conv2D", "Conv3D")
 _NO_ARITHMETIC = ("Const", "Identity", "Placeholder", "ReadVariableOp", "NoOp")
 
 
+def half_products(step: TracedStep) -> Iterator[Fact]:
+    """Matrix products and convolutions in half precision, forward and backward: one fact per dtype, its `detail`."""
+    for dtype in _HALF:
+        found = [op for op in step.ops.ops if is_product(op.type) and op.dtype() == dtype]
+        if found:
+            yield fact_of("half_products", found, dtype, named=True)
+
+
 def casts(step: TracedStep) -> Iterator[Fact]:
     """Casts between floating-point dtypes, one of them half precision, with the bytes that they read and write."""
     found = [op for op in step.ops.typed("Cast") if _to_or_from_half(op.dtype("SrcT"), op.dtype("DstT"))]
     if found:
         moved = sum(elements(op.shape) * (item_size(op.dtype("SrcT")) + item_size(op.dtype("DstT"))) for op in found)
-        yield fact_of("half_casts", found, bytes=moved)
+        yield fact_of("half_casts", found, named=True, bytes=moved)
 
 
 def _to_or_from_half(source: str, target: str) -> bool:

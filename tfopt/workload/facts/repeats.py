@@ -2,8 +2,8 @@
 
 Two results are equal if their ops have the same type and attributes and read equal values (Alpern, Wegman, Zadeck
 1988). Ops with an effect are never equal, but two reads of one variable are if nothing is written between them.
-TensorFlow removes such repetition itself where no read of a variable is in between; what is left is told by the trace:
-a fact names its ops, and advice counts those that ran.
+TensorFlow removes such repetition itself where no read of a variable is in between, and keeps any of the equal ops.
+What is left is told by the trace: a fact names each op with the one that it repeats, and advice speaks where both ran.
 
 Private name of TensorFlow used here: `op_def_registry.get`. A test checks that it exists.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Hashable, Iterator
 
+import msgspec
 from tensorflow.python.framework import op_def_registry
 
 from tfopt.records.advice import Fact
@@ -30,15 +31,16 @@ _FREE = (_READ, "Const", "Identity", "IdentityN", "Reshape", "Shape", "ShapeN", 
 def repeated_work(step: TracedStep) -> Iterator[Fact]:
     """Ops whose result another op has already computed."""
     numbers: dict[tuple[str, str], int] = {}  # of each op, by function and name
-    known: dict[Hashable, int] = {}
-    repeated = []
+    first: dict[Hashable, tuple[int, GraphOp]] = {}  # the number of a value, and the op that has it first
+    repeated: dict[GraphOp, GraphOp] = {}
     for op in step.ops.ops:
         key = _key(op, numbers)
-        if key in known and op.type not in _FREE and elements(op.shape) > 1:
-            repeated.append(op)
-        numbers[op.function, op.name] = known.setdefault(key, len(known))
+        if key in first and op.type not in _FREE and elements(op.shape) > 1:
+            repeated[op] = first[key][1]
+        numbers[op.function, op.name] = first.setdefault(key, (len(first), op))[0]
     if repeated:
-        yield fact_of("repeated_work", repeated, named=True)
+        fact = fact_of("repeated_work", repeated, named=True)
+        yield msgspec.structs.replace(fact, repeats=tuple(op.name for op in repeated.values()))
 
 
 def _key(op: GraphOp, numbers: dict[tuple[str, str], int]) -> Hashable:

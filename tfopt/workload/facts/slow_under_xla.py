@@ -46,7 +46,7 @@ def lone_random(step: TracedStep) -> Iterator[Fact]:
     of their shape in the step.
 
     XLA makes one function of each shape. What calls a function several times keeps it; the code of a single call is
-    merged into what reads it, and there computed number by number: 380 ns each against 10 (docs/advice.md).
+    merged into what reads it, and there computed number by number: 380 ns each against 19 (docs/advice.md).
     """
     found = [op for op in step.ops.typed(*_RANDOM) if step.ops.constant(op, len(op.inputs) - 1) == (_AUTO_SELECT,)]
     shapes = Counter((op.type, op.shape) for op in found)

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
+import time
 
-import msgspec
-
-from tfopt.errors import InputError, RunFailed, TfoptError, UsageError
-from tfopt.undo import undone
-from tfopt.workload.duel.contestant import Contestant
-from tfopt.workload.peak.messages import Answer, Asked, Failure
+from tfopt.errors import RunFailed
+from tfopt.workload.peak.messages import Answer, Asked, Message
+from tfopt.workload.workers.contestant import Contestant
+from tfopt.workload.workers.messages import Doing, Refused
+from tfopt.workload.workers.process import PYTHON, Ended, worker
 
 __all__ = ["Killed", "measured"]
 
 _STEPS = 3
-# -P: a folder called tfopt in the working directory is not the one that runs.
-_WORKER = (sys.executable, "-P", "-m", "tfopt.workload.peak.worker")
-_ERRORS: dict[str, type[TfoptError]] = {error.__name__: error for error in (UsageError, InputError)}
+_COMMAND = (*PYTHON, "tfopt.workload.peak.worker")
+# For each word of it: what XLA compiles for longer, or computes in one step, is not worth a search for its batch.
+_PATIENCE_S = 600.0
+_HINT = "tfopt profile shows whether it runs by itself"
 
 
 class Killed(RunFailed):
@@ -27,27 +25,22 @@ class Killed(RunFailed):
 
 
 def measured(contestant: Contestant, steps: int = _STEPS) -> Answer:
-    """Run `steps` steps in a process of their own. Raises what it raises, Killed where it was killed."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
-    process = subprocess.Popen(
-        _WORKER,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment,
-        start_new_session=True,
-    )
-    with process, undone(process.kill):
-        out, said = process.communicate(msgspec.json.encode(Asked(contestant, steps)))
-    if process.returncode == -signal.SIGKILL:
-        raise Killed("the process that measured it was killed: memory ran out", "choose a smaller batch")
-    if process.returncode or not out:
-        last = said.decode("utf-8", "replace").strip().rpartition("\n")[2]
-        raise RunFailed(
-            f"the process that measured memory ended with code {process.returncode}: {last[:200]}",
-            "tfopt profile shows whether it runs by itself",
-        )
-    answer = msgspec.json.decode(out, type=Answer | Failure)
-    if isinstance(answer, Failure):
-        raise _ERRORS.get(answer.kind, RunFailed)(answer.message, answer.hint)
-    return answer
+    """Run `steps` steps in a process of their own. Raises what it raises, Killed where it was killed, RunFailed where
+    it ends or keeps silent."""
+    phase = "starting"
+    try:
+        with worker(Asked(contestant, steps), _COMMAND, Message) as child:
+            while True:
+                match child.receive(time.monotonic() + _PATIENCE_S):
+                    case Doing(phase=phase):
+                        continue
+                    case Refused() as refused:
+                        raise refused.error()
+                    case Answer() as answer:
+                        return answer
+                    case _:
+                        raise Ended(f"no answer for {_PATIENCE_S:.0f} s")
+    except Ended as ended:
+        if ended.signal == signal.SIGKILL:
+            raise Killed("the process that measured it was killed: memory ran out", "choose a smaller batch") from None
+        raise RunFailed(f"measuring memory in a process of its own, {phase}: {ended}", _HINT) from None

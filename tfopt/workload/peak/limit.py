@@ -3,6 +3,7 @@ in fresh processes."""
 
 from __future__ import annotations
 
+import os
 import statistics
 from dataclasses import replace
 
@@ -13,12 +14,12 @@ from tfopt.errors import RunFailed, UsageError
 from tfopt.records.memory import MemoryLimit
 from tfopt.report.progress import ProgressCallback
 from tfopt.report.units import size
-from tfopt.workload.duel.contestant import Contestant
-from tfopt.workload.peak.available import available_bytes
+from tfopt.workload.limits import available_memory
 from tfopt.workload.peak.estimate import liveness
 from tfopt.workload.peak.fresh import Killed, measured
 from tfopt.workload.peak.messages import Answer
 from tfopt.workload.peak.search import attempt, search
+from tfopt.workload.workers.contestant import Contestant
 from tfopt.workload.workload import Workload
 
 __all__ = ["batch_within"]
@@ -46,7 +47,10 @@ def batch_within(limit: int, workload: Workload, contestant: Contestant, progres
             return None
         return _taken(runs[batch])
 
-    machine = int(_SAFE * (available_bytes() - _PROCESS_BYTES))
+    available = available_memory()
+    if available is None:
+        available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    machine = int(_SAFE * (available - _PROCESS_BYTES))
     start, fixed = workload.batch.size, _fixed(workload)
     if fixed:
         found = attempt(start, lambda batch: _bytes(workload, batch), run, limit, machine)

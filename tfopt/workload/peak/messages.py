@@ -1,13 +1,14 @@
-"""What a process that measures memory is asked, and what it answers: one JSON object each."""
+"""What a process that measures memory is asked, and what it answers."""
 
 from __future__ import annotations
 
 import msgspec
 
 from tfopt.records.memory import MemoryInfo
-from tfopt.workload.duel.contestant import Contestant
+from tfopt.workload.workers.contestant import Contestant
+from tfopt.workload.workers.messages import Doing, Refused
 
-__all__ = ["Answer", "Asked", "Failure"]
+__all__ = ["Answer", "Asked", "Message"]
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -28,9 +29,4 @@ class Answer(msgspec.Struct, frozen=True, tag=True):
     bound: MemoryInfo | None = None
 
 
-class Failure(msgspec.Struct, frozen=True, tag=True):
-    """A TfoptError: its class, message and hint."""
-
-    kind: str
-    message: str
-    hint: str
+Message = Doing | Answer | Refused

@@ -1,22 +1,18 @@
-"""A process that measures memory: `python -m tfopt.workload.peak.worker`, what is asked on standard input.
-
-Standard output belongs to the answer alone; what TensorFlow, or the user's code, prints goes to standard error.
-"""
+"""A process that measures memory: `python -m tfopt.workload.peak.worker`."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import resource
-import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
-
 from tfopt.errors import TfoptError
-from tfopt.workload.peak.messages import Answer, Asked, Failure
+from tfopt.workload.peak.messages import Answer, Asked, Message
 from tfopt.workload.runtime import import_tensorflow, set_threads
+from tfopt.workload.workers.messages import Doing, Refused
+from tfopt.workload.workers.served import served
 
 __all__ = ["main"]
 
@@ -25,17 +21,17 @@ _WARM_STEPS = 2
 
 
 def main() -> None:
-    """Answer what standard input asks, then end at once: TensorFlow's tidying is slow and of no use."""
-    channel = os.dup(1)
-    os.dup2(2, 1)
+    """Answer what standard input asks."""
     _kill_me_first()
-    asked = msgspec.json.decode(sys.stdin.buffer.read(), type=Asked)
+    served(Asked, _serve)
+
+
+def _serve(asked: Asked, say: Callable[[Message], None]) -> None:
+    label = asked.contestant.label
     try:
-        answer: Answer | Failure = _answer(asked)
+        say(_answer(asked, lambda phase: say(Doing(label, phase))))
     except TfoptError as error:
-        answer = Failure(type(error).__name__, error.message, error.hint)
-    os.write(channel, msgspec.json.encode(answer))
-    os._exit(0)
+        say(Refused.of(label, error))
 
 
 def _kill_me_first() -> None:
@@ -44,7 +40,8 @@ def _kill_me_first() -> None:
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 
 
-def _answer(asked: Asked) -> Answer:
+def _answer(asked: Asked, begin: Callable[[str], None]) -> Answer:
+    begin("loading TensorFlow")
     import_tensorflow()
     set_threads(asked.contestant.threads)
 
@@ -66,21 +63,25 @@ def _answer(asked: Asked) -> Answer:
     contestant = asked.contestant
     placement = place(contestant.device)
     with placement.scope(), said_as_notes([]):
+        begin("loading the model")
         keras.utils.set_random_seed(contestant.options.seed)
         loaded = load(
             contestant.model, imports=contestant.imports, unsafe=contestant.unsafe, input_size=contestant.input_size
         )
         workload = prepared(loaded, contestant.options, placement)
         run = workload.runner()
+        begin("compiling")
         with explained("the first step", StepUnsound):
             for _ in range(_WARM_STEPS):
                 finished(run())
         added = []
         with explained("the step"):
-            for _ in range(asked.steps):
+            for number in range(asked.steps):
+                begin(f"step {number + 1}")
                 with added_bytes(f"{placement.kind}:0") as seen:
                     finished(run())
                 added.append(seen.bytes)
+        begin("estimating")
         memory, bound = estimate(workload), None
         if workload.xla:
             with tempfile.TemporaryDirectory() as folder:

@@ -10,29 +10,33 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Generic, TypeVar
 
 import msgspec
 
+from tfopt.errors import UsageError
 from tfopt.model.text import one_line
 from tfopt.undo import undone
-from tfopt.workload.duel.messages import Message
 
-__all__ = ["PYTHON", "WORKER", "Ended", "Worker", "worker"]
+__all__ = ["PYTHON", "Ended", "Worker", "worker"]
 
 # -P: a folder called tfopt in the working directory is not the one that runs.
 PYTHON = (sys.executable, "-P", "-m")
-WORKER = (*PYTHON, "tfopt.workload.duel.worker")
 
-_LAST_WORDS = 4096  # bytes
+_FAREWELL_S = 5.0  # from its last word to its end
+_LAST_WORDS, _LAST_LINE = 4096, 200  # bytes, characters
 
 _Message = TypeVar("_Message")
 
 
 class Ended(Exception):
-    """The process is no more; the text says how it ended, in words."""
+    """The process is no more; the text says how it ended, in words. `signal` is what ended it, if one did."""
+
+    def __init__(self, text: str, signal: int | None = None) -> None:
+        super().__init__(text)
+        self.signal = signal
 
 
 class Worker(Generic[_Message]):
@@ -53,9 +57,15 @@ class Worker(Generic[_Message]):
                 return None
             chunk = os.read(self._process.stdout.fileno(), 65536)
             if not chunk:
-                raise Ended(self._ending())
+                raise self._ended()
             *self._lines, self._rest = (self._rest + chunk).split(b"\n")
-        return self._decoder.decode(self._lines.pop(0))
+        line = self._lines.pop(0)
+        try:
+            return self._decoder.decode(line)
+        except msgspec.DecodeError:
+            self.end()
+            said = one_line(line.decode("utf-8", "replace"), _LAST_LINE)
+            raise Ended(f"the process said what is no message: {said}") from None
 
     def computed_s(self) -> float:
         """CPU seconds that the process has used so far; 0 where the system does not tell."""
@@ -73,25 +83,36 @@ class Worker(Generic[_Message]):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
 
-    def _ending(self) -> str:
-        code = self._process.wait()
+    def _ended(self) -> Ended:
+        try:
+            code = self._process.wait(_FAREWELL_S)
+        except subprocess.TimeoutExpired:
+            self.end()
+            return Ended("the process fell silent for good without an end")
         self._said.seek(max(0, self._said.seek(0, os.SEEK_END) - _LAST_WORDS))
-        last = one_line(self._said.read().strip().rpartition(b"\n")[2].decode("utf-8", "replace"), 200)
-        return f"{_ending(code)}{': ' if last else ''}{last}"
+        last = one_line(self._said.read().strip().rpartition(b"\n")[2].decode("utf-8", "replace"), _LAST_LINE)
+        return Ended(f"{_ending(code)}{': ' if last else ''}{last}", -code if code < 0 else None)
 
 
 def _ending(code: int) -> str:
     if code >= 0:
         return f"the process ended with exit code {code}"
+    name = signal.strsignal(-code) or "which has no name"  # numbers that the C library keeps for itself
     memory = "; memory may have run out" if -code == signal.SIGKILL else ""
-    return f"the process was ended by signal {-code} ({signal.strsignal(-code)}{memory})"
+    return f"the process was ended by signal {-code} ({name}{memory})"
 
 
 @contextlib.contextmanager
-def worker(task: msgspec.Struct, command: Sequence[str] = WORKER, kind: Any = Message) -> Iterator[Worker[Any]]:
+def worker(task: object, command: Sequence[str], kind: Any, settings: Mapping[str, str] = {}) -> Iterator[Worker[Any]]:
     """A fresh process at work on `task`, in a session of its own: Ctrl-C reaches the parent alone, and ending it ends
-    whatever it started. It finds modules where this process does, and says messages of `kind`."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+    whatever it started. It finds modules where this process does, and says messages of `kind`; `settings` are
+    environment variables of its own. Raises UsageError where the task names what is not UTF-8."""
+    try:
+        order = msgspec.json.encode(task) + b"\n"
+    except UnicodeEncodeError as error:
+        raise UsageError(f"the name {one_line(error.object)} is not UTF-8", "give it another name") from None
+    path = os.pathsep.join(folder or os.getcwd() for folder in sys.path)
+    environment = {**os.environ, **settings, "PYTHONPATH": path}
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
             command,
@@ -107,5 +128,5 @@ def worker(task: msgspec.Struct, command: Sequence[str] = WORKER, kind: Any = Me
         child: Worker[Any] = Worker(process, said, kind)
         with process.stdin as orders, process.stdout, undone(child.end):
             with contextlib.suppress(BrokenPipeError):  # it has ended at once: its last words are asked for later
-                orders.write(msgspec.json.encode(task) + b"\n")
+                orders.write(order)
             yield child

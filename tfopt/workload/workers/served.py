@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from tfopt.model.text import one_line
+
 __all__ = ["served"]
 
 Task = TypeVar("Task")
@@ -22,7 +24,7 @@ Task = TypeVar("Task")
 def served(task_type: type[Task], work: Callable[[Task, Callable[[Any], None]], None]) -> None:
     """Do the task that standard input holds, then end at once: TensorFlow's tidying is slow and of no use.
 
-    `work` is given the task and what sends a message to the parent.
+    `work` is given the task and what sends a message to the parent. What it raises is this process's last word.
     """
     channel = os.dup(1)
     os.dup2(2, 1)
@@ -34,10 +36,15 @@ def served(task_type: type[Task], work: Callable[[Task, Callable[[Any], None]], 
 
     task = msgspec.json.decode(sys.stdin.buffer.readline(), type=task_type)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    work(task, say)
+    try:
+        work(task, say)
+    except BaseException as error:  # also SystemExit, of a package that ends its importer
+        os.write(2, f"\n{type(error).__name__}: {one_line(error)}\n".encode())
+        os._exit(1)
     os._exit(0)
 
 
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
+    while os.read(0, 4096):
+        pass
     os._exit(1)
