@@ -58,8 +58,10 @@ def test_xla_is_to_be_left_off_only_where_that_cannot_lose(ms: float, sure: bool
 
 
 def test_tables_of_one_shape_share_their_clipping() -> None:
-    """Two tables whose facts name the same op: its time is there once."""
-    tables = [fact("dense_embedding_update", f"m/{n}", rows=100, looked_up=10, width=8, ops=("clip",)) for n in "ab"]
+    """Two tables whose facts name the same ops: their time is there once, and that of the layers' own in their rows."""
+    tables = [
+        fact("dense_embedding_update", f"m/{n}", rows=100, looked_up=10, width=8, ops=("clip", "u")) for n in "ab"
+    ]
     made = profiled(
         *tables,
         UPDATES,
@@ -72,6 +74,17 @@ def test_tables_of_one_shape_share_their_clipping() -> None:
     assert advice.gain_low == pytest.approx(0.6 * 0.9 * 0.85)
     assert "trains differently" in advice.action
     assert list(overhead.optimizer_share(made)) == []  # what is left of the 65 ms are 5
+
+
+def test_python_functions_of_no_known_layer_are_not_counted_twice() -> None:
+    made = profiled(
+        fact("python_function", "m/p"),
+        ops=[("EagerPyFunc", "EagerPyFunc", "(unattributed)", "unattributed", 20.0)],
+        rows={"m/a": ("Dense", 60.0, 0.0, 0.0)},
+        brackets={"unattributed": 30.0},
+    )
+    (advice,) = overhead.python_functions(made)
+    assert (advice.gain_low, advice.gain_high) == (pytest.approx(0.1), pytest.approx(0.4))  # with 10 ms idle
 
 
 def test_half_precision_products_are_told_from_others() -> None:
