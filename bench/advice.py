@@ -101,7 +101,7 @@ def widened(activation: str) -> Build:
 def pooled() -> keras.Model:
     x = start = keras.Input((64, 64, 16))
     for _ in range(2):
-        x = layers.Conv2D(16, 3, padding="same", activation="relu")(x)
+        x = layers.Conv2D(16, 1, activation="relu")(x)
         x = layers.MaxPooling2D()(x)
     return model(start, layers.GlobalAveragePooling2D()(x))
 
