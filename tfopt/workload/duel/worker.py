@@ -33,7 +33,7 @@ def _serve(task: Task, say: Callable[[Message], None]) -> None:
         return
     for contestant in task.arms:
         try:
-            fight(baseline, ready(contestant, say, task.known_s.get(contestant.label)), task, say)
+            fight(baseline, ready(contestant, say), task, say)
         except TfoptError as error:
             say(_refused(contestant.label, error))
 
