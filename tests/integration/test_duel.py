@@ -9,7 +9,9 @@ import sys
 import textwrap
 import time
 import warnings
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import keras
 import numpy as np
@@ -17,7 +19,10 @@ import pytest
 
 from tfopt.errors import InputError, RunFailed
 from tfopt.workload.duel import Contestant, duel
+from tfopt.workload.duel.blocks import Arm, fight
+from tfopt.workload.duel.messages import Done, Message, Pair, Task
 from tfopt.workload.options import Options
+from tfopt.workload.workload import Runner
 
 LAYERS = """
 import os, signal, time
@@ -107,6 +112,28 @@ def test_a_duel(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [timing.examples_per_step for timing in (plain, arms[0])] == [32.0, 16.0]
     assert "worker 2/2: half, measuring" in stages
     assert not any(stage.startswith("worker 3") for stage in stages)
+
+
+class Sleeper:
+    """A step of 20 ms and one example."""
+
+    def __init__(self) -> None:
+        self.examples = 0
+
+    def __call__(self) -> None:
+        self.examples += 1
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(("slow_ms", "more"), [(140.0, 0), (21.0, 2)])
+def test_the_one_step_that_warmed_a_slow_arm_up_is_a_pair_where_it_is_far_apart(slow_ms: float, more: int) -> None:
+    said: list[Message] = []
+    base, arm = (Arm(label, cast(Runner, Sleeper()), 3.0, on_cpu=False) for label in ("base", "arm"))
+    task = Task(Contestant("base", "m", Options()), (), pairs=2, precision=9.0, pair_seconds=1.0, seed="")
+    fight(base, replace(arm, slow=(slow_ms, slow_ms)), task, said.append)
+    assert arm.run.examples == more
+    assert len([message for message in said if isinstance(message, Pair)]) == (more or 1)
+    assert said[-1] == Done("arm", early=not more)
 
 
 def test_an_arm_that_hangs_and_the_time_that_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

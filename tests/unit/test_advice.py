@@ -154,11 +154,3 @@ def test_notes_no_longer_say_what_advice_says() -> None:
 def test_every_rule_is_documented() -> None:
     documented = (Path(__file__).parents[2] / "docs" / "advice.md").read_text(encoding="utf-8")
     assert [id for cases in CASES.values() for id, *_ in cases if f"| `{id}` |" not in documented] == []
-
-
-def test_a_machine_that_does_not_tell_its_half_precision_is_not_blamed() -> None:
-    made = halved(50.0, half=())
-    assert made.facts is not None
-    assert [one.id for one in precision.half_unsupported(made)] == ["half-unsupported"]
-    untold = msgspec.structs.replace(made, facts=msgspec.structs.replace(made.facts, half_known=False))
-    assert list(precision.half_unsupported(untold)) == []

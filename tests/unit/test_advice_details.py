@@ -191,3 +191,11 @@ def test_what_is_repeated_spares_its_gradient_too() -> None:
     )
     (advice,) = waste.repeated_work(made)
     assert (advice.gain_low, advice.gain_high) == (pytest.approx(0.07), pytest.approx(0.3))
+
+
+def test_a_machine_that_does_not_tell_its_half_precision_is_not_blamed() -> None:
+    made = halved(50.0, half=())
+    assert made.facts is not None
+    assert [one.id for one in precision.half_unsupported(made)] == ["half-unsupported"]
+    untold = msgspec.structs.replace(made, facts=msgspec.structs.replace(made.facts, half_known=False))
+    assert list(precision.half_unsupported(untold)) == []

@@ -28,21 +28,24 @@ Say = Callable[[Message], None]
 
 # How much longer than expected something may take before it counts as hung.
 _PATIENCE, _LEAST_PATIENCE_S = 10.0, 30.0
+# A step that takes longer is warmed up by one step alone.
+_SLOW_S = 2.0
 
 
 @dataclass(frozen=True)
 class Arm:
-    """A contestant that is ready to run; `step_s` is about what a step takes."""
+    """A contestant that is ready to run; `step_s` is about what a step takes, `slow` the time of the only step that a
+    slow one was warmed up by."""
 
     label: str
     run: Runner
     step_s: float
     on_cpu: bool
+    slow: Time | None = None
 
 
-def ready(contestant: Contestant, say: Say, known_s: float | None = None) -> Arm:
-    """Load, prepare, compile and warm up, where `known_s` does not say what a step takes. Raises TfoptError where that
-    cannot be done."""
+def ready(contestant: Contestant, say: Say) -> Arm:
+    """Load, prepare, compile and warm up. Raises TfoptError where that cannot be done."""
     label = contestant.label
     say(Doing(label, "loading"))
     started = time.perf_counter()
@@ -59,20 +62,23 @@ def ready(contestant: Contestant, say: Say, known_s: float | None = None) -> Arm
                 started = time.perf_counter()
                 finished(run())
                 compile_s = time.perf_counter() - started
-        step_s = known_s if known_s is not None else _warm(label, run, compile_s, say)
+        say(Doing(label, "warming up", _patience(compile_s)))
+        with explained("the step"):
+            step_s, slow = _warm(run)
     examples = run.examples / len(run.waits_ms)
     on_cpu = placement.kind == "CPU"
-    say(Ready(label, prepare_s, compile_s, examples, on_cpu, workload.notes, step_s))
-    return Arm(label, run, step_s, on_cpu)
+    say(Ready(label, prepare_s, compile_s, examples, on_cpu, workload.notes))
+    return Arm(label, run, step_s, on_cpu, slow)
 
 
-def _warm(label: str, run: Runner, compile_s: float, say: Say) -> float:
-    """Run steps until they are stable: seconds per step."""
-    say(Doing(label, "warming up", _patience(compile_s)))
-    with explained("the step"):
-        started = time.perf_counter()
-        steps = warm_up(run)
-        return (time.perf_counter() - started) / steps
+def _warm(run: Runner) -> tuple[float, Time | None]:
+    """Run steps until they are stable: seconds per step, and the first one's time where it is slow, and so the last."""
+    started = time.perf_counter()
+    first = _block(run, 1)
+    if (step_s := time.perf_counter() - started) > _SLOW_S:
+        return step_s, first
+    steps = warm_up(run)
+    return (time.perf_counter() - started) / (1 + steps), None
 
 
 def _check_batch(batch: Batch, options: Options) -> None:
@@ -90,10 +96,15 @@ def fight(baseline: Arm, arm: Arm, task: Task, say: Say) -> None:
     order = random.Random(task.seed + arm.label)
     clocks = CLOCKS if baseline.on_cpu and arm.on_cpu else CLOCKS[:1]
     say(Doing(arm.label, "measuring", _patience((calls + 1) * (baseline.step_s + arm.step_s))))
-    pairs: list[Pair] = []
     with explained("the step"), collector_held():
-        timed(baseline.run)  # other models ran since it was warm
         started = time.perf_counter()
+        again = _block(baseline.run, 1)  # other models ran since it was warm
+        pairs = [] if arm.slow is None else [Pair(arm.label, again, arm.slow)]
+        if gross(pairs, clocks):  # good enough for that, and a step of such an arm is dear
+            started -= arm.step_s
+            say(pairs[0])
+        else:
+            pairs.clear()
         while not enough(pairs, task, time.perf_counter() - started, clocks):
             blocks: dict[str, Time] = {}
             for side in order.sample((baseline, arm), 2):

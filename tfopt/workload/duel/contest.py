@@ -225,7 +225,6 @@ class _Contest:
             pair_seconds=share * _MEASURING,
             seed=f"{rules.seed} {number} ",
             clock=rules.clock or "wall",
-            known_s={standing.label: known for standing in chosen if (known := standing.known_s) is not None},
         )
 
         def tell(label: str, phase: str, pairs: int) -> None:

@@ -102,12 +102,9 @@ class Listener:
                 self._tell(message.label, self._doing.phase, len(self._pairs))
             case Done(label=label, early=early):
                 standing = self._arms[label]
-                warm_s = standing.readies[-1].step_s if standing.known_s is None else 0.0
                 standing.processes.append(tuple(self._pairs))
                 standing.early.append(early)
                 standing.cost_s = time.monotonic() - self._began
-                if warm_s and standing.known_s:  # it will not be warmed up again
-                    standing.cost_s -= warm_s
                 self._open.discard(label)
             case Refused(label=label, kind=kind, message=text, hint=hint):
                 if label not in self._arms:

@@ -17,8 +17,7 @@ Time = tuple[float, float]  # ms per example: wall, CPU time of the process
 class Task(msgspec.Struct, frozen=True):
     """What a worker is to do: each arm against the baseline in `pairs` pairs of blocks; in more, until the standard
     error of their median log-ratio by `clock` is below `precision`; in fewer, where they take more than
-    `pair_seconds`. `seed` draws the order within pairs. `known_s` are seconds per step of slow arms that an earlier
-    worker found far from the baseline: they are not warmed up beyond their first step."""
+    `pair_seconds`. `seed` draws the order within pairs."""
 
     baseline: Contestant
     arms: tuple[Contestant, ...]
@@ -27,19 +26,16 @@ class Task(msgspec.Struct, frozen=True):
     pair_seconds: float
     seed: str
     clock: Clock = "wall"
-    known_s: dict[str, float] = {}
 
 
 class Ready(About, frozen=True, tag=True):
-    """A contestant is loaded, compiled and warm; `notes` are what there is to say of how its step was made, `step_s` is
-    about what a step takes."""
+    """A contestant is loaded, compiled and warm; `notes` are what there is to say of how its step was made."""
 
     prepare_s: float
     compile_s: float
     examples: float
     on_cpu: bool
     notes: tuple[Note, ...] = ()
-    step_s: float = 0.0
 
 
 class Pair(About, frozen=True, tag=True):

@@ -15,9 +15,6 @@ from tfopt.workload.duel.statistics import bounds, half_width, judge, resolvable
 
 __all__ = ["Standing", "interval"]
 
-# A step that takes longer is warmed up by one step alone.
-_SLOW_S = 2.0
-
 
 @dataclass
 class Standing:
@@ -35,12 +32,6 @@ class Standing:
     def gross(self) -> bool:
         """Whether it was stopped early in every process."""
         return bool(self.early) and all(self.early)
-
-    @property
-    def known_s(self) -> float | None:
-        """Seconds per step of a slow arm that is far apart, which needs no step more to warm up; else None."""
-        step_s = self.readies[-1].step_s if self.readies else 0.0
-        return step_s if self.gross and step_s > _SLOW_S else None
 
     @property
     def on_cpu(self) -> bool:

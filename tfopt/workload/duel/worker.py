@@ -34,7 +34,7 @@ def _serve(task: Task, say: Callable[[Message], None]) -> None:
         return
     for contestant in task.arms:
         try:
-            fight(baseline, ready(contestant, say, task.known_s.get(contestant.label)), task, say)
+            fight(baseline, ready(contestant, say), task, say)
         except TfoptError as error:
             say(Refused.of(contestant.label, error))
 
