@@ -219,6 +219,7 @@ def test_the_order_of_arms() -> None:
 def test_what_still_computes_is_not_called_hung() -> None:
     spin, hang = _duel("spin@compiling", "hang@compiling", max_seconds=4.0).results
     assert (spin.verdict, hang.verdict) == ("NOT RUN", "HUNG")
+    assert (spin.ended, hang.ended) == ("time", "failed")
     assert re.fullmatch(r"still at work after \d s, which may need a longer time, while compiling", spin.reason)
     assert re.fullmatch(r"no answer for \d s while compiling", hang.reason)
 
