@@ -13,13 +13,13 @@ import jsonschema
 import msgspec
 import pytest
 from cli_for_tests import ROOT, Here, tfopt
-from comparisons_for_tests import COMPARISONS, arm, closed, four, result, run, timing
+from comparisons_for_tests import COMPARISONS, arm, closed, drift, four, result, run, timing
 
 from tfopt.cli.compare import exit_code
 from tfopt.cli.main import cli
 from tfopt.cli.settings import Setting
 from tfopt.errors import InputError
-from tfopt.records.comparison import ComparisonRecord
+from tfopt.records.comparison import ComparisonRecord, MetricDrift
 from tfopt.records.duel import Verdict
 from tfopt.report import render
 from tfopt.report.view import View
@@ -200,6 +200,17 @@ def test_per_example_times_are_shown_where_batches_differ() -> None:
     ]
     assert "ms/example" in render(closed(arms, ()), View(width=100))
     assert "ms/example" not in render(four(), View(width=100))
+
+
+def test_a_metric_that_is_no_number_is_counted_on_the_page() -> None:
+    lost = {"reference": 1.0, "variant": None, "difference": None, "low": None, "high": None, "nonfinite": 37}
+    row = MetricDrift(name="loss", output="classes", samples=1000, method="none", **lost)
+    arms = list(four().arms[:2])
+    shown = render(closed(arms, (drift("xla", 0.1, metrics=(row,)),)), View(width=80))
+    title = next(at for at, line in enumerate(shown.splitlines()) if "Metric, 95" in line)
+    assert "NaN/Inf" in shown.splitlines()[title]
+    assert "37" in shown.splitlines()[title + 1].split()
+    assert "NaN/Inf" not in next(line for line in render(four(), View(width=80)).splitlines() if "Metric, 95" in line)
 
 
 def test_the_example_configuration_works_and_shows_every_option(here: Here, comparer: Comparer) -> None:

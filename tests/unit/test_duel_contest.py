@@ -11,8 +11,10 @@ import pytest
 
 from tfopt.errors import InputError, RunFailed, UsageError
 from tfopt.records.duel import DuelResult
+from tfopt.report.progress import silent
 from tfopt.workload.duel import Contestant, DuelOutcome, contest, duel
 from tfopt.workload.duel.contest import not_fought
+from tfopt.workload.duel.rules import Rules
 from tfopt.workload.options import Options
 
 # Acts by label: `2.5` is that many times slower than the baseline (`early` where above 2), a word does what it says.
@@ -208,9 +210,34 @@ def test_the_order_of_arms() -> None:
     assert orders == [["base", "7.5", "1.0", "1.2"], ["base", "7.5", "1.0", "1.2"], ["base", "7.5", "1.2", "1.0"]]
 
 
+@pytest.mark.parametrize(
+    ("finished", "left_s", "chosen"),
+    [
+        ({"eager": 2, "xla": 2, "half": 2}, 68.0, ["xla"]),  # it alone is asked for three, and needs no fourth
+        ({"eager": 1, "xla": 2, "half": 1}, 68.0, ["eager", "half"]),  # one process gives no interval
+        ({"eager": 3, "xla": 3, "half": 2}, 68.0, ["half", "eager"]),
+        ({"eager": 2, "xla": 2, "half": 2}, 20.0, []),
+    ],
+)
+def test_what_time_is_left_goes_where_it_tells_most(finished: dict[str, int], left_s: float, chosen: list[str]) -> None:
+    """Seconds as on a network whose XLA is slow: a worker for all takes 90, and 68 are left."""
+    fight = contest._Contest(
+        _contestant("graph"), [_contestant(label) for label in finished], Rules(0.05, None, 300.0, 4, 12, 0), silent
+    )
+    fight._deadline = time.monotonic() + left_s
+    fight._baseline.cost_s = 17.0
+    pair = Pair("", (1.0, 1.0), (1.0, 1.0))
+    for label, cost_s in {"eager": 18.0, "xla": 38.0, "half": 17.0}.items():
+        standing = fight._arms[label]
+        standing.cost_s, standing.processes = cost_s, [(pair,)] * finished[label]
+        standing.early = [label == "xla"] * finished[label]
+    assert [standing.label for standing in fight._chosen(3)] == chosen
+
+
 def test_what_still_computes_is_not_called_hung() -> None:
     spin, hang = _duel("spin@compiling", "hang@compiling", max_seconds=4.0).results
     assert (spin.verdict, hang.verdict) == ("NOT RUN", "HUNG")
+    assert (spin.ended, hang.ended) == ("time", "failed")
     assert re.fullmatch(r"still at work after \d s, which may need a longer time, while compiling", spin.reason)
     assert re.fullmatch(r"no answer for \d s while compiling", hang.reason)
 

@@ -98,8 +98,8 @@ def fight(baseline: Arm, arm: Arm, task: Task, say: Say) -> None:
     say(Doing(arm.label, "measuring", _patience((calls + 1) * (baseline.step_s + arm.step_s))))
     with explained("the step"), collector_held():
         started = time.perf_counter()
-        again = _block(baseline.run, 1)  # other models ran since it was warm
-        pairs = [] if arm.slow is None else [Pair(arm.label, again, arm.slow)]
+        timed(baseline.run)  # other models ran since it was warm
+        pairs = [] if arm.slow is None else [Pair(arm.label, _block(baseline.run, calls), arm.slow)]
         if gross(pairs, clocks):  # good enough for that, and a step of such an arm is dear
             started -= arm.step_s
             say(pairs[0])

@@ -172,7 +172,7 @@ class _Contest:
     def _ended(self, standing: Standing) -> Ending:
         rules, logs = self._rules, self._logs(standing)
         if standing.failure is not None:
-            return "failed"
+            return "time" if standing.failure[0] == "NOT RUN" else "failed"
         if not self._final(standing):
             return self._cut_short
         told = settled(logs, rules.tolerance, rules.min_processes, gross=standing.gross)
