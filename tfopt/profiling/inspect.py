@@ -90,7 +90,7 @@ def inspect(
         import_tensorflow()
         set_threads(threads)
 
-        from tfopt.profiling.subject import loaded_model, model_info
+        from tfopt.profiling.subject import loaded_or_given, model_info
         from tfopt.workload.device import place
         from tfopt.workload.failures import StepUnsound, explained, file_at_fault
         from tfopt.workload.peak.estimate import estimate
@@ -101,7 +101,7 @@ def inspect(
         placement = place("cpu")
         stack.enter_context(placement.scope())
         progress(f"loading {name}", None)
-        loaded = loaded_model(model, imports, unsafe, input_size, options.seed, stack)
+        loaded = loaded_or_given(model, imports, unsafe, input_size, options.seed, stack)
         if mode is None and not getattr(loaded.model, "trainable_variables", ()):
             options = replace(options, mode="infer")
         said: list[Note] = []
