@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import keras
 import msgspec
@@ -13,6 +14,8 @@ from tests.integration.test_real_models import USABLE
 from tfopt.cli.main import main
 from tfopt.errors import InputError
 from tfopt.records.inspection import CostTotals, InspectionRecord
+from tfopt.records.memory import MemoryLimit
+from tfopt.workload.runtime import threads_used
 
 
 def _inspected(tmp_path: Path, *args: str) -> InspectionRecord:
@@ -81,3 +84,27 @@ def test_a_model_object_is_left_as_it_was() -> None:
     assert [value.tobytes() for value in model.get_weights()] == before
     assert not model.compiled
     assert {layer.dtype_policy.name for layer in model.layers} == {"float32"}
+
+
+def test_the_record_says_what_its_numbers_hold_for() -> None:
+    run = tfopt.inspect(_small(), xla=True, seed=5, threads=threads_used()).run
+    assert (run.device, run.threads, run.seed, run.xla) == ("CPU", threads_used(), 5, True)
+    assert run.loss
+    assert tfopt.inspect(_small(), mode="infer").run.loss is None
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras, while saving
+def test_batches_for_a_limit_run_with_the_threads_that_were_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _small().save(tmp_path / "small.keras")
+    asked: list[Any] = []
+
+    def found(limit: int, workload: Any, contestant: Any, progress: Any) -> MemoryLimit:
+        asked.append(contestant)
+        return MemoryLimit(limit_bytes=limit, batch_size=None)
+
+    monkeypatch.setattr("tfopt.workload.peak.limit.batch_within", found)
+    record = tfopt.inspect(str(tmp_path / "small.keras"), memory_limit="1GiB", seed=5, threads=threads_used())
+    assert [(each.threads, each.options.seed) for each in asked] == [(threads_used(), 5)]
+    assert record.limit == MemoryLimit(limit_bytes=2**30, asked="1GiB", batch_size=None)

@@ -11,12 +11,17 @@ import tensorflow as tf
 from keras import layers
 
 from bench.zoo import ZOO
+from tfopt.profiling import memory as profiling_memory
 from tfopt.profiling.inspect import inspect
+from tfopt.trace.hlo_buffers import largest_buffers
+from tfopt.trace.xspace import Space, read_space
+from tfopt.workload.capture import capture
 from tfopt.workload.device import place
 from tfopt.workload.options import Options
-from tfopt.workload.peak.estimate import estimate, liveness
+from tfopt.workload.peak.estimate import estimate, liveness, variable_bytes
 from tfopt.workload.peak.measure import added_bytes
 from tfopt.workload.peak.reading import program_of
+from tfopt.workload.peak.xla import xla_memory
 from tfopt.workload.timing import finished
 from tfopt.workload.workload import Workload, prepare
 
@@ -87,6 +92,75 @@ def test_a_branch_and_a_call_are_looked_into() -> None:
     program = program_of(step.get_concrete_function(tf.TensorSpec((300, 300))))
     assert sum(op.name.endswith("MatMul") for op in program.ops) == 2
     assert program.unknown == 0
+
+
+class _Counting(layers.Layer):
+    """Counts its calls in a variable of TensorFlow's own that no step reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = tf.Variable(tf.zeros((256,)), trainable=False)
+
+    def call(self, x: Any) -> Any:
+        self.calls.assign_add(tf.ones((256,)))
+        return x
+
+
+def test_a_variable_that_no_step_reads_is_no_error() -> None:
+    model = keras.Sequential([keras.Input((4,)), _Counting(), layers.Dense(2)])
+    model.compile("sgd", "mse")
+    assert estimate(workload(model, 8)).source == "liveness"
+
+
+class _Backwards(layers.Layer):
+    """A loop whose counter is the larger side of its condition, that never turns."""
+
+    def call(self, x: Any) -> Any:
+        return tf.while_loop(lambda low, i, x: low < i, lambda low, i, x: (low, i + 1, x * 2.0), (7, 3, x))[2]
+
+
+def test_a_loop_that_nobody_can_count_is_unknown() -> None:
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(2), _Backwards()])
+    model.compile("sgd", "mse")
+    assert estimate(workload(model, 8, mode="infer")).source == "none"
+
+
+def test_of_a_case_the_longest_branch_is_taken() -> None:
+    @tf.function(autograph=False)
+    def step(at: Any, x: Any) -> Any:
+        return tf.switch_case(at, [lambda: x, lambda: tf.exp(tf.sin(tf.matmul(x, x))), lambda: x + 1.0])
+
+    program = program_of(step.get_concrete_function(tf.TensorSpec((), tf.int32), tf.TensorSpec((300, 300))))
+    assert sum(op.name.endswith("MatMul") for op in program.ops) == 1
+
+
+def test_what_cannot_be_estimated_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = workload(ZOO["mlp"](), 8)
+
+    def broken(_: Workload) -> Any:
+        raise KeyError("handle")
+
+    monkeypatch.setattr(profiling_memory, "estimate", broken)
+    memory, (note,) = profiling_memory.memory_of(made, Space(bytes=0, planes=()), 1000)
+    assert (memory.source, memory.estimate_bytes) == ("none", None)
+    assert memory.measured_bytes == memory.weight_bytes + memory.slot_bytes + 1000 > 1000
+    assert note.message == "the memory of a step could not be estimated: 'handle'"
+
+
+def test_the_batch_is_no_part_of_what_xla_adds(tmp_path: Path) -> None:
+    """Of a wide input the batch is most of the operands: the program gets it, and allocates none of it."""
+    model = keras.Sequential([keras.Input((64, 64)), layers.Flatten(), layers.Dense(10)])
+    model.compile("sgd", "mse")
+    made = workload(model, 512, xla=True)
+    run = made.runner()
+    finished(run())
+    bound = estimate(made)
+    buffers = largest_buffers(read_space(capture(run, 1, tmp_path).file))
+    exact = xla_memory(buffers, *variable_bytes(made))
+    assert exact.estimate_bytes is not None
+    assert bound.estimate_bytes is not None
+    assert bound.estimate_bytes <= exact.estimate_bytes
+    assert 0 < bound.temporary_bytes < 512 * 64 * 64 * 4
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras, while saving

@@ -53,7 +53,7 @@ def test_what_a_busy_machine_gives_is_told_and_not_kept(monkeypatch: pytest.Monk
     monkeypatch.setattr("tfopt.workload.machine._BUSY", 0.2)
     monkeypatch.setattr("tfopt.workload.machine._waited_s", lambda: next(waited))
     machine, (note,) = known_machine(place("cpu"), True, silent)
-    assert note.message.startswith("the machine was busy when its roofs were measured: threads waited for 100%")
+    assert note.message.startswith("the machine was busy when its roofs were measured: threads waited for 100.0 %")
     assert machine != before
     assert known_machine(place("cpu"), False, silent) == (before, ())
 

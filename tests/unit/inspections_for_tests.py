@@ -54,6 +54,10 @@ def record(layers: Sequence[LayerCost], mode: str = "train", notes: tuple[Note, 
             batch_size=32,
             inputs=(InputInfo(name="image", shape=(32, 96, 96, 3), dtype="float32", values="standard normal"),),
             optimizer="Adam" if mode == "train" else None,
+            loss="mean_squared_error" if mode == "train" else None,
+            device="CPU",
+            threads=2,
+            seed=7 if mode == "train" else 0,
             command="tfopt inspect model.keras",
             started_at="2026-11-21T14:00:00+00:00",
             tfopt="0.1.0",
@@ -94,6 +98,7 @@ def plain() -> InspectionRecord:
     )
     limit = MemoryLimit(
         limit_bytes=8 * 2**30,
+        asked="8GiB",
         batch_size=2816,
         measured_bytes=8_412_345_678,
         resident_bytes=9_234_567_890,

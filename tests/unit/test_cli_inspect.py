@@ -47,7 +47,7 @@ def test_every_option_arrives(here: Here, asked: dict[str, Any]) -> None:
     here(
         *("inspect", "m.h5", "--mode", "infer", "--batch-size", "8", "--input-shape", "5", "--input-size", "96"),
         *("--data", "x.npz", "--loss", "mse", "--optimizer", "sgd", "--precision", "bfloat16", "--import", "a.b"),
-        *("--unsafe", "--xla", "--memory-limit", "8GiB"),
+        *("--unsafe", "--xla", "--memory-limit", "8GiB", "--seed", "3", "--threads", "2"),
     )
     assert {name: asked[name] for name in set(asked) - {"command", "progress"}} == {
         "model": "m.h5",
@@ -60,6 +60,8 @@ def test_every_option_arrives(here: Here, asked: dict[str, Any]) -> None:
         "optimizer": "sgd",
         "precision": "bfloat16",
         "xla": True,
+        "seed": 3,
+        "threads": 2,
         "memory_limit": "8GiB",
         "imports": ("a.b",),
         "unsafe": True,

@@ -14,6 +14,7 @@ from tfopt.records.duel import DuelResult
 from tfopt.report.progress import silent
 from tfopt.workload.duel import Contestant, DuelOutcome, contest, duel
 from tfopt.workload.duel.contest import not_fought
+from tfopt.workload.duel.messages import Pair
 from tfopt.workload.duel.rules import Rules
 from tfopt.workload.options import Options
 

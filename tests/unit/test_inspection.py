@@ -86,6 +86,20 @@ def test_phases_are_those_of_the_mode() -> None:
     assert "training step" not in render(hostile())
 
 
+def test_the_screen_says_what_its_numbers_hold_for() -> None:
+    said = " ".join(render(plain()).split())
+    for phrase in ("train step", "CPU, 2 threads", "float32", "graph", "batch 32", "seed 7", "loss mean_squared_error"):
+        assert phrase in said, phrase
+    compiled = msgspec.structs.replace(plain(), run=msgspec.structs.replace(plain().run, xla=True))
+    assert "XLA" in render(compiled)
+
+
+def test_two_kinds_of_activations_have_two_names() -> None:
+    said = " ".join(render(plain()).split())
+    assert "forward outputs" in said
+    assert said.count("activations") == 1  # the part of the memory at the peak
+
+
 def test_a_model_without_work_has_no_shares() -> None:
     empty = record([layer("net", "Functional"), layer("net/flatten", "Flatten")])
     assert "0 FLOP forward per example" in render(empty)

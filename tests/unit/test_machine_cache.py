@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -39,6 +41,30 @@ def test_another_machine_is_measured_anew(change: dict[str, object]) -> None:
     assert kept(key) is None
     key.file.write_bytes(KEY.file.read_bytes())  # as if both had one name
     assert kept(key) is None
+
+
+@pytest.mark.parametrize(
+    "setting", ["TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "XLA_FLAGS", "TF_XLA_FLAGS", "OMP_NUM_THREADS"]
+)
+def test_other_settings_are_another_machine(setting: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(setting, raising=False)
+    here = Key("Example", "CPU", 2, "2.21.0")
+    keep(MACHINE, here)
+    monkeypatch.setenv(setting, "1")
+    assert kept(Key("Example", "CPU", 2, "2.21.0")) is None
+    assert kept(here) == MACHINE
+
+
+def test_another_host_with_the_same_home_is_measured_anew() -> None:
+    keep(MACHINE, KEY)
+    assert KEY.host == platform.node()
+    assert kept(replace(KEY, host="elsewhere")) is None
+
+
+def test_what_nothing_depends_on_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    keep(MACHINE, Key("Example", "CPU", 2, "2.21.0"))
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+    assert kept(Key("Example", "CPU", 2, "2.21.0")) == MACHINE
 
 
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {

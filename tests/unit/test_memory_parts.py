@@ -128,6 +128,23 @@ def test_what_shows_that_no_larger_batch_fits(found: dict[str, object], said: st
     ]
 
 
+@pytest.mark.parametrize(
+    ("asked", "limit", "said"),
+    [("8GiB", 8 * 2**30, "8GiB (8.59 GB)"), ("1.5GB", 1_500_000_000, "1.5GB"), ("", 1_500_000_000, "1.50 GB")],
+)
+def test_the_limit_is_shown_as_it_was_written(asked: str, limit: int, said: str) -> None:
+    found = MemoryLimit(limit_bytes=limit, asked=asked, batch_size=8, measured_bytes=900, resident_bytes=10**9)
+    assert limit_phrases(found)[0] == f"batch 8 fits into {said}: a step took 900 B"
+
+
+def test_what_is_over_is_said_where_both_look_alike() -> None:
+    alike = {"limit_bytes": 8 * 2**30, "asked": "8GiB", "batch_size": None, "over_batch_size": 9, "over": "measured"}
+    found = MemoryLimit(**alike, over_bytes=8 * 2**30 + 300_000)  # type: ignore[arg-type]
+    assert limit_phrases(found)[1] == "batch 9 does not: it took 8.59 GB, 300 kB more"
+    found = MemoryLimit(**alike, over_bytes=9 * 2**30)  # type: ignore[arg-type]
+    assert limit_phrases(found)[1] == "batch 9 does not: it took 9.66 GB"
+
+
 def test_nothing_that_fits_is_said_in_words() -> None:
     none = MemoryLimit(limit_bytes=1000, batch_size=None, over_batch_size=1, over_bytes=2000, over="measured")
     assert limit_phrases(none) == ["not even one example fits into 1.00 kB", "batch 1 does not: it took 2.00 kB"]

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from tfopt.cli.options import INSPECTION_REPORT, MANNERS
-from tfopt.cli.profile_options import MODEL, PRECISION, XLA
+from tfopt.cli.profile_options import MODEL, PRECISION, SEED, THREADS, XLA
 from tfopt.cli.settings import Argument, Command, Option, in_section
 from tfopt.workload.options import MODES
 
@@ -33,7 +33,7 @@ _LIMIT = Option(
     metavar="SIZE",
     help="Find the largest batch of which a step takes at most SIZE (8GiB, 800MB), and run it to verify that.",
 )
-_RUN = in_section("Run", _MODE, PRECISION, XLA, _LIMIT)
+_RUN = in_section("Run", _MODE, PRECISION, XLA, SEED, THREADS, _LIMIT)
 
 
 @click.command(
@@ -41,7 +41,7 @@ _RUN = in_section("Run", _MODE, PRECISION, XLA, _LIMIT)
 )
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
-    """Show what each layer costs (parameters, FLOPs, bytes, activations) and the memory of a step.
+    """Show what each layer costs (parameters, FLOPs, bytes, outputs) and the memory of a step.
 
     No step is run, unless a memory limit is to be tested.
 

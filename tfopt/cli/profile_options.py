@@ -9,7 +9,7 @@ import click
 from tfopt.cli.settings import Option, in_section
 from tfopt.workload.options import PRECISIONS
 
-__all__ = ["MODEL", "PRECISION", "RUN", "XLA"]
+__all__ = ["MODEL", "PRECISION", "RUN", "SEED", "THREADS", "XLA"]
 
 _POSITIVE = click.IntRange(min=1)
 _SHAPE = re.compile(r"(?:[^=]+=)?[1-9][0-9]*(?:,[1-9][0-9]*)*")
@@ -64,6 +64,17 @@ XLA = Option(
     default=None,
     help="Compile the step with XLA, or not. Default: as the model says, but not on the CPU.",
 )
+SEED = Option(
+    ["--seed"],
+    type=click.IntRange(min=0),
+    metavar="N",
+    default=0,
+    show_default=True,
+    help="Seed of data, dropout and drawn weights.",
+)
+THREADS = Option(
+    ["--threads"], type=_POSITIVE, metavar="N", help="Threads for ops on the CPU. Default: TensorFlow's choice."
+)
 RUN = in_section(
     "Run",
     Option(
@@ -77,17 +88,8 @@ RUN = in_section(
     XLA,
     Option(["--eager"], is_flag=True, help="Run op by op, without a graph."),
     Option(["--device"], default="auto", show_default=True, metavar="DEVICE", help="auto, cpu, gpu[:N] or tpu[:NAME]."),
-    Option(
-        ["--seed"],
-        type=click.IntRange(min=0),
-        metavar="N",
-        default=0,
-        show_default=True,
-        help="Seed of data, dropout and drawn weights.",
-    ),
-    Option(
-        ["--threads"], type=_POSITIVE, metavar="N", help="Threads for ops on the CPU. Default: TensorFlow's choice."
-    ),
+    SEED,
+    THREADS,
     Option(["--steps"], type=_POSITIVE, metavar="N", help="Timed steps without the profiler. Default: until stable."),
     Option(
         ["--trace-steps"],

@@ -58,11 +58,12 @@ class Analysis:
     machine: Machine | None
     facts: StepFacts
     memory: MemoryInfo
+    notes: tuple[Note, ...]
 
     def record(self, model: ModelInfo, run: RunInfo, step: StepInfo, notes: tuple[Note, ...]) -> ProfileRecord:
         """The whole record, with advice, and `notes` before those that the numbers call for."""
         record = ProfileRecord(model=model, run=run, step=step, **vars(self))
-        return msgspec.structs.replace(record, notes=(*notes, *remarks(record)), advice=advise(record))
+        return msgspec.structs.replace(record, notes=(*notes, *self.notes, *remarks(record)), advice=advise(record))
 
 
 def analyse(
@@ -91,6 +92,7 @@ def analyse(
     timeline = timeline.only(placed)
     ops = tuple(recording.ops[number] for number in placed)
     attributions = tuple(attributions[number] for number in placed)
+    memory, notes = memory_of(workload, space, measured.added_bytes)
     rows = [TreeRow(node.path, node.type, node.depth, workload.scopes.calls[node.path]) for node in tree]
     return Analysis(
         phase_rows(timeline, attributions, step_ms),
@@ -108,7 +110,8 @@ def analyse(
         ),
         costs.machine,
         step_facts(workload, step_graph, device),
-        memory_of(workload, space, measured.added_bytes),
+        memory,
+        notes,
     )
 
 

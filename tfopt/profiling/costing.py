@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Literal
 
 import keras
 
 from tfopt.model.cost import layer_costs, scope_costs, step_costs
 from tfopt.profiling.roofline import Costs
+from tfopt.profiling.telling import told
 from tfopt.records.base import Note
 from tfopt.records.cost import LayerCost
 from tfopt.records.machine import Machine
 from tfopt.report.progress import ProgressCallback
 from tfopt.workload.device import Placement
-from tfopt.workload.failures import first_line
 from tfopt.workload.machine import known_machine
 from tfopt.workload.workload import Workload
 
@@ -29,22 +28,15 @@ def counted(
     notes: list[Note] = []
     layers: Mapping[str, LayerCost] = {}
     machine: Machine | None = None
-    with _told("the layers' work could not be counted", notes):
+    dtypes: Mapping[str, str] = {}
+    with told("the layers' work could not be counted", notes):
+        dtypes = _dtypes(workload)
         layers = _layers(workload)
     if layers:
-        with _told("this machine's roofs could not be measured", notes):
+        with told("this machine's roofs could not be measured", notes):
             machine, said = known_machine(placement, recalibrate, progress)
             notes += said
-    return Costs(layers, _dtypes(workload), machine, workload.xla), tuple(notes)
-
-
-@contextlib.contextmanager
-def _told(what: str, notes: list[Note]) -> Iterator[None]:
-    """Turn whatever goes wrong into a note: the times are measured, and good without it."""
-    try:
-        yield
-    except Exception as error:
-        notes.append(Note(message=f"{what}: {first_line(error)}"))
+    return Costs(layers, dtypes, machine, workload.xla), tuple(notes)
 
 
 def _layers(workload: Workload) -> dict[str, LayerCost]:

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
+
 import tfopt
 from tfopt.errors import UsageError
 from tfopt.model.said import said_as_notes
@@ -20,10 +22,11 @@ from tfopt.records.inspection import CostTotals, InspectionInfo, InspectionRecor
 from tfopt.report.progress import ProgressCallback, silent
 from tfopt.report.units import bytes_of
 from tfopt.workload.options import Options, check_numbers
-from tfopt.workload.runtime import import_tensorflow
+from tfopt.workload.runtime import import_tensorflow, set_threads, threads_used
 from tfopt.workload.workers.contestant import Contestant
 
 if TYPE_CHECKING:  # these import TensorFlow, which is loaded quietly and late
+    from tfopt.workload.device import Placement
     from tfopt.workload.workload import Workload
 
 __all__ = ["inspect"]
@@ -43,6 +46,8 @@ def inspect(
     optimizer: str | None = None,
     precision: str | None = None,
     xla: bool | None = None,
+    seed: int = 0,
+    threads: int | None = None,
     memory_limit: str | int | None = None,
     imports: Sequence[str] = (),
     unsafe: bool = False,
@@ -64,6 +69,8 @@ def inspect(
         loss, optimizer: Keras names that replace the model's own.
         precision: `float32`, `mixed_float16`, `mixed_bfloat16`, `float16` or `bfloat16`; None keeps what the file has.
         xla: the step is to be compiled with XLA: its memory is then known as a lower bound alone.
+        seed: for synthetic data and for random weights.
+        threads: threads for ops, on which the memory of a step depends; None leaves TensorFlow's choice.
         memory_limit: find the largest batch of which a step takes at most so much (`8GiB`, `800MB`, or bytes).
         imports: modules with the model's custom classes.
         unsafe: allow Lambda layers to run code from the file.
@@ -73,16 +80,17 @@ def inspect(
     Raises:
         UsageError, InputError, RunFailed: with a hint that mends it.
     """
-    check_numbers(batch_size=batch_size, input_size=input_size)
+    check_numbers(batch_size=batch_size, input_size=input_size, threads=threads)
     limit = _limit(memory_limit, model)
-    options = Options(mode or "train", batch_size, tuple(input_shape), data, loss, optimizer, precision, xla)
+    options = Options(mode or "train", batch_size, tuple(input_shape), data, loss, optimizer, precision, xla, seed=seed)
     started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     name = identify(str(model)).name if isinstance(model, str | os.PathLike) else str(getattr(model, "name", "model"))
     with contextlib.ExitStack() as stack:
         progress("loading TensorFlow", None)
         import_tensorflow()
+        set_threads(threads)
 
-        from tfopt.profiling.subject import loaded_model, model_info
+        from tfopt.profiling.subject import loaded_or_given, model_info
         from tfopt.workload.device import place
         from tfopt.workload.failures import StepUnsound, explained, file_at_fault
         from tfopt.workload.peak.estimate import estimate
@@ -93,7 +101,7 @@ def inspect(
         placement = place("cpu")
         stack.enter_context(placement.scope())
         progress(f"loading {name}", None)
-        loaded = loaded_model(model, imports, unsafe, input_size, options.seed, stack)
+        loaded = loaded_or_given(model, imports, unsafe, input_size, options.seed, stack)
         if mode is None and not getattr(loaded.model, "trainable_variables", ()):
             options = replace(options, mode="infer")
         said: list[Note] = []
@@ -111,11 +119,13 @@ def inspect(
                     raise
                 memory = None
                 said.append(Note(message=f"the memory of a step is not known: {error.message}", hint=error.hint))
-        contestant = Contestant(name, str(model), options, "cpu", None, tuple(imports), unsafe, input_size)
+        contestant = Contestant(name, str(model), options, "cpu", threads, tuple(imports), unsafe, input_size)
         found = None if limit is None else batch_within(limit, workload, contestant, progress)
+        if found is not None and isinstance(memory_limit, str):
+            found = msgspec.structs.replace(found, asked=memory_limit.strip())
         return InspectionRecord(
             model=model_info(loaded, workload.model),
-            run=_info(options, workload, command, started_at),
+            run=_info(options, workload, placement, command, started_at),
             totals=CostTotals.of(layers),
             layers=layers,
             memory=memory,
@@ -155,7 +165,7 @@ def _optimizer(workload: Workload) -> Any:
     return next(iter(optimizers_of(workload.model)), None) if workload.step.trains else None
 
 
-def _info(options: Options, workload: Workload, command: str, started_at: str) -> InspectionInfo:
+def _info(options: Options, workload: Workload, placement: Placement, command: str, started_at: str) -> InspectionInfo:
     import keras
     import tensorflow as tf
 
@@ -167,6 +177,11 @@ def _info(options: Options, workload: Workload, command: str, started_at: str) -
         batch_size=workload.batch.size,
         inputs=workload.batch.inputs,
         optimizer=workload.optimizer,
+        loss=workload.loss,
+        device=placement.name,
+        xla=workload.xla,
+        threads=threads_used(),
+        seed=options.seed,
         command=command,
         started_at=started_at,
         tfopt=tfopt.__version__,

@@ -96,7 +96,7 @@ def profile(
         from tfopt.profiling.analysis import analyse
         from tfopt.profiling.costing import counted
         from tfopt.profiling.measuring import measure_step
-        from tfopt.profiling.subject import loaded_model, model_info
+        from tfopt.profiling.subject import loaded_or_given, model_info
         from tfopt.workload.device import place
         from tfopt.workload.failures import file_at_fault
         from tfopt.workload.prepared import prepared
@@ -104,7 +104,7 @@ def profile(
         placement = place(device)
         stack.enter_context(placement.scope())
         progress(f"loading {name}", None)
-        loaded = loaded_model(model, imports, unsafe, input_size, seed, stack)
+        loaded = loaded_or_given(model, imports, unsafe, input_size, seed, stack)
         said: list[Note] = []
         with said_as_notes(said), file_at_fault(loaded.source, options):
             workload = prepared(loaded, options, placement)

@@ -17,10 +17,10 @@ from tfopt.records.profile import ModelInfo
 from tfopt.workload.precision import precision_of
 from tfopt.workload.preserve import preserved
 
-__all__ = ["loaded_model", "model_info", "saved_precision"]
+__all__ = ["loaded_or_given", "model_info", "saved_precision"]
 
 
-def loaded_model(
+def loaded_or_given(
     model: Any, imports: Sequence[str], unsafe: bool, input_size: int | None, seed: int, stack: contextlib.ExitStack
 ) -> LoadedModel:
     """The model at a path, by name, or a Keras model object, which `stack` puts back as it was."""

@@ -6,12 +6,35 @@ from typing import Literal
 
 from tfopt.records.base import Record
 
-__all__ = ["CostSource", "LayerCost"]
+__all__ = ["CostSource", "LayerCost", "StepSums"]
 
 CostSource = Literal["formula", "ops", "none"]
 
 
-class LayerCost(Record, frozen=True, kw_only=True):
+class StepSums:
+    """The sums over the phases of a step, of records that have each of them."""
+
+    __slots__ = ()
+
+    forward_flops: int
+    backward_flops: int
+    optimizer_flops: int
+    forward_bytes: int
+    backward_bytes: int
+    optimizer_bytes: int
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations of the whole step."""
+        return self.forward_flops + self.backward_flops + self.optimizer_flops
+
+    @property
+    def moved_bytes(self) -> int:
+        """Least memory traffic of the whole step."""
+        return self.forward_bytes + self.backward_bytes + self.optimizer_bytes
+
+
+class LayerCost(StepSums, Record, frozen=True, kw_only=True):
     """One layer's cost per step for the whole batch, by itself: what its children do is in their rows.
 
     `path`, `type` and `depth` are those of the layer tree, in its order. `calls` is how often the layer is called per
@@ -40,13 +63,3 @@ class LayerCost(Record, frozen=True, kw_only=True):
     activation_bytes: int
     source: CostSource
     detail: str = ""
-
-    @property
-    def flops(self) -> int:
-        """Floating-point operations of the whole step."""
-        return self.forward_flops + self.backward_flops + self.optimizer_flops
-
-    @property
-    def moved_bytes(self) -> int:
-        """Least memory traffic of the whole step."""
-        return self.forward_bytes + self.backward_bytes + self.optimizer_bytes

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from tfopt.records.base import Note, Record
-from tfopt.records.cost import LayerCost
+from tfopt.records.cost import LayerCost, StepSums
 from tfopt.records.memory import MemoryInfo, MemoryLimit
 from tfopt.records.profile import InputInfo, ModelInfo
 
@@ -20,13 +20,21 @@ INSPECTION_SCHEMA: Literal["tfopt.inspection/1"] = "tfopt.inspection/1"
 
 
 class InspectionInfo(Record, frozen=True, kw_only=True):
-    """The circumstances that the numbers hold for. `optimizer` is null in inference."""
+    """The circumstances that the numbers hold for. `loss` and `optimizer` are null in inference.
+
+    `device`, `xla` and `threads` (those that an op may use; 0: not known) are what the memory of the step depends on.
+    """
 
     mode: Literal["train", "infer"]
     precision: str
     batch_size: int
     inputs: tuple[InputInfo, ...]
     optimizer: str | None
+    loss: str | None = None
+    device: str = ""
+    xla: bool = False
+    threads: int = 0
+    seed: int = 0
     command: str
     started_at: str
     tfopt: str
@@ -35,7 +43,7 @@ class InspectionInfo(Record, frozen=True, kw_only=True):
     keras: str
 
 
-class CostTotals(Record, frozen=True, kw_only=True):
+class CostTotals(StepSums, Record, frozen=True, kw_only=True):
     """Sums over layers, of what `LayerCost` has under the same names."""
 
     params: int = 0
@@ -49,16 +57,6 @@ class CostTotals(Record, frozen=True, kw_only=True):
     backward_bytes: int = 0
     optimizer_bytes: int = 0
     activation_bytes: int = 0
-
-    @property
-    def flops(self) -> int:
-        """Floating-point operations of the whole step."""
-        return self.forward_flops + self.backward_flops + self.optimizer_flops
-
-    @property
-    def moved_bytes(self) -> int:
-        """Least memory traffic of the whole step."""
-        return self.forward_bytes + self.backward_bytes + self.optimizer_bytes
 
     @classmethod
     def of(cls, layers: Iterable[LayerCost]) -> CostTotals:

@@ -44,10 +44,12 @@ class MemoryLimit(Record, frozen=True, kw_only=True):
     could be run. `resident_bytes` is the peak of that whole process, TensorFlow included, which the limit is not
     about. `over_batch_size` does not fit: `over` says whether it ran and took `over_bytes` (`measured`), was killed
     for memory (`killed`, bytes null) or is known by the estimate alone (`estimated`). `reason` says in words why no
-    other batch was tried: the model or the data fixes it, or this machine is too small.
+    other batch was tried: the model or the data fixes it, or this machine is too small. `asked` is the limit as it was
+    written, where it was.
     """
 
     limit_bytes: int
+    asked: str = ""
     batch_size: int | None
     measured_bytes: int | None = None
     resident_bytes: int | None = None

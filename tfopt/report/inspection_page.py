@@ -12,7 +12,7 @@ from tfopt.records.inspection import CostTotals, InspectionRecord
 from tfopt.report import units
 from tfopt.report.memory import limit_phrases, parts, phrases
 from tfopt.report.page import Column, Page, Table, Value
-from tfopt.report.summary import input_phrase, subject
+from tfopt.report.summary import input_phrase, place, subject
 from tfopt.report.view import By, View, listed
 
 __all__ = ["page"]
@@ -45,10 +45,10 @@ def _answer(record: InspectionRecord) -> tuple[str, ...]:
     return (
         f"{_flops(totals.forward_flops / batch)} forward per example",
         f"{units.count(totals.macs / batch)} MACs",
-        f"forward step {_flops(totals.forward_flops)}",
+        f"{_flops(totals.forward_flops)} forward, batch of {batch}",
         *([f"training step {_flops(totals.flops)}"] if training else []),
         f"weights {units.size(totals.weight_bytes)}",
-        *([f"activations {units.size(totals.activation_bytes)}"] if totals.activation_bytes else []),
+        *([f"forward outputs {units.size(totals.activation_bytes)}"] if totals.activation_bytes else []),
     )
 
 
@@ -67,8 +67,12 @@ def _circumstances(record: InspectionRecord) -> tuple[str, ...]:
     run = record.run
     return (
         f"{run.mode} step",
+        *([place(run.device, run.threads)] if run.device else []),
         run.precision,
+        "XLA" if run.xla else "graph",
         f"batch {run.batch_size}",
+        *([f"seed {run.seed}"] if run.seed else []),
+        *([f"loss {run.loss}"] if run.loss else []),
         *([f"optimizer {run.optimizer}"] if run.optimizer else []),
         f"TensorFlow {run.tensorflow}, Keras {run.keras}",
         "nothing was run" if record.limit is None else "only batches for the limit were run",
@@ -83,7 +87,7 @@ _MEASURES: tuple[_Measure, ...] = (
     (Column("macs", "MACs", "flops", drop=2), lambda sums: sums.macs),
     (Column("moved_bytes", "moved", "bytes", drop=4), lambda sums: sums.moved_bytes),
     (Column("flops_per_byte", "FLOP/B", "per_byte", drop=3), lambda sums: _intensity(sums)),
-    (Column("activation_bytes", "activations", "bytes", drop=3), lambda sums: sums.activation_bytes),
+    (Column("activation_bytes", "forward outputs", "bytes", drop=3), lambda sums: sums.activation_bytes),
 )
 _QUIET = tuple(name for name in CostTotals.__struct_fields__ if name not in ("params", "macs", "activation_bytes"))
 
@@ -94,7 +98,7 @@ def _intensity(sums: CostTotals) -> float | None:
 
 def _columns(*first: Column) -> tuple[Column, ...]:
     quiet = (Column(name, name, "count", quiet=True) for name in _QUIET)
-    return (*first, *(column for column, _ in _MEASURES), Column("share", "share", "share"), *quiet)
+    return (*first, *(column for column, _ in _MEASURES), Column("share", "of FLOPs", "share"), *quiet)
 
 
 def _values(record: InspectionRecord, sums: CostTotals) -> tuple[Value, ...]:
@@ -172,7 +176,7 @@ def _phases(record: InspectionRecord, view: View) -> Iterator[Table]:
         Column("flops", "FLOPs", "flops"),
         Column("moved_bytes", "moved", "bytes"),
         Column("flops_per_byte", "FLOP/B", "per_byte"),
-        Column("share", "share", "share"),
+        Column("share", "of FLOPs", "share"),
     )
     names = ("forward", "backward", "optimizer") if record.run.mode == "train" else ("forward",)
     amounts = [(name, getattr(totals, f"{name}_flops"), getattr(totals, f"{name}_bytes")) for name in names]

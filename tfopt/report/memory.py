@@ -49,7 +49,7 @@ def limit_phrases(limit: MemoryLimit | None) -> list[str]:
     """The largest batch found within a limit, what it took, and what shows that a larger one does not fit."""
     if limit is None:
         return []
-    allowed = units.size(limit.limit_bytes)
+    allowed = _asked(limit)
     said = []
     if limit.batch_size is not None and limit.measured_bytes is not None:
         taken = units.size(limit.measured_bytes)
@@ -64,8 +64,16 @@ def limit_phrases(limit: MemoryLimit | None) -> list[str]:
     return [*said, limit.reason] if limit.reason else said
 
 
+def _asked(limit: MemoryLimit) -> str:
+    """The limit as it was written; one in powers of two also in the units that sizes are shown in."""
+    size = units.size(limit.limit_bytes)
+    return f"{limit.asked} ({size})" if "i" in limit.asked else limit.asked or size
+
+
 def _over(limit: MemoryLimit, batch: int) -> str:
     if limit.over == "killed" or limit.over_bytes is None:
         return f"batch {batch} does not: its process was killed for memory"
-    verb = "took" if limit.over == "measured" else "would take"
-    return f"batch {batch} does not: it {verb} {units.size(limit.over_bytes)}"
+    verb, taken = "took" if limit.over == "measured" else "would take", units.size(limit.over_bytes)
+    same = taken == units.size(limit.limit_bytes)
+    excess = f", {units.size(limit.over_bytes - limit.limit_bytes)} more" if same else ""
+    return f"batch {batch} does not: it {verb} {taken}{excess}"

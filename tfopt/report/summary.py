@@ -12,6 +12,7 @@ __all__ = [
     "computing",
     "input_phrase",
     "inputs",
+    "place",
     "placement",
     "program",
     "roofs",
@@ -31,11 +32,9 @@ def subject(model: ModelInfo) -> list[str]:
 def circumstances(record: ProfileRecord) -> list[str]:
     """How it ran: mode, place, precision, program, batch, data, versions."""
     run = record.run
-    cpu = run.device.upper().startswith("CPU")
-    threads = f", {run.threads} thread{'s' if run.threads != 1 else ''}" if cpu and run.threads else ""
     return [
         f"{run.mode} step",
-        f"{run.device}{threads}",
+        place(run.device, run.threads),
         run.precision,
         program(record),
         f"batch {run.batch_size}",
@@ -44,6 +43,12 @@ def circumstances(record: ProfileRecord) -> list[str]:
         *([f"optimizer {run.optimizer}"] if run.optimizer else []),
         f"TensorFlow {run.tensorflow}, Keras {run.keras}",
     ]
+
+
+def place(device: str, threads: int) -> str:
+    """A device, of a CPU with its threads."""
+    cpu = device.upper().startswith("CPU")
+    return device + (f", {threads} thread{'s' if threads != 1 else ''}" if cpu and threads else "")
 
 
 def program(record: ProfileRecord) -> str:

@@ -1,7 +1,7 @@
 """Machines that were measured already, in the user's cache folder.
 
-The folder is `$TFOPT_CACHE_DIR`, else `$XDG_CACHE_HOME/tfopt`, else `~/.cache/tfopt`. It holds one file per processor,
-device, number of threads and TensorFlow version. Nothing that is wrong with it is an error.
+The folder is `$TFOPT_CACHE_DIR`, else `$XDG_CACHE_HOME/tfopt`, else `~/.cache/tfopt`. It holds one file per
+`Key`. Nothing that is wrong with it is an error.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from dataclasses import astuple, dataclass
+import platform
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -22,23 +24,31 @@ from tfopt.report.files import write_file
 __all__ = ["Key", "cache_folder", "keep", "kept"]
 
 _VARIABLE = "TFOPT_CACHE_DIR"
+_SETTINGS = ("TF_ENABLE_ONEDNN", "TF_XLA_", "XLA_", "ONEDNN_", "DNNL_", "MKL_", "OMP_", "KMP_", "NVIDIA_TF32")
 _LONGEST = 2**16  # bytes of a file that may be ours
 
 
 @dataclass(frozen=True)
 class Key:
-    """What a machine's roofs depend on."""
+    """What a machine's roofs depend on. `host` and `settings` are in the file's name alone."""
 
     cpu: str
     device: str
     threads: int
     tensorflow: str
+    host: str = field(default_factory=platform.node)
+    settings: tuple[tuple[str, str], ...] = field(default_factory=lambda: _settings(os.environ))
 
     @property
     def file(self) -> Path:
         """Where a machine of this key is kept."""
         digest = hashlib.sha256(repr(astuple(self)).encode(errors="surrogatepass")).hexdigest()
         return cache_folder() / f"machine-{digest[:16]}.json"
+
+
+def _settings(environment: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """The variables that TensorFlow's libraries choose their kernels and threads by."""
+    return tuple(sorted(item for item in environment.items() if item[0].startswith(_SETTINGS)))
 
 
 def cache_folder() -> Path:
@@ -59,7 +69,8 @@ def kept(key: Key) -> Machine | None:
         return None
     rates = (*machine.peak_gflops.values(), machine.bandwidth_gb_per_s)
     sound = all(math.isfinite(rate) and rate > 0 for rate in rates)
-    return machine if sound and key == Key(machine.cpu, machine.device, machine.threads, machine.tensorflow) else None
+    same = (machine.cpu, machine.device, machine.threads, machine.tensorflow) == astuple(key)[:4]
+    return machine if sound and same else None
 
 
 def keep(machine: Machine, key: Key) -> tuple[Note, ...]:

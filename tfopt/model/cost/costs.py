@@ -22,11 +22,12 @@ from tfopt.model.cost import (  # noqa: F401  (registered by being imported)
     recurrent,
 )
 from tfopt.model.cost.counting import Count, OpCounter
-from tfopt.model.cost.graphs import Body, differentiable, inner_graphs, live
+from tfopt.model.cost.graphs import differentiable, inner_graphs
 from tfopt.model.cost.observe import Frame, Trace, is_dense, is_tensor, observe
-from tfopt.model.cost.optimizers import update_bytes, update_flops
+from tfopt.model.cost.optimizers import update_bytes, update_flops, updates_rows
 from tfopt.model.cost.registry import formula_for
-from tfopt.model.cost.work import Call, Operand, Work
+from tfopt.model.cost.work import Call, NoFormula, Operand, UnknownShape, Work
+from tfopt.model.graphs import Body, live
 from tfopt.model.layers import LayerNode, layer_tree, own_variables
 from tfopt.model.sizes import item_bytes
 from tfopt.records.cost import CostSource, LayerCost
@@ -72,12 +73,12 @@ class Costs:
         self.trained = {id(variable): variable for variable in trained}
         self.bodies = {id(trace.graph): Body(trace.graph), **inner_graphs(trace.graph)}
         self.gradients = _gradients(trace, trained)
-        self.live = live(trace.graph)
+        self.live = set(live(trace.graph))
         self.own_ops: dict[int, list[Any]] = {}
         for body in self.bodies.values():
             for op in body.graph.get_operations():
                 frame = trace.owners.get((id(body.graph), op.name))
-                if frame is not None and (frame.looped or body.graph is not trace.graph or op.name in self.live):
+                if frame is not None and (frame.looped or body.graph is not trace.graph or op in self.live):
                     self.own_ops.setdefault(id(frame), []).append(op)
 
     def rows(self) -> Iterator[LayerCost]:
@@ -94,13 +95,18 @@ class Costs:
         for frame in frames:
             times = self.times(frame, remarks)
             call = self.call(frame, variables)
-            work = _by_formula(call)
+            work = _by_formula(call, remarks)
             if work is None:
                 source = "ops"
                 work = self.by_ops(frame, remarks)
             total.add(work, call, self.activations(frame), times)
-        trained = [variable for variable in variables if id(variable) in self.trained]
         sizes = [math.prod(variable.shape) for variable in variables]
+        rows = total.looked_up if total.looked_up and updates_rows(self.optimizer) else None
+        updates = [
+            (rows or size, variable)
+            for size, variable in zip(sizes, variables, strict=True)
+            if id(variable) in self.trained
+        ]
         return LayerCost(
             path=node.path,
             type=node.type,
@@ -113,10 +119,10 @@ class Costs:
             macs=total.macs,
             forward_flops=total.forward,
             backward_flops=total.backward,
-            optimizer_flops=sum(update_flops(self.optimizer, variable) for variable in trained),
+            optimizer_flops=sum(update_flops(self.optimizer, size) for size, _ in updates),
             forward_bytes=total.forward_bytes,
             backward_bytes=total.backward_bytes,
-            optimizer_bytes=sum(update_bytes(self.optimizer, variable) for variable in trained),
+            optimizer_bytes=sum(update_bytes(self.optimizer, size, variable.dtype) for size, variable in updates),
             activation_bytes=total.activations,
             source=source,
             detail="; ".join(remarks),
@@ -173,7 +179,7 @@ class Costs:
     def activations(self, frame: Frame) -> int:
         """Bytes of the outputs that the call made, which are neither its inputs nor made by a layer inside it."""
         size = 0
-        for tensor in {id(tensor): tensor for tensor in frame.outputs}.values():
+        for tensor in frame.outputs:
             operand = self.operand(tensor)
             if self.trace.made_by(frame, tensor) and operand.shape is not None and None not in operand.shape:
                 size += operand.bytes
@@ -191,6 +197,7 @@ class _Total:
     forward_bytes: int = 0
     backward_bytes: int = 0
     activations: int = 0
+    looked_up: int = 0
 
     def add(self, work: Work, call: Call, activations: int, times: int) -> None:
         self.calls += times
@@ -200,14 +207,18 @@ class _Total:
         self.forward_bytes += times * _forward_bytes(call, work)
         self.backward_bytes += times * _backward_bytes(call, work)
         self.activations += times * activations
+        self.looked_up += times * work.looked_up
 
 
-def _by_formula(call: Call) -> Work | None:
+def _by_formula(call: Call, remarks: dict[str, None]) -> Work | None:
     """The work of a call by closed form; None where there is none for this layer, or for this way of calling it."""
     formula = formula_for(call.layer)
     try:
         return None if formula is None else formula(call)
-    except Exception:  # NoFormula, UnknownShape, and whatever else a stranger's call has in store: its ops tell
+    except (NoFormula, UnknownShape):
+        return None
+    except Exception as error:  # whatever else a stranger's call has in store: its ops tell
+        remarks[f"its formula failed ({type(error).__name__}): counted from its ops"] = None
         return None
 
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tfopt.model.cost.graphs import Body, bodies, live
 from tfopt.model.cost.ops import RULES, VIEWS, OpShapes
 from tfopt.model.cost.work import Operand, UnknownShape
+from tfopt.model.graphs import Body, bodies, live
 
 __all__ = ["Count", "OpCounter"]
 
@@ -55,9 +55,9 @@ class OpCounter:
 
     def graph(self, graph: Any) -> Count:
         """The work of all live ops of a graph that are nobody's."""
-        needed, total = live(graph), Count()
-        for op in graph.get_operations():
-            if op.name in needed and (id(graph), op.name) not in self.owners:
+        total = Count()
+        for op in live(graph):
+            if (id(graph), op.name) not in self.owners:
                 total.add(self.op(op))
         return total
 
@@ -81,6 +81,8 @@ class OpCounter:
                 count.bytes = sum(operand.bytes for operand in solid if operand.dtype not in _WITHOUT_VALUES)
         except UnknownShape:
             count.uncounted["shapes that depend on values"] = None
+        except Exception as error:  # a rule that does not know this way of calling the op
+            count.uncounted[f"{op.type} ops ({type(error).__name__})"] = None
         if any(output.needs_gradient for output in shapes.outputs):
             count.backward = 2 * count.macs * sum(factor.needs_gradient for factor in shapes.inputs) + count.other
         return count

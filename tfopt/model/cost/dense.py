@@ -12,6 +12,8 @@ from tfopt.model.cost.work import Call, NoFormula, Operand, Work, contraction
 
 __all__ = ["bias", "einsum_macs"]
 
+_LAYERS = keras.layers
+
 
 def bias(call: Call, size: int) -> Work:
     """A bias added to `size` values; its gradient is their sum."""
@@ -55,12 +57,17 @@ def _einsum_dense(call: Call) -> Work:
 @formula(keras.layers.Embedding)
 def _embedding(call: Call) -> Work:
     """Rows are read where the indices say. The gradient adds each row's into the table: one addition per value."""
-    rows = call.output.bytes
-    trained = call.trains(call.layer._embeddings)
+    layer, rows = call.layer, call.output.bytes
+    trained = call.trains(layer._embeddings)
+    # whatever else has a gradient for the table, or looks at it, has it for all of it
+    whole = (
+        layer.embeddings_regularizer or layer.embeddings_constraint or isinstance(layer, _LAYERS.ReversibleEmbedding)
+    )
     return Work(
         backward=call.output.size * trained,
         moved=call.input.bytes + 2 * rows,
         backward_moved=3 * rows * trained,
+        looked_up=0 if whole else call.output.size * trained,
     )
 
 

@@ -24,10 +24,11 @@ _VIEWS = ("Identity", "Reshape", "ExpandDims", "Squeeze", "StopGradient")
 class Frame:
     """One call of one layer, as it was traced: tensors in, tensors out.
 
-    `times` is how often it runs per step as far as recurrent layers say: a cell is traced twice (once to see the
-    shapes of what it gives, then in the loop), noted the first time, and runs once per time step. It is None where
-    their number is not known before running. `looped` says whether the call lies in such a loop, `outermost` whether
-    it lies in no other layer's. `graph` is the graph, or the loop's or branch's body, that the call added its ops to.
+    `outputs` has each tensor once: a cell's output is its state, too. `times` is how often the call runs per step as
+    far as recurrent layers say: a cell is traced twice (once to see the shapes of what it gives, then in the loop),
+    noted the first time, and runs once per time step. It is None where their number is not known before running.
+    `looped` says whether the call lies in such a loop, `outermost` whether it lies in no other layer's. `graph` is the
+    graph, or the loop's or branch's body, that the call added its ops to.
     """
 
     node: LayerNode
@@ -100,8 +101,11 @@ class _Observer:
         def noted(*args: Any, **kwargs: Any) -> Any:
             if tf.executing_eagerly():
                 return call(*args, **kwargs)
-            arguments = _by_name(bound, args, kwargs)
-            opened = self._opened(node.layer, arguments)
+            try:
+                arguments = _by_name(bound, args, kwargs)
+                opened = self._opened(node.layer, arguments)
+            except Exception:  # it is the user's step that is traced: a call nobody understands is counted by its ops
+                arguments, opened = {}, _Open(node.layer)
             graph = tf.compat.v1.get_default_graph()
             before = len(graph.get_operations())
             self.open.append(opened)
@@ -111,8 +115,10 @@ class _Observer:
                 self.open.pop()
             frame = None
             if not isinstance(opened, _Muted):
-                tensors = tuple(leaf for leaf in keras.tree.flatten(outputs) if is_tensor(leaf))
-                frame = Frame(node, graph, arguments, tensors, opened.times, opened.looped, not self.open)
+                tensors = {id(leaf): leaf for leaf in keras.tree.flatten(outputs) if is_tensor(leaf)}
+                frame = Frame(
+                    node, graph, arguments, tuple(tensors.values()), opened.times, opened.looped, not self.open
+                )
                 self.trace.frames.append(frame)
             for op in graph.get_operations()[before:]:
                 self.trace.owners.setdefault((id(graph), op.name), frame)

@@ -95,9 +95,9 @@ _ONCE = """Add AddV2 Sub Mul MulNoNan Div RealDiv DivNoNan Xdivy Xlogy FloorDiv 
 Reciprocal Maximum Minimum Abs Sign Floor Ceil Round Rint Square Sqrt Rsqrt Pow Exp Expm1 Log Log1p Sin Cos Tan Sinh
 Cosh Tanh Asin Acos Atan Atan2 Asinh Acosh Atanh Sigmoid Softplus Softsign Relu Relu6 Elu Selu LeakyRelu Erf Erfc
 Erfinv Ndtri Lgamma Digamma ComplexAbs BiasAdd BiasAddV1 ClipByValue IsNan IsInf IsFinite ReluGrad Relu6Grad
-LeakyReluGrad EluGrad SeluGrad SoftplusGrad SoftsignGrad AssignAddVariableOp AssignSubVariableOp Cumsum Cumprod"""
+LeakyReluGrad EluGrad SeluGrad SoftplusGrad SoftsignGrad Cumsum Cumprod"""
 _REDUCTIONS = """Sum Mean Prod Max Min BiasAddGrad EuclideanNorm SegmentSum SegmentMean SegmentMax UnsortedSegmentSum
-UnsortedSegmentMax ResourceScatterAdd TensorScatterAdd ScatterNd SparseSegmentSum SparseSegmentMean ArgMax ArgMin
+UnsortedSegmentMax SparseSegmentSum SparseSegmentMean ArgMax ArgMin
 TopKV2"""
 _COMPARISONS = "Greater GreaterEqual Less LessEqual Equal NotEqual"
 _FREE = """Identity IdentityN Reshape Transpose Conj ConcatV2 ConcatOffset Pad PadV2 MirrorPad MirrorPadGrad Slice
@@ -117,6 +117,8 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(_REDUCTIONS.split(), _per_input()),
     **dict.fromkeys(_COMPARISONS.split(), _per_output()),
     **dict.fromkeys(_FREE.split(), _free),
+    **dict.fromkeys(("AssignAddVariableOp", "AssignSubVariableOp", "ScatterNd"), _per_input(at=1)),
+    **dict.fromkeys(("ResourceScatterAdd", "ResourceScatterSub", "TensorScatterAdd"), _per_input(at=2)),
     "MatMul": _matmul("transpose_a"),
     **dict.fromkeys(("BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"), _matmul("adj_x")),
     "Einsum": _einsum,
@@ -126,7 +128,7 @@ RULES: dict[str, Rule] = {
     "DepthwiseConv2dNative": _DEPTHWISE,
     "DepthwiseConv2dNativeBackpropInput": _DEPTHWISE_INPUT,
     "DepthwiseConv2dNativeBackpropFilter": _DEPTHWISE_KERNEL,
-    **dict.fromkeys(("MaxPool", "MaxPoolV2", "MaxPool3D", "AvgPool", "AvgPool3D"), _pool),
+    **dict.fromkeys(("MaxPool", "MaxPool3D", "AvgPool", "AvgPool3D"), _pool),
     **dict.fromkeys(("AvgPoolGrad", "AvgPool3DGrad"), _average_pool_gradient),
     **dict.fromkeys(("MaxPoolGrad", "MaxPool3DGrad"), _per_input(at=2)),  # each gradient is added at one place
     **dict.fromkeys(("Softmax", "LogSoftmax"), _per_output(5)),  # maximum, difference, exp, sum, quotient

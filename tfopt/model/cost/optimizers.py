@@ -14,7 +14,7 @@ __all__ = ["update_bytes", "update_flops"]
 def _sgd(optimizer: Any) -> tuple[int, int]:
     if not optimizer.momentum:
         return 2, 0  # w -= rate·g
-    return (6 if optimizer.nesterov else 4), 1  # m = μ·m − rate·g; w += m, or w += μ·m − rate·g
+    return (7 if optimizer.nesterov else 4), 1  # m = μ·m − rate·g; w += m, or w += μ·m − rate·g, all of it anew
 
 
 def _rmsprop(optimizer: Any) -> tuple[int, int]:
@@ -39,10 +39,12 @@ _RULES: dict[str, Callable[[Any], tuple[int, int]]] = {
     "Adam": _adam,
     "AdamW": _adam,
     "Adamax": lambda optimizer: (3 + 4 + 4, 2),  # m as Adam; u = max(β₂·u, |g|); w −= α·m / (u+ε)
-    "Nadam": lambda optimizer: (3 + 4 + 10, 2),
+    # as Adam; m' = a·m/b + c·g/d; w −= rate·m' / (√(v/e)+ε)
+    "Nadam": lambda optimizer: (3 + 4 + 5 + 6, 2),
     "Adagrad": lambda optimizer: (2 + 5, 1),  # a += g²; w −= rate·g / √(a+ε)
-    "Adadelta": lambda optimizer: (4 + 6 + 4 + 2, 2),
-    "Lion": lambda optimizer: (4 + 1 + 2 + 4, 1),
+    # a = ρ·a + (1−ρ)·g²; d = −√(s+ε)·g / √(a+ε); s = ρ·s + (1−ρ)·d²; w += rate·d
+    "Adadelta": lambda optimizer: (4 + 7 + 4 + 2, 2),
+    "Lion": lambda optimizer: (6 + 3, 1),  # w −= rate·sign(β₁·m + (1−β₁)·g); m = β₂·m + (1−β₂)·g
 }
 
 
@@ -59,7 +61,7 @@ def _rule(optimizer: Any) -> tuple[int, int]:
     else:
         slots = _kept(optimizer)
         flops = 2 + 4 * slots
-    flops += 2 * bool(optimizer.weight_decay)
+    flops += 3 * bool(optimizer.weight_decay)  # w − w·decay·rate
     return (flops + 3, slots + 1) if optimizer.use_ema else (flops, slots)
 
 
@@ -70,13 +72,30 @@ def _kept(optimizer: Any) -> int:
     return round(kept / trained) if trained else 0
 
 
-def update_flops(optimizer: Any, variable: Any) -> int:
-    """Operations to update one variable."""
-    return int(math.prod(variable.shape)) * _rule(optimizer)[0] if optimizer is not None else 0
+def update_flops(optimizer: Any, size: int) -> int:
+    """Operations to update `size` values of a variable."""
+    return size * _rule(optimizer)[0] if optimizer is not None else 0
 
 
-def update_bytes(optimizer: Any, variable: Any) -> int:
+def update_bytes(optimizer: Any, size: int, dtype: str) -> int:
     """Bytes that it moves: the gradient is read, the variable and its slots are read and written."""
-    if optimizer is None:
-        return 0
-    return int(math.prod(variable.shape)) * item_bytes(variable.dtype) * (3 + 2 * _rule(optimizer)[1])
+    return size * item_bytes(dtype) * (3 + 2 * _rule(optimizer)[1]) if optimizer is not None else 0
+
+
+_WHOLE = (
+    "momentum",
+    "weight_decay",
+    "clipnorm",
+    "global_clipnorm",
+    "clipvalue",
+    "use_ema",
+    "gradient_accumulation_steps",
+)
+
+
+def updates_rows(optimizer: Any) -> bool:
+    """Whether it updates only those rows of a table that have a gradient: Keras's plain SGD does. All others look at
+    the whole table."""
+    cls = type(optimizer)
+    plain = cls.__module__.startswith("keras.") and cls.__name__ == "SGD"
+    return plain and not any(getattr(optimizer, name) for name in _WHOLE)

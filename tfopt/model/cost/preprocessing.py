@@ -32,7 +32,8 @@ def _spatial_dropout(call: Call) -> Work:
 
 @formula(_LAYERS.GaussianNoise)
 def _noise(call: Call) -> Work:
-    return _drawn(call, 1, 0, call.layer.stddev)
+    """The gradient is the incoming one itself."""
+    return _drawn(call, 1, 0, call.layer.stddev) + Work(backward_moved=0)
 
 
 @formula(_LAYERS.GaussianDropout)

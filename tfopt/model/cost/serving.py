@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tfopt.model.cost.counting import Count, OpCounter
-from tfopt.model.cost.graphs import bodies, live
+from tfopt.model.graphs import bodies, live
 from tfopt.model.scope_tree import scope_tree
 from tfopt.model.sizes import item_bytes
 from tfopt.records.cost import LayerCost
@@ -38,11 +38,8 @@ def scope_costs(serving: Any, batch: int) -> tuple[LayerCost, ...]:
 
 def _counts(graph: Any, counter: OpCounter, times: int) -> Iterator[tuple[str, Count, int]]:
     """The scope, the work, and how often it is done, of each live op; of a function that is called, of those in it."""
-    needed = live(graph)
-    for op in graph.get_operations():
+    for op in live(graph):
         inside = bodies(op)
-        if op.name not in needed:
-            continue
         if inside and not any(body.alternative or body.times is None for body in inside):
             for body in inside:
                 yield from _counts(body.graph, counter, times * (body.times or 1))

@@ -104,7 +104,8 @@ class Work:
     `macs` are multiply-accumulates of matrix products and convolutions (two operations each), `other` the rest of the
     forward operations, `backward` all operations of the gradients that this call computes. `moved` and
     `backward_moved` are bytes; None where each operand is read once and each result written once. `keeps` is false
-    where the gradient does not need the inputs again.
+    where the gradient does not need the inputs again. `looked_up` are values of a table that the gradient is for, where
+    it is for no others.
     """
 
     macs: int = 0
@@ -113,6 +114,7 @@ class Work:
     moved: int | None = None
     backward_moved: int | None = None
     keeps: bool = True
+    looked_up: int = 0
 
     def __add__(self, more: Work) -> Work:
         return Work(
@@ -122,6 +124,7 @@ class Work:
             _sum(self.moved, more.moved),
             _sum(self.backward_moved, more.backward_moved),
             self.keeps or more.keeps,
+            self.looked_up + more.looked_up,
         )
 
 

@@ -11,12 +11,12 @@ import tensorflow as tf
 
 from tfopt.model.sizes import item_bytes
 from tfopt.records.memory import MemoryInfo
-from tfopt.workload.peak.parts import Peak, peak_of
+from tfopt.workload.peak.parts import peak_of
 from tfopt.workload.peak.reading import largest_product, program_of
 from tfopt.workload.preserve import optimizers_of
 from tfopt.workload.workload import Workload
 
-__all__ = ["estimate", "liveness", "variable_bytes"]
+__all__ = ["estimate", "liveness", "unknown", "variable_bytes"]
 
 
 def estimate(workload: Workload) -> MemoryInfo:
@@ -46,15 +46,15 @@ def liveness(workload: Workload, batch_size: int | None = None) -> MemoryInfo:
     arguments = workload.batch.arguments
     concrete = workload.step.concrete(arguments if batch_size is None else _with_batch(arguments, batch_size))
     program = None if concrete is None else program_of(concrete)
-    if program is not None and program.unknown:
-        program = None
-    peak = Peak() if program is None else peak_of(program, workload.scopes.table.place, _threads())
+    if program is None or program.unknown:
+        return unknown(workload)
+    peak = peak_of(program, workload.scopes.table.place, _threads())
     place = None if peak.op is None else workload.scopes.table.place(peak.op)
     weights, slots = map(sum, variable_bytes(workload))
     added = peak.gradients + peak.activations + peak.temporaries + peak.allocator
     return MemoryInfo(
-        source="none" if program is None else "liveness",
-        estimate_bytes=None if program is None else weights + slots + added,
+        source="liveness",
+        estimate_bytes=weights + slots + added,
         weight_bytes=weights,
         slot_bytes=slots,
         gradient_bytes=peak.gradients,
@@ -63,6 +63,21 @@ def liveness(workload: Workload, batch_size: int | None = None) -> MemoryInfo:
         peak_layer=None if place is None else place.layer,
         allocator_bytes=peak.allocator,
         uncounted_bytes=peak.uncounted,
+    )
+
+
+def unknown(workload: Workload) -> MemoryInfo:
+    """Weights and slots alone, where nothing is known of the step."""
+    weights, slots = map(sum, variable_bytes(workload))
+    return MemoryInfo(
+        source="none",
+        estimate_bytes=None,
+        weight_bytes=weights,
+        slot_bytes=slots,
+        gradient_bytes=0,
+        activation_bytes=0,
+        temporary_bytes=0,
+        peak_layer=None,
     )
 
 

@@ -101,7 +101,8 @@ class _Execution:
     def run(self, order: Sequence[tuple[int, bool]]) -> Iterator[Event]:
         reads = Counter(value for op in self.program.ops for value in op.inputs)
         reads.update(self.program.results)
-        for handle, size in self.program.variables.items():
+        handles = {op.inputs[0] for op in self.program.ops if op.kind in ("read", "assign", "update")}
+        for handle, size in {**dict.fromkeys(sorted(handles), 0), **self.program.variables}.items():
             self._variables[handle] = self._made(size, None)
             self._variables[handle].references = 1
         ending: dict[int, tuple[_Buffer, ...]] = {}  # what an op needs until it ends

@@ -24,8 +24,8 @@ Kind = Literal["compute", "share", "free", "read", "assign", "update", "push", "
 @dataclass(frozen=True)
 class Op:
     """One op. `sizes` are bytes per output, `after` positions of ops that must run first besides those that make its
-    inputs, `scratch` bytes that it holds only while it runs. `dear` ops wait until no cheap one can run, as in
-    TensorFlow's executor. A tensor that is pushed counts `weight` times, where a loop was cut short."""
+    inputs, `scratch` bytes that it holds only while it runs, `cost` how long that takes, in bytes that are touched. A
+    tensor that is pushed counts `weight` times, where a loop was cut short."""
 
     name: str
     kind: Kind = "compute"
@@ -42,7 +42,8 @@ class Op:
 @dataclass(frozen=True)
 class Program:
     """Ops in the order of their definition; `results` are values that outlive them, `variables` the bytes behind each
-    handle. `unknown` counts outputs whose size nobody could tell (they count as nothing)."""
+    handle (nothing behind one that is not among them). `unknown` counts outputs whose size nobody could tell (they
+    count as nothing)."""
 
     ops: tuple[Op, ...]
     results: tuple[int, ...] = ()

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import tensorflow as tf
 
+from tfopt.model.graphs import LOOPS, alternatives, called, growth, live, loop_body, static, turns
 from tfopt.workload.peak.kernels import KINDS, PRODUCTS, REUSES
 from tfopt.workload.peak.program import Kind, Op, Program
 
 __all__ = ["largest_product", "program_of"]
 
-_LOOPS = ("While", "StatelessWhile")
-_CALLS = ("PartitionedCall", "StatefulPartitionedCall")
-_BRANCHES = {"If": ("then_branch", "else_branch"), "StatelessIf": ("then_branch", "else_branch")}
 _SIZELESS = (tf.resource, tf.variant, tf.string)
 # A loop is unrolled this often; each tensor that it keeps then stands for as many as are missing.
 _MOST_ITERATIONS = 64
@@ -37,17 +34,17 @@ def program_of(concrete: Any) -> Program:
 
 
 def largest_product(concrete: Any) -> int:
-    """Bytes of the operands and result of the largest matrix product or convolution, variables apart: whatever a
-    compiler merges, these exist at once."""
-    stored = {id(op.outputs[0]) for op in concrete.graph.get_operations() if op.type == "ReadVariableOp"}
-    return max(
-        (
-            sum(_bytes(tensor) or 0 for tensor in (*op.inputs, *op.outputs) if id(tensor) not in stored)
-            for op in _live(concrete.graph)
-            if op.type in PRODUCTS
-        ),
-        default=0,
-    )
+    """Bytes of the operands and result of the largest matrix product or convolution: what an op computes for it, and
+    what it gives, exist at once. The step's arguments (the batch) and variables are there without it."""
+    given = {id(tensor) for tensor in concrete.graph.inputs}
+    largest = 0
+    for op in live(concrete.graph):
+        if op.type == "ReadVariableOp" or (op.inputs and id(op.inputs[0]) in given and KINDS.get(op.type) == "share"):
+            given.update(map(id, op.outputs))
+        elif op.type in PRODUCTS:
+            held = {id(tensor): _bytes(tensor) or 0 for tensor in (*op.inputs, *op.outputs) if id(tensor) not in given}
+            largest = max(largest, sum(held.values()))
+    return largest
 
 
 @dataclass
@@ -70,7 +67,7 @@ class _Reader:
         values = {id(tensor): value for tensor, value in zip(graph.inputs, arguments, strict=True)}
         self._arguments.update({(id(graph), tensor): value for tensor, value in values.items()})
         places: dict[Any, tuple[int, ...]] = {}
-        for op in _live(graph):
+        for op in live(graph):
             if op.outputs and id(op.outputs[0]) in values:  # an argument
                 continue
             inputs = [values[id(tensor)] for tensor in op.inputs]
@@ -82,22 +79,20 @@ class _Reader:
         return [values[id(tensor)] for tensor in graph.outputs]
 
     def _op(self, op: Any, inputs: list[int], after: tuple[int, ...], weight: float) -> list[int]:
-        if op.type in _LOOPS:
+        if op.type in LOOPS:
             return self._loop(op, inputs, after)
-        if op.type in _CALLS:
-            return self.read(_body(op, "f"), inputs, after, weight)
-        if op.type in _BRANCHES:  # the longer one: what loss scaling does where all gradients are finite
-            bodies = [_body(op, name) for name in _BRANCHES[op.type]]
-            return self.read(max(bodies, key=lambda body: len(body.get_operations())), inputs[1:], after, weight)
+        if (function := called(op)) is not None:
+            return self.read(function, inputs, after, weight)
+        if branches := alternatives(op):  # the longest one: what loss scaling does where all gradients are finite
+            longest = max(branches, key=lambda body: len(body.get_operations()))
+            return self.read(longest, inputs[1:], after, weight)
         if op.type in ("Identity", "ReadVariableOp") and op.outputs[0].dtype == tf.resource:
             return inputs
         outputs = [self.new() for _ in op.outputs]
-        if op.type == "Const":
-            number = tf.get_static_value(op.outputs[0])
-            if number is not None and number.ndim == 0 and number.dtype.kind == "i":
-                self._numbers[outputs[0]] = int(number)
-        elif op.type == "Identity" and inputs[0] in self._numbers:
+        if op.type == "Identity" and inputs[0] in self._numbers:
             self._numbers[outputs[0]] = self._numbers[inputs[0]]
+        elif len(outputs) == 1 and op.outputs[0].shape.rank == 0 and (number := static(op.outputs[0])) is not None:
+            self._numbers[outputs[0]] = number
         self.ops.append(self._plain(op, inputs, outputs, after, weight))
         return outputs
 
@@ -126,11 +121,10 @@ class _Reader:
         return size or 0
 
     def _loop(self, op: Any, inputs: list[int], after: tuple[int, ...]) -> list[int]:
-        body = _body(op, "body")
-        trips = self._trips(op, body, inputs)
-        if trips is None:
-            self.unknown += 1
-            trips = 1
+        body = loop_body(op)
+        known = turns(op, lambda at: self._numbers.get(inputs[at]))
+        self.unknown += known is None
+        trips = 1 if known is None else known
         rounds = min(trips, _MOST_ITERATIONS)
         state = inputs
         for _ in range(rounds):
@@ -138,70 +132,10 @@ class _Reader:
             state = self.read(body, state, after, trips / rounds)
             self.ops.append(Op(op.name, "free", after=tuple(range(start, len(self.ops)))))
             after = (len(self.ops) - 1,)
-        for at, number in self._counters(body, inputs).items():
-            self._numbers[state[at]] = self._numbers[inputs[at]] + trips * number
+        for at, step in growth(body).items():
+            if inputs[at] in self._numbers and known is not None:
+                self._numbers[state[at]] = self._numbers[inputs[at]] + trips * step
         return state
-
-    def _trips(self, op: Any, body: Any, inputs: list[int]) -> int | None:
-        """How often the loop runs: each `counter < limit` of its condition, the first that fails ends it."""
-        condition = _body(op, "cond")
-        position = {id(tensor): at for at, tensor in enumerate(condition.inputs)}
-        counters = self._counters(body, inputs)
-        found = []
-        for compared in (each for each in condition.get_operations() if each.type == "Less"):
-            counter, limit = compared.inputs
-            at, bound = position.get(id(counter)), tf.get_static_value(limit)
-            if bound is None and id(limit) in position:
-                bound = self._numbers.get(inputs[position[id(limit)]])
-            if at in counters and bound is not None:
-                found.append(max(math.ceil((int(bound) - self._numbers[inputs[at]]) / counters[at]), 0))
-        return min(found, default=None)
-
-    def _counters(self, body: Any, inputs: list[int]) -> dict[int, int]:
-        """The loop's variables that grow by a constant each time, by position; 0 where one stays as it is."""
-        found = {}
-        for at, (before, after) in enumerate(zip(body.inputs, body.outputs, strict=True)):
-            while after.op.type == "Identity":
-                after = after.op.inputs[0]
-            if inputs[at] not in self._numbers:
-                continue
-            if after is before:
-                found[at] = 0
-            elif after.op.type in ("AddV2", "Add") and after.op.inputs[0] is before:
-                step = tf.get_static_value(after.op.inputs[1])
-                if step is not None:
-                    found[at] = int(step)
-        return found
-
-
-def _body(op: Any, attribute: str) -> Any:
-    return op.graph._get_function(op.get_attr(attribute).name).graph
-
-
-def _live(graph: Any) -> Iterator[Any]:
-    """The ops that the graph's results need, each after what it needs itself, otherwise in order of definition."""
-    needed, pending = set(), [*(tensor.op for tensor in graph.outputs), *graph.control_outputs]
-    while pending:
-        op = pending.pop()
-        if op not in needed:
-            needed.add(op)
-            pending.extend(_needs(op))
-    done: set[Any] = set()
-    for op in graph.get_operations():
-        pending = [op] if op in needed else []
-        while pending:
-            missing = [other for other in _needs(pending[-1]) if other not in done]
-            if missing:
-                pending += reversed(missing)
-                continue
-            last = pending.pop()
-            if last not in done:
-                done.add(last)
-                yield last
-
-
-def _needs(op: Any) -> list[Any]:
-    return [*(tensor.op for tensor in op.inputs), *op.control_inputs]
 
 
 def _bytes(tensor: Any) -> int | None:
