@@ -108,9 +108,10 @@ def test_every_option_arrives(here: Here, comparer: Comparer) -> None:
     ("args", "error"),
     [
         (["--tolerance", "5 apples"], "'5 apples' is not a number such as 5%"),
-        (["--tolerance", "150%"], "'150%' is not a number"),
-        (["--tolerance", "0"], "'0' is not a number"),
-        (["--max-time", "-3"], "'-3' is not a number such as 300"),
+        (["--tolerance", "150%"], "150% must be between 0 and 100%"),
+        (["--tolerance", "0"], "0 must be between 0 and 100%"),
+        (["--max-time", "-3"], "-3 must be above 0"),
+        (["--tolerance", "200%"], "200% must be between 0 and 100%"),
         (["--batch-sizes", "8,x"], "'x' is not a number of examples"),
         (["--processes", "1"], "1 is not in the range"),
     ],

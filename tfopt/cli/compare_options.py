@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import click
@@ -39,9 +40,10 @@ def _number(least: float, unit: str, scale: float, most: float = float("inf")) -
         try:
             number = float(text.removesuffix(unit)) * (scale if text.endswith(unit) else 1.0)
         except ValueError:
-            number = float("nan")
+            raise click.BadParameter(f"{text!r} is not a number such as {param.default}", ctx, param) from None
         if not least < number < most:
-            raise click.BadParameter(f"{text!r} is not a number such as {param.default}", ctx, param)
+            allowed = f"between {least:g} and {most / scale:g}{unit}" if math.isfinite(most) else f"above {least:g}"
+            raise click.BadParameter(f"{text} must be {allowed}", ctx, param)
         return number
 
     return parsed

@@ -80,10 +80,13 @@ class Listener:
         if label in self._arms:
             self._arms[label].failure = (verdict, reason)
             return
-        raise RunFailed(
-            f"{label or 'a worker process'}: {reason}",
-            "tfopt profile shows whether it runs by itself" if label else "does `python -c 'import keras'` work?",
-        )
+        if verdict == "NOT RUN":
+            raise RunFailed(
+                f"{self._max_seconds:.0f} s are too few: {label or 'a worker process'} was still {self._doing.phase}",
+                "give it more time: --max-time 300",
+            )
+        hint = "tfopt profile shows whether it runs by itself" if label else "does `python -c 'import keras'` work?"
+        raise RunFailed(f"{label or 'a worker process'}: {reason}", hint)
 
     def _take(self, message: Message) -> None:
         match message:
