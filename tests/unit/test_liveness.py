@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfopt.workload.peak.liveness import Event, alive, events, run_order
-from tfopt.workload.peak.program import Op, Program
+from tfopt.workload.peak.program import Kind, Op, Program
 
 
 @st.composite
@@ -134,6 +134,14 @@ def test_a_variable_that_somebody_still_needs_is_copied() -> None:
     happened = events(Program((READ, use, UPDATE), (), {0: 100}), run_order(Program((READ, use, UPDATE), (), {0: 100})))
     assert most(happened) == 210
     assert sum(event.bytes for event in happened) == 100
+
+
+@pytest.mark.parametrize("kind", ["read", "assign", "update"])
+def test_a_handle_that_nobody_knows_holds_nothing(kind: Kind) -> None:
+    value = Op("value", "compute", (), (1,), (100,))
+    store = Op("store", kind, (0, 1) if kind != "read" else (0,), (2,) if kind == "read" else ())
+    program = Program((value, store))
+    assert sum(event.bytes for event in events(program, run_order(program)) if event.bytes > 0) == 100
 
 
 def test_an_assigned_tensor_takes_the_place_of_the_old_value() -> None:
