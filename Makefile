@@ -25,7 +25,7 @@ types: setup
 	$(BIN)/mypy
 
 test: lint types
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 schema: setup
 	$(BIN)/python -m tfopt.records.schema docs/schema
