@@ -167,7 +167,7 @@ def test_a_baseline_that_fails_later_does_not_cost_what_is_finished(baseline: st
 
 
 def test_why_measuring_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert _duel("1.05", max_processes=4, tolerance=0.051).results[0].ended == "decided"
+    assert _duel("1.05", max_processes=4, tolerance=0.06).results[0].ended == "decided"
     assert _duel("1.0", "slow@measuring", max_seconds=2.0, min_processes=12).results[1].ended == "time"
     noisy = SCRIPT.replace("% 7 / 1000", "% 7 / 20")
     monkeypatch.setattr(contest, "_COMMAND", (sys.executable, "-c", noisy))

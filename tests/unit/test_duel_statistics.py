@@ -90,6 +90,10 @@ def test_processes_are_asked_for_until_they_tell_nothing_new() -> None:
     assert not decided(wide, 0.05, 4, 12)
     assert not decided([*wide, *wide, *wide[:3]], 0.05, 4, 12)
     assert decided([*wide, *wide, *wide], 0.05, 4, 12)
+    beyond = [0.04, 0.07, 0.05, 0.06]
+    assert judge(beyond, 0.05) == "SLOWER"
+    assert not decided(beyond, 0.05, 4, 12)  # its interval reaches below the tolerance
+    assert decided([*beyond, *beyond], 0.05, 4, 12)
     assert decided([0.5, 0.9, 0.6, 0.7], 0.05, 4, 12)  # wide, and beyond the tolerance as a whole
     assert decided([-0.5, -0.9, -0.6, -0.7], 0.05, 4, 12)
 

@@ -31,7 +31,7 @@ def compared(
     ]
     order = sorted(range(len(found)), key=lambda at: _order(ranks[at], spans[at]))
     arms = tuple(explaining(found[at], found[0]) for at in order)
-    full = [
+    told = [
         result.resolvable
         for result in outcome.results
         if result.resolvable is not None and not result.early and result.verdict not in FAILED
@@ -41,7 +41,7 @@ def compared(
         run=run,
         baseline=baseline,
         verdict=verdict(arms, baseline, run.clock),
-        resolvable=max(full, default=None),
+        resolvable=min(told, default=None),
         arms=arms,
         drifts=drifts,
         notes=(*comparison_notes(run, arms, outcome.failure), *outcome.notes, *drift_notes(drifts)),

@@ -175,8 +175,8 @@ class ComparisonRun(Record, frozen=True, kw_only=True):
 
 class ComparisonRecord(Record, frozen=True, kw_only=True):
     """Ways to run one or several models, best rank first. `verdict` says in sentences what follows, the most important
-    first. `resolvable` is the smallest change (a fraction) that each full duel of this comparison would find 19 times
-    out of 20: the largest of theirs."""
+    first. `resolvable` is the smallest change (a fraction) that a duel of this comparison would find 19 times out of
+    20: the least of theirs, since one with few processes tells of the time it had, not of the machine."""
 
     schema: Literal["tfopt.comparison/1"] = COMPARISON_SCHEMA
     run: ComparisonRun

@@ -36,6 +36,8 @@ _T = (
 )  # fmt: skip
 # Measuring ends when the interval's half-width is this part of the tolerance.
 _NARROW = 0.8
+# A change beyond the tolerance, of which the interval is not, is believed from so many processes on.
+_CONFIRMED = 8
 # An arm whose every process was stopped early, being several times slower or faster, needs no more than these.
 GROSS_PROCESSES = 3
 
@@ -101,14 +103,16 @@ def settled(logs: Sequence[float], tolerance: float, min_processes: int, *, gros
     """Whether more processes would tell nothing new.
 
     They would not where the interval is narrow against the tolerance, or where all of it lies on one side of the
-    tolerance; `gross` arms, which are far on one side, are asked for no more than three processes.
+    tolerance; `gross` arms, which are far on one side, are asked for no more than three processes. A change near the
+    tolerance takes eight: of few processes the interval is narrow by luck more often than its 95 % say.
     """
     if len(logs) < (min(min_processes, GROSS_PROCESSES) if gross else min_processes):
         return False
-    _, low, high = bounds(logs)
+    mean, low, high = bounds(logs)
     limit = math.log1p(tolerance)
     clear = low > limit or high < -limit
-    return clear or (not gross and high - low <= 2 * _NARROW * limit)
+    sure = abs(mean) <= limit or len(logs) >= _CONFIRMED
+    return clear or (not gross and sure and high - low <= 2 * _NARROW * limit)
 
 
 def telling_clock(wall: Sequence[float], cpu: Sequence[float], tolerance: float) -> Clock:
