@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tfopt.errors import InputError, TfoptError, UsageError
+from tfopt.errors import RunFailed, TfoptError
 from tfopt.records.advice import StepFacts
 from tfopt.records.comparison import Drift
 from tfopt.report.progress import ProgressCallback
@@ -17,7 +17,6 @@ from tfopt.workload.workers.process import PYTHON, Ended, Worker, worker
 __all__ = ["Drifting", "drifting"]
 
 _COMMAND = (*PYTHON, "tfopt.workload.drift.worker")
-_ERRORS: dict[str, type[TfoptError]] = {error.__name__: error for error in (UsageError, InputError)}
 _NO_TIME = "there was no time left for it"
 
 
@@ -107,8 +106,9 @@ def _listen(
                     found.facts[label] = facts
                 case Drifted(label=label, drift=drift):
                     found.drifts[label] = drift
-                case Refused(label=label, kind=kind, message=message, hint=hint) if label == reference.label:
-                    found.refusal = _ERRORS[kind](message, hint) if kind in _ERRORS else None
+                case Refused(label=label, message=message) as refused if label == reference.label:
+                    error = refused.error()
+                    found.refusal = None if isinstance(error, RunFailed) else error
                     return label, message
                 case Refused(label=label, message=message):
                     found.failed(label, reference, message)

@@ -31,14 +31,14 @@ def work(task: DriftTask, say: Say) -> None:
         say(Doing(label, "computing"))
         comparing = Comparing.of(task, say)
     except TfoptError as error:
-        say(Refused(label, type(error).__name__, error.message, error.hint))
+        say(Refused.of(label, error))
         return
     for arm in task.arms:
         try:
             say(Doing(arm.label, "computing"))
             comparing.compare(arm)
         except TfoptError as error:
-            say(Refused(arm.label, type(error).__name__, error.message, error.hint))
+            say(Refused.of(arm.label, error))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
-from tfopt.errors import InputError, RunFailed, TfoptError, UsageError
+from tfopt.errors import RunFailed
 from tfopt.records.duel import Verdict
 from tfopt.workload.duel.messages import Done, Message, Pair, Ready
 from tfopt.workload.duel.standing import Standing
@@ -21,7 +21,6 @@ _OF_REST, _OF_ALL = 1 / 2, 1 / 8
 # What used less CPU time than this part of a silence did nothing; on a crowded machine work gets little more.
 _WORKING = 0.05
 _SILENCE = {False: "no answer for {:.0f} s", True: "still at work after {:.0f} s, which may need a longer time,"}
-_ERRORS: dict[str, type[TfoptError]] = {error.__name__: error for error in (UsageError, InputError)}
 
 
 class Listener:
@@ -109,8 +108,10 @@ class Listener:
                 standing.early.append(early)
                 standing.cost_s = time.monotonic() - self._began
                 self._open.discard(label)
-            case Refused(label=label, kind=kind, message=text, hint=hint):
+            case Refused(label=label):
+                error = message.error()
                 if label not in self._arms:
-                    raise _ERRORS.get(kind, RunFailed)(text, hint)
-                self._arms[label].failure = ("REFUSED" if kind in _ERRORS else "CRASHED", f"{text} ({hint})")
+                    raise error
+                failed = isinstance(error, RunFailed)
+                self._arms[label].failure = ("CRASHED" if failed else "REFUSED", f"{error.message} ({error.hint})")
                 self._open.discard(label)
