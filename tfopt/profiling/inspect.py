@@ -21,6 +21,7 @@ from tfopt.records.cost import LayerCost
 from tfopt.records.inspection import CostTotals, InspectionInfo, InspectionRecord
 from tfopt.report.progress import ProgressCallback, silent
 from tfopt.report.units import bytes_of
+from tfopt.wording import listed
 from tfopt.workload.options import Options, check_numbers
 from tfopt.workload.runtime import import_tensorflow, set_threads, threads_used
 from tfopt.workload.workers.contestant import Contestant
@@ -30,8 +31,6 @@ if TYPE_CHECKING:  # these import TensorFlow, which is loaded quietly and late
     from tfopt.workload.workload import Workload
 
 __all__ = ["inspect"]
-
-_SHOWN = 3
 
 
 def inspect(
@@ -217,5 +216,4 @@ def _they(rows: Sequence[LayerCost]) -> str:
 
 
 def _named(rows: Sequence[LayerCost]) -> str:
-    names = [f"{row.path.rpartition('/')[2]} ({row.type})" for row in rows]
-    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+    return listed([f"{row.path.rpartition('/')[2]} ({row.type})" for row in rows])

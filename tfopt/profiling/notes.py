@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from tfopt.records.base import Note
 from tfopt.records.profile import ProfileRecord
 from tfopt.report import units
+from tfopt.wording import listed
 
 __all__ = ["remarks"]
 
 Rule = Callable[[ProfileRecord], Iterator[Note]]
 
-_SHOWN = 3
 _NOTABLE = 0.10
 _ROUGH = "recording took half of a traced step or more: shares are rough, layers of many short ops may look too large; "
 
@@ -34,9 +34,8 @@ def _stayed_float32(record: ProfileRecord) -> Iterator[Note]:
     names = record.precision.float32_ops
     if names:
         total = sum(record.precision.compute_ops.values())
-        shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
         yield Note(
-            message=f"{len(names)} of {total} matrix products and convolutions stayed float32: {shown}",
+            message=f"{len(names)} of {total} matrix products and convolutions stayed float32: {listed(names)}",
             hint="these ops are cast inside their layers, whatever the policy",
         )
 

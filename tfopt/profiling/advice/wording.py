@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["counted", "listed"]
+from tfopt import wording
 
-_SHOWN = 3
+__all__ = ["counted", "listed"]
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
@@ -16,5 +16,4 @@ def counted(number: int, noun: str, plural: str = "") -> str:
 
 def listed(layers: Sequence[str]) -> str:
     """The first few layers without the model's own name, and how many more."""
-    names = [layer.partition("/")[2] or layer for layer in layers]
-    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+    return wording.listed([layer.partition("/")[2] or layer for layer in layers])

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 from tfopt.records.advice import Fact
+from tfopt.wording import listed
 from tfopt.workload.facts.finding import TracedStep, fact_of
 from tfopt.workload.facts.ops import GraphOp, StepOps, elements, item_size
 from tfopt.workload.precision import is_product
@@ -16,7 +17,6 @@ _HALF = ("float16", "bfloat16")
 _FLOAT = (*_HALF, "float32", "float64")
 _TILE = 8  # NVIDIA, "Train With Mixed Precision": dimensions of half-precision products are multiples of 8
 _FEW_CHANNELS = 4  # of an image: nobody can change them
-_SHOWN = 3
 _MATMULS = ("MatMul", "BatchMatMulV2", "BatchMatMulV3")
 _CONVOLUTIONS = ("Conv2D", "Conv3D")
 _NO_ARITHMETIC = ("Const", "Identity", "Placeholder", "ReadVariableOp", "NoOp")
@@ -66,9 +66,8 @@ def odd_dimensions(step: TracedStep) -> Iterator[Fact]:
     odd = {op: sizes for op in products if (sizes := [size for size in _features(op, step.ops) if size % _TILE])}
     if odd and sum(work.values()):
         named = [f"{op.layer or op.name}: {', '.join(map(str, sizes))}" for op, sizes in odd.items()]
-        detail = "; ".join(named[:_SHOWN]) + (f" and {len(named) - _SHOWN} more" if len(named) > _SHOWN else "")
         share = sum(work[op] for op in odd) / sum(work.values())
-        yield fact_of("odd_dimensions", odd, detail, flops_share=share)
+        yield fact_of("odd_dimensions", odd, listed(named, between="; "), flops_share=share)
 
 
 def _flops(op: GraphOp, ops: StepOps) -> int:
