@@ -85,8 +85,8 @@ def test_sound_packages_are_fine() -> None:
         (replace(SOUND, gencode="8.0.1"), "gencode", "problem"),
         (replace(SOUND, gencode="5.28.3"), "gencode", "problem"),
         (replace(SOUND, gencode="7.40.0"), "gencode", "problem"),
-        (replace(SOUND, origins={"tensorflow": "/work/tensorflow.py"}), "shadows", "problem"),
-        (replace(SOUND, origins={"h5py": "/work/h5py/__init__.py"}), "shadows", "problem"),
+        (replace(SOUND, origins={"tensorflow": "/home/me/tensorflow.py"}), "shadows", "problem"),
+        (replace(SOUND, origins={"h5py": "/home/me/h5py/__init__.py"}), "shadows", "problem"),
     ],
 )
 def test_each_conflict_is_found_alone(found: Packages, id: str, status: str) -> None:
