@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "tfopt"
 ORDER = [
     {"cli"},
     {"profiling", "diagnosis"},
+    {"pathways"},
     {"workload"},
     {"model"},
     {"report"},
@@ -23,7 +24,7 @@ ORDER = [
     {"scratch"},
     {"errors", "undo", "wording"},
 ]
-TENSORFLOW_ROOMS = {"profiling", "workload", "model"}
+TENSORFLOW_ROOMS = {"profiling", "pathways", "workload", "model"}
 HEAVY = {"tensorflow", "keras"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any
 
 __all__ = ["patching"]
@@ -18,13 +19,22 @@ def patching() -> Iterator[Callable[[Any, str, Any], None]]:
 
     def patch(target: Any, name: str, replacement: Any) -> None:
         patched.append((target, name, vars(target).get(name, _ABSENT)))
-        object.__setattr__(target, name, replacement)
+        _setter(target)(target, name, replacement)
 
     try:
         yield patch
     finally:
         for target, name, before in reversed(patched):
             if before is _ABSENT:
-                object.__delattr__(target, name)
+                _deleter(target)(target, name)
             else:
-                object.__setattr__(target, name, before)
+                _setter(target)(target, name, before)
+
+
+def _setter(target: Any) -> Callable[[Any, str, Any], None]:
+    """Sets an attribute past the target's own ways; those of classes and modules are Python's."""
+    return setattr if isinstance(target, type | ModuleType) else object.__setattr__
+
+
+def _deleter(target: Any) -> Callable[[Any, str], None]:
+    return delattr if isinstance(target, type | ModuleType) else object.__delattr__

@@ -1,0 +1,179 @@
+"""Everything that influence touches inside Keras: what is replaced while a model is traced, and put back after it.
+
+A call of a layer or of a `keras.ops` operation, of an activation function or of a pooling goes through the functions
+given here, variables have the values given here, and every layer computes in one dtype. Nothing of the model changes:
+its variables keep their values (`keras.StatelessScope`), its layers get their attributes back, and the classes and
+modules of Keras their functions, whatever happens in between. One thread at a time; other threads see Keras as it is.
+
+Private names of Keras used here are in `PRIVATE`; a test checks that they exist.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras.src import backend
+from keras.src.dtype_policies.dtype_policy import DTypePolicy
+from keras.src.layers.layer import Layer
+from keras.src.models.functional import Functional
+from keras.src.models.sequential import Sequential
+from keras.src.ops import numpy as numpy_operations
+from keras.src.ops.operation import Operation
+
+from tfopt.model.patching import patching
+
+__all__ = ["BACKENDS", "PRIVATE", "Handler", "intercepted", "keep_mask", "layers_of", "operation_class"]
+
+Handler = Callable[[Any, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
+"""Is given an operation, how to call it, and the arguments; returns its outputs."""
+
+Wrapper = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+BACKENDS = {"nn": backend.nn, "numpy": backend.numpy}
+
+PRIVATE = (
+    (Operation, "__call__"),
+    (Layer, "__call__"),
+    (Layer, "_flatten_layers"),
+    (DTypePolicy, "compute_dtype"),
+    (Functional, "_convert_inputs_to_tensors"),
+    (Sequential, "input_dtype"),
+    (keras.StatelessScope(), "state_mapping"),
+    (backend, "get_keras_mask"),
+    (backend, "set_keras_mask"),
+)
+
+_LOCK = threading.RLock()
+
+
+def layers_of(model: Any) -> list[Any]:
+    """`model` and every layer in it."""
+    return list(model._flatten_layers())
+
+
+def operation_class(name: str) -> type:
+    """The class behind `keras.ops.…`, by its name in `keras.src.ops.numpy`."""
+    found: type = getattr(numpy_operations, name)
+    return found
+
+
+def keep_mask(source: Any, target: Any) -> Any:
+    """`target`, with the Keras mask that `source` has."""
+    mask = backend.get_keras_mask(source)
+    if mask is not None:
+        backend.set_keras_mask(target, mask)
+    return target
+
+
+@contextlib.contextmanager
+def intercepted(
+    model: Any,
+    handler: Handler,
+    *,
+    functions: Mapping[str, Wrapper],
+    attributes: Mapping[str, Wrapper],
+    values: Sequence[tuple[Any, Any]],
+    dtype: str,
+) -> Iterator[dict[int, Any]]:
+    """While the block traces `model`, in this thread:
+
+    Args:
+        model: whose layers are meant by `attributes`.
+        handler: every call of a layer or operation goes through it.
+        functions: `"nn.relu"` or `"numpy.tanh"`: what takes the place of that function of Keras's backend.
+        attributes: `"activation"`: what takes the place of such an attribute of a layer, where it can be called.
+        values: what each variable's value is, of the variable's shape and any dtype.
+        dtype: the dtype in which layers compute.
+
+    Yields:
+        The values by the variables' ids; a change there holds from then on.
+    """
+    scope = keras.StatelessScope()
+    # Given to the constructor, they would be cast to the variables' dtypes.
+    scope.state_mapping.update((id(variable), value) for variable, value in values)
+    floatx = keras.config.floatx()
+    with _LOCK, patching() as patch:
+        ours = _only_in(threading.get_ident())
+        patch(Operation, "__call__", ours(Operation.__call__, _operation_call(handler)))
+        patch(Layer, "__call__", ours(Layer.__call__, _layer_call(handler)))
+        patch(DTypePolicy, "compute_dtype", _computing_in(dtype, threading.get_ident()))
+        patch(Sequential, "input_dtype", property(lambda model: model.dtype_policy.compute_dtype))
+        # It would cast what a nested model is given back to the dtype that it was made with.
+        patch(Functional, "_convert_inputs_to_tensors", ours(Functional._convert_inputs_to_tensors, _as_they_are))
+        for name, wrapper in functions.items():
+            module, function = name.split(".")
+            original = getattr(BACKENDS[module], function)
+            patch(BACKENDS[module], function, ours(original, _wrapped(wrapper(original))))
+        for layer in layers_of(model):
+            for name, wrapper in attributes.items():
+                if callable(vars(layer).get(name)):
+                    patch(layer, name, wrapper(vars(layer)[name]))
+            if "use_cudnn" in vars(layer):  # the fused kernel would pass the cell by
+                patch(layer, "use_cudnn", False)
+        try:
+            keras.config.set_floatx(dtype)
+            with scope:
+                yield scope.state_mapping
+        finally:
+            keras.config.set_floatx(floatx)
+
+
+def _only_in(thread: int) -> Callable[[Callable[..., Any], Wrapper], Callable[..., Any]]:
+    def ours(original: Callable[..., Any], wrapper: Wrapper) -> Callable[..., Any]:
+        replacement = wrapper(original)
+
+        @functools.wraps(original)
+        def chosen(*args: Any, **kwargs: Any) -> Any:
+            return (replacement if threading.get_ident() == thread else original)(*args, **kwargs)
+
+        return chosen
+
+    return ours
+
+
+def _wrapped(replacement: Callable[..., Any]) -> Wrapper:
+    return lambda original: replacement
+
+
+def _layer_call(handler: Handler) -> Wrapper:
+    def wrapper(original: Callable[..., Any]) -> Callable[..., Any]:
+        def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+            return handler(layer, functools.partial(original, layer), args, kwargs)
+
+        return call
+
+    return wrapper
+
+
+def _operation_call(handler: Handler) -> Wrapper:
+    def wrapper(original: Callable[..., Any]) -> Callable[..., Any]:
+        def call(operation: Any, *args: Any, **kwargs: Any) -> Any:
+            if isinstance(operation, Layer):  # on its way through Layer.__call__, where the handler had it
+                return original(operation, *args, **kwargs)
+            return handler(operation, functools.partial(original, operation), args, kwargs)
+
+        return call
+
+    return wrapper
+
+
+def _computing_in(dtype: str, thread: int) -> property:
+    def compute_dtype(policy: Any) -> str:
+        own = str(policy._compute_dtype)
+        computing = threading.get_ident() == thread and keras.backend.is_float_dtype(own)
+        return dtype if computing else own
+
+    return property(compute_dtype)
+
+
+def _as_they_are(original: Callable[..., Any]) -> Callable[..., Any]:
+    def convert(model: Any, inputs: Sequence[Any]) -> Any:
+        return [each if each is None else tf.convert_to_tensor(each) for each in inputs]
+
+    return convert

@@ -1,0 +1,64 @@
+"""What a trace consists of: calls of layers, the tensors that they made, and the ways between them.
+
+A *node* is one call of a layer (or of a `keras.ops` operation) that lies in no other layer's call; models are looked
+into. An *edge* is a tensor's way from the node that made it, or from an input, to a node that takes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from tfopt.records.influence import Status
+
+__all__ = ["INPUT", "Edge", "Node", "Source", "Trial"]
+
+INPUT = -1
+"""In place of a node's number: the model's inputs, and whatever no node made."""
+
+
+@dataclass
+class Node:
+    """One call. `ancestors` is a set of nodes as bits. `own`: every rule in it is one of tfopt's. `unit` is 1, by which
+    all that the layer adds is multiplied, so that a gradient with respect to it is their contribution."""
+
+    index: int
+    path: str
+    operation: Any
+    call: int
+    ancestors: int = 0
+    status: Status = "exact"
+    reasons: dict[str, None] = field(default_factory=dict)
+    own: bool = True
+    unit: Any = None
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A tensor that a node made, or an input; with the logarithm of its scale (0 where nothing was normalised)."""
+
+    node: int
+    tensor: Any
+    log_scale: Any = None
+
+
+@dataclass(frozen=True, eq=False)
+class Edge:
+    """`tensor` is the consumer's own copy. `sources` has one source where the graph of layers says it, several or none
+    where Python between the layers made the tensor."""
+
+    sources: tuple[Source, ...]
+    target: int
+    tensor: Any
+    whole: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """What an unknown layer gave on random inputs: its least value on impulses, its least increase when impulses are
+    added, and how far it is from a sum, each relative to its largest value."""
+
+    node: int
+    least: Any
+    increase: Any
+    additivity: Any

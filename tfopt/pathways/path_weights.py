@@ -1,0 +1,238 @@
+"""Path weights: sums over all paths of the product of |w| along each, in one forward and one backward pass.
+
+The total R is the output of the network with |w| in place of w, activations as the identity and nothing added, on an
+input of ones (path norms: Neyshabur et al., arXiv:1503.00036; for modern networks Gonon et al., arXiv:2310.01225). The
+sum over the paths *through* a weight is w · ∂R/∂w (SynFlow: Tanaka et al., arXiv:2006.05467), through an edge or a
+unit its value times the gradient there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfopt.errors import UsageError
+from tfopt.model.inputs import input_specs, pack_inputs
+from tfopt.pathways.certificates import path_certificates
+from tfopt.pathways.plan import Biases, MaxPool, Plan
+from tfopt.pathways.sums import Sums, Weight
+from tfopt.pathways.surrogate import Surrogate
+from tfopt.pathways.tables import edge_shares, layer_rules, unit_shares
+from tfopt.pathways.tracing import Entangled
+from tfopt.records.influence import GroupShare, PathReport, StrongWeight, VariableShare
+from tfopt.wording import listed
+from tfopt.workload.batch import resolve_shapes
+
+__all__ = ["Group", "path_scores", "path_weights"]
+
+Group = str | Sequence[str] | Mapping[str, Any]
+"""Patterns of layer or variable paths (`*` for anything), or by a variable's path an array of its shape, non-zero where
+an element is a member."""
+
+
+def path_weights(
+    model: Any,
+    *,
+    groups: Mapping[str, Group] | None = None,
+    maxpool: MaxPool = "sum",
+    biases: Biases = "exclude",
+    dtype: str = "float64",
+    input_shape: Sequence[str] = (),
+    top: int = 20,
+) -> PathReport:
+    """The path weights of a model: how much of all paths leads through each variable, unit, edge and group.
+
+    Nothing of the model is changed, and no data is needed. What holds for which layer is in the report's `layers`; the
+    certificates say whether the sums are exact for these rules.
+
+    Args:
+        model: a built Keras model.
+        groups: by name, what belongs to a group: the report has the share of paths through any member.
+        maxpool: `sum`: a path leads through each place that could win; `max`: through the winner on an input of ones.
+        biases: `include` counts paths that start at a constant 1, through biases, as well.
+        dtype: `float64`, or `float32`, which needs a model whose layers Keras connects.
+        input_shape: shapes without the batch for free dimensions (`"96,96,3"`, `"tokens=128"`).
+        top: how many of the strongest weights to list.
+
+    Raises:
+        UsageError: a group matches nothing, or has the wrong shape; float32 is not possible.
+        InputError: the model does not say what input it takes.
+    """
+    surrogate, inputs, whole = _run(model, Plan(True, maxpool, biases, dtype), input_shape, top=top)
+    certificates = path_certificates(surrogate, inputs, whole)
+    return PathReport(
+        log10_total=_log10(whole),
+        consistent=all(certificate.met for certificate in certificates),
+        certificates=certificates,
+        layers=layer_rules(whole),
+        variables=tuple(_variables(surrogate.weights, whole)),
+        units=unit_shares(whole),
+        edges=edge_shares(whole),
+        strongest=_strongest(surrogate.weights, surrogate.chosen, whole, top),
+        groups=tuple(
+            _group(surrogate, inputs, whole, name, members(surrogate.weights, name, group))
+            for name, group in (groups or {}).items()
+        ),
+        maxpool=maxpool,
+        biases=biases,
+        dtype=dtype,
+        normalised=surrogate.plan.normalised,
+    )
+
+
+def path_scores(
+    model: Any,
+    *,
+    maxpool: MaxPool = "sum",
+    biases: Biases = "exclude",
+    dtype: str = "float64",
+    input_shape: Sequence[str] = (),
+) -> dict[str, np.ndarray]:
+    """For each variable that paths lead through, by path: an array of its shape with the share of all paths through
+    each element, between 0 and 1 (more for an element that is used several times).
+
+    Args:
+        model, maxpool, biases, dtype, input_shape: see `path_weights`.
+
+    Raises:
+        UsageError, InputError: see `path_weights`.
+    """
+    surrogate, _, whole = _run(model, Plan(True, maxpool, biases, dtype), input_shape, arrays=True)
+    return {
+        surrogate.weights[number].path: array / whole.total
+        for number, array in zip(surrogate.chosen, whole.arrays, strict=True)
+        if whole.connected[number]
+    }
+
+
+def ones(model: Any, input_shape: Sequence[str] = ()) -> Any:
+    """One example of ones, as a model takes it; zeros where its inputs are integers, whose rows are averaged."""
+    specs = input_specs(model, input_shape=input_shape)
+    shapes, _ = resolve_shapes(specs, 1, input_shape)
+    return pack_inputs(model, [_ones(spec.dtype, shapes[spec.name]) for spec in specs])
+
+
+def _ones(dtype: str, shape: tuple[int, ...]) -> Any:
+    if dtype == "string":
+        return tf.fill(shape, "")
+    return tf.ones(shape, dtype) if keras.backend.is_float_dtype(dtype) else tf.zeros(shape, dtype)
+
+
+def _run(
+    model: Any, plan: Plan, input_shape: Sequence[str], *, arrays: bool = False, top: int = 0
+) -> tuple[Surrogate, Any, Sums]:
+    """The pass; normalised where Keras connects the layers, so that no depth is too much for the dtype."""
+    inputs = ones(model, input_shape)
+    normalised = Plan(plan.free, plan.maxpool, plan.biases, plan.dtype, normalised=not plan.constants)
+    for attempt in (normalised, plan):
+        surrogate = Surrogate(model, attempt, _sum_of_outputs, arrays=arrays, top=top)
+        try:
+            return surrogate, inputs, surrogate.run(inputs)
+        except Entangled:
+            continue
+    raise AssertionError("a plan that is not normalised is never entangled")
+
+
+def _sum_of_outputs(outputs: Sequence[Any]) -> tuple[Any, dict[str, Any]]:
+    return tf.add_n([tf.reduce_sum(output) for output in outputs]), {}
+
+
+def _log10(sums: Sums) -> float | None:
+    positive = math.isfinite(sums.total) and sums.total > 0
+    return math.log10(sums.total) + sums.log_scale / math.log(10) if positive else None
+
+
+def _variables(weights: Sequence[Weight], sums: Sums) -> list[VariableShare]:
+    rows = []
+    for number, weight in enumerate(weights):
+        offset = weight.role == "offset" or bool(sums.added[number])
+        if weight.role == "statistic":
+            continue
+        rows.append(
+            VariableShare(
+                path=weight.path,
+                layer=weight.layer,
+                shape=tuple(weight.variable.shape),
+                share=_share(sums.variables[number], sums),
+                calls=sum(_holds(node.operation, weight.variable) for node in sums.nodes),
+                status="offset" if offset else "weight" if sums.connected[number] else "opaque",
+            )
+        )
+    return rows
+
+
+def _holds(operation: Any, variable: Any) -> bool:
+    return any(variable is held for held in getattr(operation, "weights", ()))
+
+
+def _share(value: float, sums: Sums) -> float:
+    return float(value / sums.total) if sums.total else 0.0
+
+
+def _strongest(weights: Sequence[Weight], chosen: Sequence[int], sums: Sums, top: int) -> tuple[StrongWeight, ...]:
+    found = [
+        (float(value), weights[number], int(flat))
+        for number, (values, places) in zip(chosen, sums.tops, strict=False)
+        for value, flat in zip(values, places, strict=True)
+        if value > 0
+    ]
+    return tuple(
+        StrongWeight(
+            variable=weight.path,
+            index=tuple(int(each) for each in np.unravel_index(flat, tuple(weight.variable.shape))),
+            share=_share(value, sums),
+        )
+        for value, weight, flat in sorted(found, key=lambda each: -each[0])[:top]
+    )
+
+
+def members(weights: Sequence[Weight], name: str, group: Group) -> dict[int, np.ndarray]:
+    """By a weight's number: where it is a member of a group."""
+    by_path = {weight.path: number for number, weight in enumerate(weights)}
+    if isinstance(group, Mapping):
+        chosen = {}
+        for path, mask in group.items():
+            array = np.asarray(mask) != 0
+            if path not in by_path:
+                raise UsageError(
+                    f"the group {name} names {path}, which is no weight of the model",
+                    f"its weights are {listed([weight.path for weight in weights])}",
+                )
+            shape = tuple(weights[by_path[path]].variable.shape)
+            if array.shape != shape:
+                raise UsageError(
+                    f"the group {name} has a mask of shape {array.shape} for {path}", f"that weight's shape is {shape}"
+                )
+            chosen[by_path[path]] = array
+        return chosen
+    patterns = [group] if isinstance(group, str) else list(group)
+    chosen = {
+        number: np.ones(tuple(weight.variable.shape), bool)
+        for number, weight in enumerate(weights)
+        if weight.role in ("weight", "unknown")
+        and any(_matches(pattern, path) for pattern in patterns for path in (weight.path, weight.layer))
+    }
+    if not chosen:
+        raise UsageError(
+            f"the group {name} has no member: no weight or layer is called {' or '.join(patterns)}",
+            f"* stands for anything; there are {listed(sorted({weight.layer for weight in weights}))}",
+        )
+    return chosen
+
+
+def _matches(pattern: str, path: str) -> bool:
+    """The whole path, or its end from a `/` on, or a layer and all that is in it."""
+    return any(fnmatchcase(path, each) for each in (pattern, f"*/{pattern}", f"{pattern}/*", f"*/{pattern}/*"))
+
+
+def _group(surrogate: Surrogate, inputs: Any, whole: Sums, name: str, masks: dict[int, np.ndarray]) -> GroupShare:
+    without = surrogate.run(inputs, masks={number: ~mask for number, mask in masks.items()})
+    left = without.total / whole.total * math.exp(without.log_scale - whole.log_scale)
+    elements = sum(int(mask.sum()) for mask in masks.values())
+    return GroupShare(name=name, share=float(1 - left), variables=len(masks), elements=elements)

@@ -1,0 +1,349 @@
+"""One trace of a model as a surrogate: which layer was called with what, on which tensors sums are to be taken."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfopt.pathways.interception import keep_mask
+from tfopt.pathways.nodes import INPUT, Edge, Node, Source, Trial
+from tfopt.pathways.plan import Plan
+from tfopt.pathways.rules.activations import GATING, HOMOGENEOUS
+from tfopt.pathways.rules.registry import Call, rule_for
+from tfopt.pathways.unknown import are_added, is_data, trials
+from tfopt.records.influence import Status
+
+__all__ = ["Entangled", "Tracing"]
+
+_ORDER: tuple[Status, ...] = ("exact", "linearised", "approximated", "as is")
+_SEED = 20
+_NONE = 0.3  # of random numbers, how many are none, and how many all
+
+
+class Tracing:
+    """The handler of one trace; what it has found is in its attributes afterwards."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        paths: Mapping[int, str],
+        heads: frozenset[int],
+        unsaid: frozenset[int],
+        linear: frozenset[int],
+        unit: Any,
+        portions: Any,
+    ) -> None:
+        """`paths`: of layers, by id; `heads`: the ids of layers that give the model's output; `unsaid`: of variables
+        whose name does not say what they are; `linear`: which of `squashes` are the model's last; `unit`: a one;
+        `portions`: see `Surrogate.run`."""
+        self.plan = plan
+        self.dtype = tf.as_dtype(plan.dtype)
+        self.nodes: list[Node] = []
+        self.edges: list[Edge] = []
+        self.made: list[Source] = []
+        self.trials: list[Trial] = []
+        self.offsets: dict[int, Any] = {}  # what offsets are for a unit of 1, by the variables' ids
+        self.found: dict[int, Any] = {}  # whether a variable whose name does not say so is an offset, by its id
+        self.squashes: list[Any] = []  # softmax results, in the order of their calls
+        self.node: Node | None = None
+        self.inside = False
+        self.values: dict[int, Any] = {}
+        self._paths, self._heads, self._unsaid, self._linear = paths, heads, unsaid, linear
+        self._unit, self._portions = unit, portions
+        self._calls: Counter[str] = Counter()
+        self._known: dict[int, Source] = {}
+        self._by_op: dict[tuple[int, str], Source] = {}
+        self._gates: dict[int, tuple[Any, Any]] = {}
+        self._same: dict[int, Any] = {}  # a copy's id → what it is a copy of
+        self._keep: list[Any] = []  # ids are of use only while their tensors live
+        self._said: dict[int, Any] = {}  # the values of the variables in `found`
+
+    # ---- what rules ask for
+
+    def mark(self, status: Status, reason: str) -> None:
+        """The node that is being traced is no better than this."""
+        if self.node is None:
+            return
+        self.node.status = max(self.node.status, status, key=_ORDER.index)
+        if reason:
+            self.node.reasons[reason] = None
+
+    def ends_here(self) -> bool:
+        """Whether the node that is being traced gives the model's output and its activation only scales it."""
+        return self.node is not None and id(self.node.operation) in self._heads
+
+    def constant(self, tensor: Any) -> Any:
+        """See `Call.constant`."""
+        if not self.plan.constants:
+            return tf.zeros_like(tensor)
+        unit = self._unit if self.node is None else self.node.unit
+        return (tf.abs(tensor) if self.plan.free else tensor) * tf.cast(unit, tensor.dtype)
+
+    def gate_value(self, tensor: Any) -> Any | None:
+        """What a squashing function gives (with data) or gives at zero (without), where one made this tensor."""
+        found = self._gates.get(id(tensor))
+        return None if found is None else found[1]
+
+    def depends(self, tensor: Any, on: Any) -> bool:
+        """Whether `tensor` was computed from `on`, as far as the graph of layers tells."""
+        later, earlier = (self._known.get(id(self._origin(each))) for each in (tensor, on))
+        if later is None or earlier is None or later.node == INPUT:
+            return False
+        return earlier.node == INPUT or bool(self.nodes[later.node].ancestors >> earlier.node & 1)
+
+    def is_last(self) -> bool:
+        """Whether a softmax or sigmoid that is about to be traced only scales the model's output."""
+        last = self.ends_here() or len(self.squashes) in self._linear
+        if last:
+            self.squashed(None)
+        return last
+
+    def squashed(self, tensor: Any) -> Any:
+        """Note the result of a softmax or sigmoid that may turn out to have been the last thing the model did."""
+        self.squashes.append(tensor)
+        return tensor
+
+    def portion(self, tensor: Any, node: int) -> Any:
+        """Something that paths start from, or the part of it that this run is of."""
+        if not self.plan.free or not is_data(tensor):
+            return tensor
+        draw = tf.random.stateless_uniform((2, *tf.unstack(tf.shape(tensor))), (_SEED, node), dtype=tensor.dtype)
+        part = tf.where(
+            draw[0] < _NONE, tf.zeros_like(tensor), tf.where(draw[0] > 1 - _NONE, tf.ones_like(tensor), draw[1])
+        )
+        return keep_mask(tensor, tensor * (self._portions[0] + self._portions[1] * part))
+
+    @contextlib.contextmanager
+    def untouched(self) -> Iterator[None]:
+        """In the block, Keras's functions are what they are."""
+        before, self.inside = self.inside, True
+        try:
+            yield
+        finally:
+            self.inside = before
+
+    def elementwise(self, name: str, function: Callable[..., Any], x: Any) -> Any:
+        """f(x): without data the identity, with data f(0) as a bias and x times (f(x) − f(0)) / x."""
+        if name == "sigmoid" and self.is_last():
+            return tf.identity(x)
+        if name in HOMOGENEOUS and not self.plan.free:
+            with self.untouched():
+                return function(x)
+        if name not in HOMOGENEOUS:
+            self.mark("linearised", name)
+        with self.untouched():
+            at_zero, slope_at_zero = self._around_zero(name, function)
+            if self.plan.free:
+                y = tf.identity(x)
+                value = tf.fill(tf.shape(x), tf.cast(at_zero, x.dtype))
+            else:
+                value = tf.stop_gradient(function(x))
+                small = tf.abs(x) < (1e-30 if x.dtype == tf.float32 else 1e-200)
+                slope = tf.where(small, tf.cast(slope_at_zero, x.dtype), (value - at_zero) / tf.where(small, 1.0, x))
+                y = x * tf.stop_gradient(slope)
+                if at_zero:
+                    y = y + self.constant(tf.cast(at_zero, x.dtype))
+        if name in GATING:
+            self._gates[id(y)] = (y, value)
+        return self.squashed(y) if name == "sigmoid" else y
+
+    def _around_zero(self, name: str, function: Callable[..., Any]) -> tuple[float, float]:
+        """f(0) and f′(0)."""
+        with tf.init_scope():
+            zero = tf.zeros((1, 1), tf.float64)
+            with tf.GradientTape() as tape:
+                tape.watch(zero)
+                value = function(zero)
+            gradient = tape.gradient(value, zero)
+            return float(value[0, 0]), 0.0 if gradient is None else float(gradient[0, 0])
+
+    # ---- the calls
+
+    def begin(self, inputs: list[Any]) -> None:
+        """The model is about to be called on these floating-point tensors."""
+        for tensor in inputs:
+            self._note(Source(INPUT, tensor, self._zero() if self.plan.normalised else None))
+
+    def __call__(self, operation: Any, run: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """One call of a layer or operation."""
+        if isinstance(operation, keras.layers.InputLayer | keras.Model) or self.inside:
+            return run(*args, **kwargs)
+        if self.node is not None:
+            return self._ruled(operation, run, args, kwargs)
+        node = Node(len(self.nodes), self._path(operation), operation, 0)
+        node.call = self._calls[node.path] = self._calls[node.path] + 1
+        node.unit = tf.identity(self._unit)
+        self.nodes.append(node)
+        common, args, kwargs = self._entering(node, args, kwargs)
+        self.node = node
+        try:
+            invoke = partial(self._invoke, operation, run)
+            self._weigh(operation, invoke, (args, kwargs))
+            outputs = invoke((args, kwargs))
+            if not any(edge.target == node.index for edge in self.edges):
+                outputs = keras.tree.map_structure(lambda leaf: self.portion(leaf, node.index), outputs)
+            elif not node.own and self.plan.free:
+                self.trials += trials(invoke, (args, kwargs), outputs, node, self.plan.constants)
+        finally:
+            self.node = None
+        growing = len([1 for edge in self.edges if edge.target == node.index]) > 1 or _has_weights(operation)
+        return keras.tree.map_structure(
+            lambda tensor: self._leaving(node, tensor, common, growing) if is_data(tensor) else tensor, outputs
+        )
+
+    def _path(self, operation: Any) -> str:
+        return self._paths.get(id(operation), str(operation.name))
+
+    def _ruled(self, operation: Any, run: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        assert self.node is not None
+        call = Call(operation, args, kwargs, run, self)
+        found = rule_for(type(operation))
+        if found is None or (not call.tensors and not found.own):
+            self.mark("as is", "")
+            self.node.own = False
+            return run(*args, **kwargs)
+        self.mark(found.status, found.reason)
+        self.node.own = self.node.own and found.own and _knows_functions(operation)
+        return found.apply(call) if call.leaves else run(*args, **kwargs)
+
+    def _invoke(self, operation: Any, run: Callable[..., Any], arguments: Any) -> Any:
+        return self._ruled(operation, run, *arguments)
+
+    def _entering(
+        self, node: Node, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+        """Copies of the tensors that a node takes, at one scale, and the logarithm of that."""
+        tensors = [leaf for leaf in keras.tree.flatten((args, kwargs)) if is_data(leaf)]
+        found = [self._sources(tensor) for tensor in tensors]
+        for sources in found:
+            for source in sources:
+                node.ancestors |= 0 if source.node == INPUT else self.nodes[source.node].ancestors | 1 << source.node
+        common, factors = self._common_scale(found)
+        copies: dict[int, Any] = {}
+        for tensor, sources, factor in zip(tensors, found, factors, strict=True):
+            if id(tensor) in copies:
+                continue
+            copy = tf.cast(tensor, self.dtype) if tensor.dtype != self.dtype else tf.identity(tensor)
+            known = id(tensor) in self._known
+            self.edges.append(Edge(tuple(sources), node.index, copy, known))
+            self._copied(tensor, copy)
+            if factor is not None:
+                copy = keep_mask(tensor, copy * factor)
+                self._copied(tensor, copy)
+            copies[id(tensor)] = copy
+        replace = lambda leaf: copies.get(id(leaf), leaf)  # noqa: E731
+        args, kwargs = keras.tree.map_structure(replace, (args, kwargs))
+        return common, args, kwargs
+
+    def _copied(self, tensor: Any, copy: Any) -> None:
+        keep_mask(tensor, copy)
+        self._same[id(copy)] = tensor
+        self._keep += [tensor, copy]
+        if id(tensor) in self._gates:
+            self._gates[id(copy)] = (copy, self._gates[id(tensor)][1])
+
+    def _origin(self, tensor: Any) -> Any:
+        while id(tensor) in self._same:
+            tensor = self._same[id(tensor)]
+        return tensor
+
+    def _leaving(self, node: Node, tensor: Any, common: Any, growing: bool) -> Any:
+        log_scale = common
+        if self.plan.normalised and growing:
+            largest = tf.stop_gradient(tf.reduce_max(tf.abs(tensor)))
+            largest = tf.where(largest > 0, largest, tf.ones_like(largest))
+            made = tensor / largest
+            log_scale = common + tf.math.log(tf.cast(largest, tf.float64))
+        else:
+            made = tf.identity(tensor)
+        keep_mask(tensor, made)
+        self._keep.append(tensor)
+        if id(tensor) in self._gates:
+            self._gates[id(made)] = (made, self._gates[id(tensor)][1])
+        self._note(Source(node.index, made, log_scale))
+        return made
+
+    def _note(self, source: Source) -> None:
+        self.made.append(source)
+        self._known[id(source.tensor)] = source
+        self._by_op.setdefault((id(source.tensor.graph), source.tensor.name), source)
+
+    def sources_of(self, tensor: Any) -> tuple[list[Source], bool]:
+        """What made a tensor, and whether the graph of layers says so."""
+        return self._sources(tensor), id(tensor) in self._known
+
+    def _sources(self, tensor: Any) -> list[Source]:
+        """What made a tensor: its node, or the nodes and inputs that TensorFlow's graph leads back to."""
+        if id(tensor) in self._known:
+            return [self._known[id(tensor)]]
+        found: dict[int, Source] = {}
+        seen, todo = set(), [tensor]
+        while todo:
+            each = todo.pop()
+            key = (id(each.graph), each.name)
+            if key in seen:
+                continue
+            seen.add(key)
+            source = self._by_op.get(key)
+            if source is not None:
+                found[id(source)] = source
+            else:
+                todo += list(each.op.inputs)
+        return list(found.values())
+
+    # ---- scales
+
+    def _zero(self) -> Any:
+        return tf.zeros((), tf.float64)
+
+    def _common_scale(self, found: list[list[Source]]) -> tuple[Any, list[Any]]:
+        """The largest of the scales of a node's inputs, and what brings each of them there (None: nothing)."""
+        if not self.plan.normalised:
+            return None, [None] * len(found)
+        scales = []
+        for sources in found:
+            different = list({id(source.log_scale): source.log_scale for source in sources}.values())
+            if len(different) > 1:
+                raise Entangled
+            scales.append(different[0] if different else None)
+        given = list({id(scale): scale for scale in scales if scale is not None}.values())
+        if len(given) <= 1:
+            return (given[0] if given else self._zero()), [None] * len(found)
+        common = tf.reduce_max(tf.stack(given))
+        return common, [None if each is None else tf.cast(tf.exp(each - common), self.dtype) for each in scales]
+
+    # ---- what a layer adds
+
+    def _weigh(self, operation: Any, invoke: Callable[[Any], Any], arguments: Any) -> None:
+        """Give what a layer adds the unit of this call, or take it out."""
+        held = [id(variable) for variable in getattr(operation, "weights", ())]
+        unsaid = [each for each in held if each in self._unsaid and each not in self.found]
+        if unsaid:
+            values = [self.values[each] for each in unsaid]
+            self.found.update(zip(unsaid, are_added(invoke, arguments, values), strict=True))
+            self._said.update(zip(unsaid, values, strict=True))
+        for each in held:
+            if each in self.offsets:
+                self.values[each] = self.constant(self.offsets[each])
+            elif each in self.found:
+                value = self._said[each]
+                self.values[each] = tf.where(self.found[each], self.constant(value), value)
+
+
+class Entangled(Exception):
+    """Python between the layers joins tensors of different scales: the trace cannot be normalised."""
+
+
+def _has_weights(operation: Any) -> bool:
+    return bool(getattr(operation, "weights", ()))
+
+
+def _knows_functions(operation: Any) -> bool:
+    """Whether the functions that a layer was given are Keras's, or act on each element by themselves."""
+    return all(getattr(function, "elementwise", True) for function in vars(operation).values() if callable(function))
