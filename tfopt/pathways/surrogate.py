@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -165,10 +166,9 @@ class Surrogate:
         value = tf.convert_to_tensor(value)
         if not value.dtype.is_floating:
             return value
-        value = tf.cast(value, self.plan.dtype)
-        if weight.role == "statistic" or not self.plan.free:
-            return value
-        return tf.zeros_like(value) if weight.role == "offset" and not self.plan.constants else tf.abs(value)
+        if self.plan.free and weight.role != "statistic":
+            value = tf.abs(value) if weight.role != "offset" or self.plan.constants else tf.zeros_like(value)
+        return tf.cast(value, self.plan.dtype)
 
     def _sums(
         self,
@@ -217,10 +217,11 @@ class Surrogate:
         out["least_output"] = tf.reduce_min(_stacked([_least(result) for result in results]))
         scores = [weight * gradient for weight, gradient in zip(weights, of_weights, strict=True)]
         out["weights"] = _stacked([tf.reduce_sum(score) for score in scores])
-        out["weight_magnitude"] = _stacked([tf.reduce_sum(tf.abs(score)) for score in scores])
-        out["tops"] = [
-            tf.math.top_k(tf.reshape(score, (-1,)), min(self._top, int(np.prod(score.shape)))) for score in scores
-        ] if self._top else []  # fmt: skip
+        # Without data no score is negative.
+        out["weight_magnitude"] = (
+            out["weights"] if self.plan.free else _stacked([tf.reduce_sum(tf.abs(score)) for score in scores])
+        )
+        out["tops"] = [largest(score, self._top) for score in scores] if self._top else []
         out["arrays"] = scores if self._arrays else []
         constants = [gradient * one for gradient, one in zip(of_units, units, strict=True)]
         out["biases"], out["constants"] = sum(constants[:1], tf.zeros((), self.plan.dtype)), _stacked(constants[1:])
@@ -232,7 +233,9 @@ class Surrogate:
     def _asked(self, weight: Weight) -> bool:
         if not keras.backend.is_float_dtype(weight.variable.dtype) or weight.role == "statistic":
             return False
-        return self._with_weights or weight.role == "offset" or id(weight.variable) in self._unsaid
+        if weight.role == "offset":
+            return self.plan.constants
+        return self._with_weights or id(weight.variable) in self._unsaid
 
     # ---- outside of it
 
@@ -274,7 +277,7 @@ class Surrogate:
             variables=variables,
             added=added,
             connected=connected,
-            tops=tuple((np.asarray(top.values), np.asarray(top.indices)) for top in out["tops"]),
+            tops=tuple((np.asarray(values), np.asarray(places)) for values, places in out["tops"]),
             arrays=tuple(np.asarray(each) for each in out["arrays"]),
             trials=tuple(
                 (trial.node, *(float(each) for each in np.asarray(values)))  # type: ignore[misc]
@@ -347,6 +350,15 @@ def _zeros_for_none(gradients: Any, tensors: Any) -> Any:
 
 def _stacked(scalars: Sequence[Any]) -> Any:
     return tf.stack([tf.cast(scalar, tf.float64) for scalar in scalars]) if scalars else tf.zeros((0,), tf.float64)
+
+
+def largest(tensor: Any, count: int) -> tuple[Any, Any]:
+    """The `count` largest elements and their flat indices: they lie in the rows whose maxima are the largest."""
+    rows = tf.reshape(tensor, (-1, tensor.shape[-1] if tensor.shape.rank else 1))
+    _, chosen = tf.math.top_k(tf.reduce_max(rows, axis=1), min(count, rows.shape[0]))
+    few = tf.gather(rows, chosen)
+    values, places = tf.math.top_k(tf.reshape(few, (-1,)), min(count, math.prod(few.shape)))
+    return values, tf.gather(chosen, places // rows.shape[1]) * rows.shape[1] + places % rows.shape[1]
 
 
 def _least(tensor: Any) -> Any:
