@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import keras
@@ -15,6 +15,7 @@ from tfopt.pathways.heads import heads_of, last_squashes
 from tfopt.pathways.interception import intercepted
 from tfopt.pathways.nodes import INPUT, Edge
 from tfopt.pathways.plan import Plan
+from tfopt.pathways.reductions import Reductions, largest, relative_least, stacked
 from tfopt.pathways.rules.activations import gate_function, layer_activation, replacements
 from tfopt.pathways.rules.layers import pooling_sums
 from tfopt.pathways.rules.registry import role_of, rule_for
@@ -190,41 +191,37 @@ class Surrogate:
         chosen = [number for number, weight in enumerate(self.weights) if self._asked(weight)]
         weights = [effective[number] for number in chosen]
         units = [unit, *(node.unit for node in tracing.nodes)] if self.plan.constants else []
-        gradients = tape.gradient(
-            total,
-            [made, [edge.tensor for edge in split], weights, units],
-        )
+        wanted = [made, [edge.tensor for edge in split], weights, units]
+        gradients = tape.gradient(total, wanted)
         connected = np.array([gradient is not None for gradient in gradients[2]], bool)
-        of_made, of_split, of_weights, of_units = _zeros_for_none(
-            gradients, [made, [edge.tensor for edge in split], weights, units]
-        )
+        of_made, of_split, of_weights, of_units = _zeros_for_none(gradients, wanted)
+        reduce = Reductions()
         out: dict[str, Any] = {"total": total, "log_scale": scales, "told": told}
-        products = [tensor * gradient for tensor, gradient in zip(made, of_made, strict=True)]
-        out["made"] = _stacked([tf.reduce_sum(product) for product in products])
-        out["made_magnitude"] = _stacked([tf.reduce_sum(tf.abs(product)) for product in products])
-        out["made_least"] = _stacked([_least(tensor) for tensor in made])
-        out["made_least_gradient"] = _stacked([_least(gradient) for gradient in of_made])
+        products = _products(made, of_made)
+        split_products = _products([edge.tensor for edge in split], of_split)
+        scores = _products(weights, of_weights)
+        for name, found in (("made", products), ("split", split_products), ("weights", scores)):
+            out[name] = reduce.sums(found)
+            # Without data nothing is negative, or a certificate says so.
+            out[f"{name}_magnitude"] = out[name] if self.plan.free else reduce.sums([tf.abs(each) for each in found])
         out["units"] = {
             str(number): _by_channel(product, tracing.nodes[source.node].operation)
             for number, (source, product) in enumerate(zip(tracing.made, products, strict=True))
             if source.node != INPUT and _has_kernel(tracing.nodes[source.node].operation)
         }
-        split_products = [edge.tensor * gradient for edge, gradient in zip(split, of_split, strict=True)]
-        out["split"] = _stacked([tf.reduce_sum(product) for product in split_products])
-        out["split_magnitude"] = _stacked([tf.reduce_sum(tf.abs(product)) for product in split_products])
-        out["split_least"] = _stacked([_least(gradient) for gradient in of_split])
-        out["split_least_value"] = _stacked([_least(edge.tensor) for edge in split])
-        out["least_output"] = tf.reduce_min(_stacked([_least(result) for result in results]))
-        scores = [weight * gradient for weight, gradient in zip(weights, of_weights, strict=True)]
-        out["weights"] = _stacked([tf.reduce_sum(score) for score in scores])
-        # Without data no score is negative.
-        out["weight_magnitude"] = (
-            out["weights"] if self.plan.free else _stacked([tf.reduce_sum(tf.abs(score)) for score in scores])
-        )
+        if self.plan.free:
+            mixed = [edge.tensor for edge in split if not edge.whole]
+            for name, tensors in (
+                ("made_range", made),
+                ("made_gradient_range", of_made),
+                ("split_range", of_split),
+                ("output_range", [*results, *mixed]),
+            ):
+                out[name] = reduce.ranges(tensors)
         out["tops"] = [largest(score, self._top) for score in scores] if self._top else []
         out["arrays"] = scores if self._arrays else []
         constants = [gradient * one for gradient, one in zip(of_units, units, strict=True)]
-        out["biases"], out["constants"] = sum(constants[:1], tf.zeros((), self.plan.dtype)), _stacked(constants[1:])
+        out["biases"], out["constants"] = sum(constants[:1], tf.zeros((), self.plan.dtype)), stacked(constants[1:])
         out["added"] = [tracing.found.get(id(self.weights[number].variable), tf.constant(False)) for number in chosen]
         out["trials"] = [tf.stack([trial.least, trial.increase, trial.additivity]) for trial in tracing.trials]
         self.chosen, self._split, self._connected = chosen, split, connected
@@ -251,7 +248,10 @@ class Surrogate:
             return np.bincount(made_of[at_nodes], numbers[key][at_nodes], count)
 
         def least(key: str) -> np.ndarray:
-            return _least_by(made_of[at_nodes], numbers[key][at_nodes], count)
+            return _least_by(made_of[at_nodes], lowest(numbers.get(key))[at_nodes], count)
+
+        def lowest(ranges: np.ndarray | None) -> np.ndarray:
+            return np.zeros(len(made_of)) if ranges is None else relative_least(ranges)
 
         units: dict[int, np.ndarray] = {}
         for number, value in out["units"].items():
@@ -268,16 +268,19 @@ class Surrogate:
             edges=tuple(self._edge_sums(tracing, numbers)),
             flows=by_node("made"),
             magnitudes=by_node("made_magnitude"),
-            least_values=least("made_least"),
-            least_gradients=least("made_least_gradient"),
-            least_output=float(numbers["least_output"]),
+            least_values=least("made_range"),
+            least_gradients=least("made_gradient_range"),
+            least_output=float(min(relative_least(numbers["output_range"]), default=0.0)) if self.plan.free else 0.0,
             units=units,
             inputs=numbers["made"][~at_nodes],
             input_magnitudes=numbers["made_magnitude"][~at_nodes],
             variables=variables,
             added=added,
             connected=connected,
-            tops=tuple((np.asarray(values), np.asarray(places)) for values, places in out["tops"]),
+            tops=tuple(
+                _flat_places(top, self.weights[number].variable.shape[-1:])
+                for top, number in zip(out["tops"], self.chosen, strict=False)
+            ),
             arrays=tuple(np.asarray(each) for each in out["arrays"]),
             trials=tuple(
                 (trial.node, *(float(each) for each in np.asarray(values)))  # type: ignore[misc]
@@ -286,7 +289,7 @@ class Surrogate:
             told={key: np.asarray(value) for key, value in out["told"].items()},
             added_by_node=numbers["constants"] if len(numbers["constants"]) else np.zeros(count),
             biases=float(numbers["biases"]),
-            bias_magnitude=float(np.abs(numbers["weight_magnitude"][self._are_offsets(added)]).sum()),
+            bias_magnitude=float(np.abs(numbers["weights_magnitude"][self._are_offsets(added)]).sum()),
         )
 
     def _are_offsets(self, added: np.ndarray) -> list[int]:
@@ -296,22 +299,35 @@ class Surrogate:
         ]
 
     def _edge_sums(self, tracing: Tracing, numbers: Mapping[str, np.ndarray]) -> list[EdgeSum]:
+        """An edge whose copy's gradient was not taken is the only one from its source, and has that one's sums."""
         number_of = {id(source): number for number, source in enumerate(tracing.made)}
         split_number = {id(edge): number for number, edge in enumerate(self._split)}
+        least = {
+            key: relative_least(numbers[name]) if self.plan.free else np.zeros(len(numbers[key]))
+            for key, name in (("split", "split_range"), ("made", "made_gradient_range"))
+        }
         edges = []
         for edge in tracing.edges:
+            key = "split" if id(edge) in split_number else "made"
+            at = split_number[id(edge)] if key == "split" else number_of[id(edge.sources[0])]
+            value, magnitude, lowest = numbers[key][at], numbers[f"{key}_magnitude"][at], least[key][at]
             sources = tuple(source.node for source in edge.sources)
-            if id(edge) in split_number:
-                at = split_number[id(edge)]
-                value, magnitude, least = (numbers[key][at] for key in ("split", "split_magnitude", "split_least"))
-                least = min(least, numbers["split_least_value"][at])
-            else:
-                at = number_of[id(edge.sources[0])]
-                value, magnitude, least = (
-                    numbers[key][at] for key in ("made", "made_magnitude", "made_least_gradient")
-                )
-            edges.append(EdgeSum(sources, edge.target, float(value), float(magnitude), float(least), edge.whole))
+            edges.append(EdgeSum(sources, edge.target, float(value), float(magnitude), float(lowest), edge.whole))
         return edges
+
+
+@contextlib.contextmanager
+def _as_traced() -> Iterator[None]:
+    """Functions that first run in the block run as they were traced: on one example, optimizing a graph costs more than
+    is gained in all the runs of it."""
+    before = tf.config.optimizer.get_experimental_options()
+    tf.config.optimizer.set_experimental_options({**before, "disable_meta_optimizer": True})
+    try:
+        yield
+    finally:
+        tf.config.optimizer.set_experimental_options(
+            {**before, "disable_meta_optimizer": before.get("disable_meta_optimizer", False)}
+        )
 
 
 def _raised(inputs: Any, dtype: str) -> Any:
@@ -341,6 +357,10 @@ def _alone(edge: Edge, consumers: Mapping[int, int]) -> bool:
     return edge.whole and consumers[id(edge.sources[0])] == 1
 
 
+def _products(tensors: Sequence[Any], gradients: Sequence[Any]) -> list[Any]:
+    return [tensor * gradient for tensor, gradient in zip(tensors, gradients, strict=True)]
+
+
 def _zeros_for_none(gradients: Any, tensors: Any) -> Any:
     return [
         [tf.zeros_like(tensor) if gradient is None else gradient for gradient, tensor in zip(*each, strict=True)]
@@ -348,28 +368,17 @@ def _zeros_for_none(gradients: Any, tensors: Any) -> Any:
     ]
 
 
-def _stacked(scalars: Sequence[Any]) -> Any:
-    return tf.stack([tf.cast(scalar, tf.float64) for scalar in scalars]) if scalars else tf.zeros((0,), tf.float64)
-
-
-def largest(tensor: Any, count: int) -> tuple[Any, Any]:
-    """The `count` largest elements and their flat indices: they lie in the rows whose maxima are the largest."""
-    rows = tf.reshape(tensor, (-1, tensor.shape[-1] if tensor.shape.rank else 1))
-    _, chosen = tf.math.top_k(tf.reduce_max(rows, axis=1), min(count, rows.shape[0]))
-    few = tf.gather(rows, chosen)
-    values, places = tf.math.top_k(tf.reshape(few, (-1,)), min(count, math.prod(few.shape)))
-    return values, tf.gather(chosen, places // rows.shape[1]) * rows.shape[1] + places % rows.shape[1]
-
-
-def _least(tensor: Any) -> Any:
-    """The least element relative to the largest magnitude; 0 where all are 0."""
-    return tf.math.divide_no_nan(tf.reduce_min(tensor), tf.reduce_max(tf.abs(tensor)))
-
-
 def _least_by(groups: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:
     least = np.full(count, np.inf)
     np.minimum.at(least, groups, values)
     return least
+
+
+def _flat_places(top: Sequence[Any], width: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """What `largest` gives, with flat indices."""
+    values, places, rows = (np.asarray(each) for each in top)
+    (columns,) = width or (1,)
+    return values, rows[places // columns] * columns + places % columns
 
 
 def _holds(operation: Any, variable: Any) -> bool:

@@ -23,6 +23,7 @@ __all__ = ["Entangled", "Tracing"]
 
 _ORDER: tuple[Status, ...] = ("exact", "linearised", "approximated", "as is")
 _SEED = 20
+_TINY = 1e-30  # in place of the scale of a tensor of zeros
 _NONE = 0.3  # of random numbers, how many are none, and how many all
 
 
@@ -137,6 +138,8 @@ class Tracing:
                 return function(x)
         if name not in HOMOGENEOUS:
             self.mark("linearised", name)
+        if self.plan.free and name not in GATING:
+            return tf.identity(x)
         with self.untouched():
             at_zero, slope_at_zero = self._around_zero(name, function)
             if self.plan.free:
@@ -178,7 +181,7 @@ class Tracing:
             return self._ruled(operation, run, args, kwargs)
         node = Node(len(self.nodes), self._path(operation), operation, 0)
         node.call = self._calls[node.path] = self._calls[node.path] + 1
-        node.unit = tf.identity(self._unit)
+        node.unit = tf.identity(self._unit) if self.plan.constants else None
         self.nodes.append(node)
         common, args, kwargs = self._entering(node, args, kwargs)
         self.node = node
@@ -256,8 +259,8 @@ class Tracing:
     def _leaving(self, node: Node, tensor: Any, common: Any, growing: bool) -> Any:
         log_scale = common
         if self.plan.normalised and growing:
-            largest = tf.stop_gradient(tf.reduce_max(tf.abs(tensor)))
-            largest = tf.where(largest > 0, largest, tf.ones_like(largest))
+            # Without data a tensor is nowhere negative; where a layer makes it so, it is only scaled less well.
+            largest = tf.stop_gradient(tf.maximum(tf.reduce_max(tensor), _TINY))
             made = tensor / largest
             log_scale = common + tf.math.log(tf.cast(largest, tf.float64))
         else:
