@@ -102,13 +102,13 @@ class Surrogate:
             values[number] = tf.convert_to_tensor(values[number]) * tf.cast(mask, values[number].dtype)
         portions = tf.constant(PORTIONS[part], self.plan.dtype) * scale
         arguments = (_raised(inputs, self.plan.dtype), values, portions, further)
-        if self._compiled is None:
-            self._compile(arguments)
-        assert self._compiled is not None
-        assert self._traced is not None
-        return self._read(self._compiled(*arguments))
+        if self._compiled is not None:
+            return self._read(self._compiled(*arguments))
+        self._compiled = self._compile(arguments)
+        with _as_traced() if self.plan.free else contextlib.nullcontext():
+            return self._read(self._compiled(*arguments))
 
-    def _compile(self, arguments: tuple[Any, ...]) -> None:
+    def _compile(self, arguments: tuple[Any, ...]) -> Callable[..., Any]:
         compiled = tf.function(self._pass, autograph=False)
         compiled.get_concrete_function(*arguments)
         assert self._traced is not None
@@ -117,7 +117,7 @@ class Surrogate:
             self._linear = last
             compiled = tf.function(self._pass, autograph=False)
             compiled.get_concrete_function(*arguments)
-        self._compiled = compiled
+        return compiled
 
     # ---- inside the trace
 
