@@ -108,7 +108,7 @@ class Surrogate:
         with _as_traced() if self.plan.free else contextlib.nullcontext():
             return self._read(self._compiled(*arguments))
 
-    def _compile(self, arguments: tuple[Any, ...]) -> Callable[..., Any]:
+    def _compile(self, arguments: tuple[Any, ...]) -> Any:
         compiled = tf.function(self._pass, autograph=False)
         compiled.get_concrete_function(*arguments)
         assert self._traced is not None
