@@ -89,12 +89,14 @@ def _flops(record: ProfileRecord) -> int:
 
 
 def roofs(record: ProfileRecord) -> str:
-    """What this machine can do at best; empty where it was not measured."""
+    """What this machine can do, and why layers may do more; empty where it was not measured."""
     machine = record.machine
     if machine is None:
         return ""
     peaks = ", ".join(f"{units.rate(peak)} {dtype}" for dtype, peak in machine.peak_gflops.items())
-    return f"roofs of this machine: {peaks}; memory {units.number(machine.bandwidth_gb_per_s)} GB/s"
+    cached = any(row.bound == "memory" and (row.roof_share or 0) > 1 for row in record.layers)
+    above = ". Above 100 %: tensors stay in caches, which are faster than memory" if cached else ""
+    return f"roofs of this machine: {peaks}; memory {units.number(machine.bandwidth_gb_per_s)} GB/s{above}"
 
 
 def computing(record: ProfileRecord) -> str:
