@@ -151,6 +151,8 @@ def test_more_than_memory_can_give_is_explained(bound: Bound, share: float, told
     record = flat()
     layers = (msgspec.structs.replace(record.layers[1], bound=bound, roof_share=share), *record.layers[2:])
     record = msgspec.structs.replace(record, layers=(record.layers[0], *layers))
-    for format in ("table", "md"):
-        shown = " ".join(render(record, View(top=0), format).split())
-        assert ("Above 100 %: tensors stay in caches, which are faster than memory" in shown) == told
+    for format, width in (("table", 160), ("table", 80), ("md", 80)):
+        shown = " ".join(render(record, View(top=0, width=width), format).split())
+        seen = told and "of roof" in shown
+        assert ("Above 100 %: tensors stay in caches, which are faster than memory" in shown) == seen
+        assert ("of roof" in shown) == (width == 160 or format == "md")
