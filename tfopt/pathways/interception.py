@@ -43,6 +43,8 @@ PRIVATE = (
     (Layer, "_flatten_layers"),
     (Layer, "_set_mask_metadata"),
     (DTypePolicy, "compute_dtype"),
+    (Layer(), "_losses"),
+    (Layer(), "_loss_ids"),
     (Functional, "_convert_inputs_to_tensors"),
     (Sequential, "input_dtype"),
     (keras.StatelessScope(), "state_mapping"),
@@ -123,6 +125,8 @@ def intercepted(
             for name, wrapper in attributes.items():
                 if callable(vars(layer).get(name)):
                     patch(layer, name, wrapper(vars(layer)[name]))
+            patch(layer, "_losses", [])  # of the trace, whose tensors must not outlive it
+            patch(layer, "_loss_ids", set())
             if "use_cudnn" in vars(layer):  # the fused kernel would pass the cell by
                 patch(layer, "use_cudnn", False)
         try:

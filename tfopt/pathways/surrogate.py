@@ -20,7 +20,7 @@ from tfopt.pathways.rules.registry import role_of, rule_for
 from tfopt.pathways.sums import EdgeSum, Sums, Weight
 from tfopt.pathways.tracing import Tracing
 
-__all__ = ["Part", "Surrogate"]
+__all__ = ["Part", "Surrogate", "raised"]
 
 Objective = Callable[..., tuple[Any, Mapping[str, Any]]]
 """Is given the model's outputs (before a last softmax or sigmoid) and further arguments; returns the scalar whose
@@ -99,7 +99,7 @@ class Surrogate:
         for number, mask in (masks or {}).items():
             values[number] = tf.convert_to_tensor(values[number]) * tf.cast(mask, values[number].dtype)
         portions = tf.constant(PORTIONS[part], self.plan.dtype) * scale
-        arguments = (_raised(inputs, self.plan.dtype), values, portions, further)
+        arguments = (raised(inputs, self.plan.dtype), values, portions, further)
         if self._compiled is None:
             self._compile(arguments)
         assert self._compiled is not None
@@ -305,12 +305,14 @@ class Surrogate:
         return edges
 
 
-def _raised(inputs: Any, dtype: str) -> Any:
-    def raised(leaf: Any) -> Any:
+def raised(inputs: Any, dtype: str) -> Any:
+    """A structure of tensors, those of floating-point numbers in that dtype."""
+
+    def one(leaf: Any) -> Any:
         tensor = tf.convert_to_tensor(leaf)
         return tf.cast(tensor, dtype) if tensor.dtype.is_floating else tensor
 
-    return keras.tree.map_structure(raised, inputs)
+    return keras.tree.map_structure(one, inputs)
 
 
 def _trains(model: Any) -> bool:
