@@ -55,10 +55,17 @@ class Edge:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """What an unknown layer gave on random inputs: its least value on impulses, its least increase when impulses are
-    added, and how far it is from a sum, each relative to its largest value."""
+    """What a layer without a rule of tfopt's gave on random inputs: its least value on impulses, its least increase when
+    impulses are added, and how far it is from a sum, each relative to its largest value; or how far it is from linear
+    in one of its weights."""
 
     node: int
-    least: Any
-    increase: Any
-    additivity: Any
+    least: Any = 0.0
+    increase: Any = 0.0
+    additivity: Any = 0.0
+    weights: Any = 0.0
+
+    @property
+    def numbers(self) -> tuple[Any, ...]:
+        """The measured ones."""
+        return self.least, self.increase, self.additivity, self.weights

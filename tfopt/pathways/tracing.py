@@ -16,7 +16,7 @@ from tfopt.pathways.nodes import INPUT, Edge, Node, Source, Trial
 from tfopt.pathways.plan import Plan
 from tfopt.pathways.rules.activations import GATING, HOMOGENEOUS
 from tfopt.pathways.rules.registry import Call, rule_for
-from tfopt.pathways.unknown import are_added, is_data, trials
+from tfopt.pathways.unknown import are_added, is_data, trials, weight_trials
 from tfopt.records.influence import Status
 
 __all__ = ["Entangled", "Tracing"]
@@ -35,12 +35,13 @@ class Tracing:
         paths: Mapping[int, str],
         heads: frozenset[int],
         unsaid: frozenset[int],
+        unruled: frozenset[int],
         linear: frozenset[int],
         unit: Any,
         portions: Any,
     ) -> None:
         """`paths`: of layers, by id; `heads`: the ids of layers that give the model's output; `unsaid`: of variables
-        whose name does not say what they are; `linear`: which of `squashes` are the model's last; `unit`: a one;
+        whose name does not say what they are; `unruled`: of those whose layer has no rule of tfopt's; `linear`: which of `squashes` are the model's last; `unit`: a one;
         `portions`: see `Surrogate.run`."""
         self.plan = plan
         self.dtype = tf.as_dtype(plan.dtype)
@@ -55,7 +56,7 @@ class Tracing:
         self.inside = False
         self.values: dict[int, Any] = {}
         self._paths, self._heads, self._unsaid, self._linear = paths, heads, unsaid, linear
-        self._unit, self._portions = unit, portions
+        self._unruled, self._unit, self._portions = unruled, unit, portions
         self._calls: Counter[str] = Counter()
         self._known: dict[int, Source] = {}
         self._by_op: dict[tuple[int, str], Source] = {}
@@ -184,18 +185,26 @@ class Tracing:
         self.node = node
         try:
             invoke = partial(self._invoke, operation, run)
-            self._weigh(operation, invoke, (args, kwargs))
+            self._weigh(node, invoke, (args, kwargs))
             outputs = invoke((args, kwargs))
             if not any(edge.target == node.index for edge in self.edges):
                 outputs = keras.tree.map_structure(lambda leaf: self.portion(leaf, node.index), outputs)
             elif not node.own and self.plan.free:
                 self.trials += trials(invoke, (args, kwargs), outputs, node, self.plan.constants)
+                self.trials += weight_trials(
+                    lambda: invoke((args, kwargs)), self.values, self._unruled_of(operation), outputs, node
+                )
         finally:
             self.node = None
         growing = len([1 for edge in self.edges if edge.target == node.index]) > 1 or _has_weights(operation)
         return keras.tree.map_structure(
             lambda tensor: self._leaving(node, tensor, common, growing) if is_data(tensor) else tensor, outputs
         )
+
+    def _unruled_of(self, operation: Any) -> list[int]:
+        """The ids of its weights that a layer without a rule of tfopt's holds, where paths may lead through them."""
+        held = map(id, getattr(operation, "weights", ()))
+        return [each for each in held if each in self._unruled and each not in self.offsets and is_data(self.values[each])]
 
     def _path(self, operation: Any) -> str:
         return self._paths.get(id(operation), str(operation.name))
@@ -320,14 +329,17 @@ class Tracing:
 
     # ---- what a layer adds
 
-    def _weigh(self, operation: Any, invoke: Callable[[Any], Any], arguments: Any) -> None:
+    def _weigh(self, node: Node, invoke: Callable[[Any], Any], arguments: Any) -> None:
         """Give what a layer adds the unit of this call, or take it out."""
+        operation = node.operation
         held = [id(variable) for variable in getattr(operation, "weights", ())]
         unsaid = [each for each in held if each in self._unsaid and each not in self.found]
         if unsaid:
             values = [self.values[each] for each in unsaid]
-            self.found.update(zip(unsaid, are_added(invoke, arguments, values), strict=True))
+            verdicts = are_added(invoke, arguments, values)
+            self.found.update((each, added) for each, (added, _) in zip(unsaid, verdicts, strict=True))
             self._said.update(zip(unsaid, values, strict=True))
+            self.trials += [Trial(node.index, weights=tf.cast(both, tf.float64)) for _, both in verdicts]
         for each in held:
             if each in self.offsets:
                 self.values[each] = self.constant(self.offsets[each])
