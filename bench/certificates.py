@@ -104,7 +104,9 @@ def _row(name: str) -> dict[str, Any]:
     linear = [values.get(each) for each in LINEAR_NAMES]
     failed = [f"{each.name} ({each.layer})" for each in report.certificates if not each.met]
     rules = sorted({reason for layer in report.layers for reason in layer.reasons})
-    shown = " ".join(f"{'-' if each is None else format(each, '8.0e'):>8}" for each in [*linear, values.get("non-negativity")])
+    shown = " ".join(
+        f"{'-' if each is None else format(each, '8.0e'):>8}" for each in [*linear, values.get("non-negativity")]
+    )
     text = f"{report.log10_total or float('nan'):9.2f} {shown} {time.perf_counter() - start:6.1f}  {', '.join(rules)}"
     as_is = sorted({layer.type for layer in report.layers if layer.status == "as is"})
     if as_is:

@@ -39,7 +39,8 @@ def path_certificates(surrogate: Surrogate, inputs: Any, whole: Sums) -> tuple[C
     """Of a data-free pass: runs the compiled surrogate on parts of its input."""
     plan = surrogate.plan
     if not math.isfinite(whole.total) or whole.total <= 0:
-        layer = _not_finite(whole) or _falling(whole)[1] or _negative(whole, surrogate)[1]
+        signs = _falling(whole)[1] or _negative(whole, surrogate)[1]
+        layer = _not_finite(whole) or signs or _worst((_apart(whole), _in_layers_weights(whole)))[1]
         return (Certificate(name="finite", value=finite(whole.total), limit=0.0, met=False, layer=layer),)
     if plan.maxpool == "max":
         runs = [whole, surrogate.run(inputs, scale=_FACTOR)]
@@ -133,11 +134,15 @@ def _apart(sums: Sums) -> Found:
 
 def _in_weights(surrogate: Surrogate, inputs: Any, whole: Sums) -> Iterator[Found]:
     """How far a layer without a known rule, or the model's own code, is from linear in one of its weights."""
-    yield _worst((trial.weights, whole.nodes[trial.node].path) for trial in whole.trials)
+    yield _in_layers_weights(whole)
     for number in surrogate.loose:
         shape = tuple(surrogate.weights[number].variable.shape)
         runs = (surrogate.run(inputs, masks={number: np.full(shape, factor)}) for factor in (0.0, 2.0))
         yield abs(sum(_ratio(run, whole) for run in runs) - 2) / 2, BETWEEN
+
+
+def _in_layers_weights(sums: Sums) -> Found:
+    return _worst((trial.weights, sums.nodes[trial.node].path) for trial in sums.trials)
 
 
 def _conservation(sums: Sums, plan: Plan) -> Found:
@@ -176,7 +181,9 @@ def _first_negative(sums: Sums, surrogate: Surrogate, limit: float) -> str | Non
         (gradients < limit) & (sums.least_gradients >= limit)
     )
     layers = (node.path for node in sums.nodes if at_fault[node.index])
-    holders = (weight.layer for weight, least in zip(surrogate.weights, sums.least_weights, strict=True) if least < limit)
+    holders = (
+        weight.layer for weight, least in zip(surrogate.weights, sums.least_weights, strict=True) if least < limit
+    )
     return next(layers, None) or _outside(sums) or next(holders, None)
 
 

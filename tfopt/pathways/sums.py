@@ -48,8 +48,8 @@ class Sums:
     nodes that nothing flows into; `variables` by number of the variable (weight × gradient), with the element-wise
     arrays where asked for; `tops` the largest elements, as (value, flat index); `added` says which variables of names
     that say nothing were found to be offsets, `connected` through which ones any path leads; `trials`
-    are those of layers without a rule of tfopt's. `least_weights` is by number of the variable, the least gradient
-    relative to the largest. `whole`: layers gave the outputs as they are. `biases` is all that is added,
+    are those of layers without a rule of tfopt's. `least_weights` is by number of the variable, the least weight ×
+    gradient relative to the largest. `whole`: layers gave the outputs as they are. `biases` is all that is added,
     times gradient, and `bias_magnitude` the sum of absolute values over elements of offsets.
     """
 

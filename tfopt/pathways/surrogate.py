@@ -145,6 +145,7 @@ class Surrogate:
         with tf.GradientTape() as tape:
             tape.watch([entering, [value for value in effective if value.dtype.is_floating]])
             tape.watch(unit)
+            tracing.watch = tape.watch
             with intercepted(
                 self.model,
                 tracing,
@@ -229,9 +230,9 @@ class Surrogate:
         out["split_magnitude"] = _stacked([tf.reduce_sum(tf.abs(product)) for product in split_products])
         out["split_least"] = _stacked([_least(edge.tensor) for edge in split])
         out["split_least_gradient"] = _stacked([_least(gradient) for gradient in of_split])
-        out["least_weights"] = _stacked([_least(gradient) for gradient in of_weights])
         out["least_output"] = tf.reduce_min(_stacked([_least(result) for result in results]))
         scores = [weight * gradient for weight, gradient in zip(weights, of_weights, strict=True)]
+        out["least_weights"] = _stacked([_least(score) for score in scores])
         out["weights"] = _stacked([tf.reduce_sum(score) for score in scores])
         out["weight_magnitude"] = _stacked([tf.reduce_sum(tf.abs(score)) for score in scores])
         out["tops"] = [
@@ -322,8 +323,10 @@ class Surrogate:
             else:
                 at = number_of[id(edge.sources[0])]
                 kind = "made"
-            four = (float(numbers[kind + what][at]) for what in ("", "_magnitude", "_least", "_least_gradient"))
-            edges.append(EdgeSum(sources, edge.target, *four, edge.whole))
+            value, magnitude, least_value, least_gradient = (
+                float(numbers[kind + what][at]) for what in ("", "_magnitude", "_least", "_least_gradient")
+            )
+            edges.append(EdgeSum(sources, edge.target, value, magnitude, least_value, least_gradient, whole=edge.whole))
         return edges
 
 

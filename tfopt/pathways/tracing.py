@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfopt.pathways.interception import keep_mask
-from tfopt.pathways.nodes import INPUT, Edge, Node, Source, Trial
+from tfopt.pathways.nodes import INPUT, Edge, Node, Source, Trial, is_data
 from tfopt.pathways.plan import Plan
 from tfopt.pathways.rules.activations import GATING, HOMOGENEOUS
 from tfopt.pathways.rules.registry import Call, rule_for
-from tfopt.pathways.unknown import are_added, is_data, trials, weight_trials
+from tfopt.pathways.unknown import are_added, trials, weight_trials
 from tfopt.records.influence import Status
 
-__all__ = ["Entangled", "Tracing"]
+__all__ = ["Entangled", "Lowered", "Tracing"]
 
+_OTHER_DTYPE = re.compile(r"float(16|32)|half|dtype", re.IGNORECASE)  # in what TensorFlow says of mixed dtypes
 _ORDER: tuple[Status, ...] = ("exact", "linearised", "approximated", "as is")
 _SEED = 20
 _NONE = 0.3  # of random numbers, how many are none, and how many all
@@ -41,8 +44,8 @@ class Tracing:
         portions: Any,
     ) -> None:
         """`paths`: of layers, by id; `heads`: the ids of layers that give the model's output; `unsaid`: of variables
-        whose name does not say what they are; `unruled`: of those whose layer has no rule of tfopt's; `linear`: which of `squashes` are the model's last; `unit`: a one;
-        `portions`: see `Surrogate.run`."""
+        whose name does not say what they are; `unruled`: of those whose layer has no rule of tfopt's; `linear`: which
+        of `squashes` are the model's last; `unit`: a one; `portions`: see `Surrogate.run`."""
         self.plan = plan
         self.dtype = tf.as_dtype(plan.dtype)
         self.nodes: list[Node] = []
@@ -55,6 +58,7 @@ class Tracing:
         self.node: Node | None = None
         self.inside = False
         self.values: dict[int, Any] = {}
+        self.watch: Callable[[Any], None] = lambda tensor: None
         self._paths, self._heads, self._unsaid, self._linear = paths, heads, unsaid, linear
         self._unruled, self._unit, self._portions = unruled, unit, portions
         self._calls: Counter[str] = Counter()
@@ -186,7 +190,7 @@ class Tracing:
         try:
             invoke = partial(self._invoke, operation, run)
             self._weigh(node, invoke, (args, kwargs))
-            outputs = invoke((args, kwargs))
+            outputs = self._in_dtype(node, lambda: invoke((args, kwargs)))
             if not any(edge.target == node.index for edge in self.edges):
                 outputs = keras.tree.map_structure(lambda leaf: self.portion(leaf, node.index), outputs)
             elif not node.own and self.plan.free:
@@ -201,10 +205,26 @@ class Tracing:
             lambda tensor: self._leaving(node, tensor, common, growing) if is_data(tensor) else tensor, outputs
         )
 
+    def _in_dtype(self, node: Node, call: Callable[[], Any]) -> Any:
+        """A call's outputs, in the dtype of this trace."""
+        if self.plan.dtype != "float64":
+            return call()
+        try:
+            outputs = call()
+        except (TypeError, ValueError) as error:
+            if _OTHER_DTYPE.search(str(error)):
+                raise Lowered(node.path) from error
+            raise
+        if any(is_data(leaf) and leaf.dtype != self.dtype for leaf in keras.tree.flatten(outputs)):
+            raise Lowered(node.path)
+        return outputs
+
     def _unruled_of(self, operation: Any) -> list[int]:
         """The ids of its weights that a layer without a rule of tfopt's holds, where paths may lead through them."""
         held = map(id, getattr(operation, "weights", ()))
-        return [each for each in held if each in self._unruled and each not in self.offsets and is_data(self.values[each])]
+        return [
+            each for each in held if each in self._unruled and each not in self.offsets and is_data(self.values[each])
+        ]
 
     def _path(self, operation: Any) -> str:
         return self._paths.get(id(operation), str(operation.name))
@@ -246,8 +266,9 @@ class Tracing:
                 copy = keep_mask(tensor, copy * factor)
                 self._copied(tensor, copy)
             copies[id(tensor)] = copy
-        replace = lambda leaf: copies.get(id(leaf), leaf)  # noqa: E731
-        args, kwargs = keras.tree.map_structure(replace, (args, kwargs))
+        args, kwargs = keras.tree.map_structure(
+            lambda leaf: copies.get(id(leaf), _constant_in(self.dtype, leaf)), (args, kwargs)
+        )
         return common, args, kwargs
 
     def _copied(self, tensor: Any, copy: Any) -> None:
@@ -275,6 +296,7 @@ class Tracing:
         self._keep.append(tensor)
         if id(tensor) in self._gates:
             self._gates[id(made)] = (made, self._gates[id(tensor)][1])
+        self.watch(made)  # also what the layer made of constants: then its flow shows where paths are lost
         self._note(Source(node.index, made, log_scale))
         return made
 
@@ -348,8 +370,19 @@ class Tracing:
                 self.values[each] = tf.where(self.found[each], self.constant(value), value)
 
 
-class Entangled(Exception):
+class Lowered(BaseException):
+    """A layer, by its path, computes in float32 whatever the dtype of its policy is. (No `Exception`: Keras would put
+    the arguments of the call into its message.)"""
+
+
+class Entangled(BaseException):
     """Python between the layers joins tensors of different scales: the trace cannot be normalised."""
+
+
+def _constant_in(dtype: Any, leaf: Any) -> Any:
+    """What is no tensor of the trace: an array of numbers in its dtype, anything else as it is."""
+    is_array = isinstance(leaf, np.ndarray | tf.Tensor) and tf.as_dtype(leaf.dtype).is_floating and not is_data(leaf)
+    return np.asarray(leaf).astype(dtype.as_numpy_dtype) if is_array else leaf
 
 
 def _has_weights(operation: Any) -> bool:

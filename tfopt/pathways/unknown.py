@@ -13,9 +13,9 @@ import keras
 import tensorflow as tf
 
 from tfopt.pathways.interception import keep_mask
-from tfopt.pathways.nodes import Node, Trial
+from tfopt.pathways.nodes import Node, Trial, is_data
 
-__all__ = ["are_added", "is_data", "trials", "weight_trials"]
+__all__ = ["are_added", "trials", "weight_trials"]
 
 Invoke = Callable[[Any], Any]
 """Calls the layer on a structure like its own arguments."""
@@ -29,18 +29,11 @@ _SEED = 21
 _MANY = 1000
 
 
-def is_data(value: Any) -> bool:
-    """Whether this is a tensor of floating-point numbers."""
-    return isinstance(value, tf.Tensor) and bool(value.dtype.is_floating) and not hasattr(value, "numpy")
-
-
 def are_added(invoke: Invoke, arguments: Any, values: Sequence[Any]) -> list[tuple[Any, Any]]:
-    """For the value of each weight, as boolean tensors: whether the layer depends on it at an input of zero, and whether
-    otherwise than there at its own. A weight that is added does the first, one that multiplies what comes in has no
-    effect at zero; one that does both is neither."""
-    at_zero, at_own = (
-        _gradients(invoke, each, values) for each in (_replaced(arguments, tf.zeros_like), arguments)
-    )
+    """For the value of each weight, as boolean tensors: whether the layer depends on it at an input of zero, and
+    whether otherwise than there at its own. A weight that is added does the first, one that multiplies what comes in
+    has no effect at zero; one that does both is neither."""
+    at_zero, at_own = (_gradients(invoke, each, values) for each in (_replaced(arguments, tf.zeros_like), arguments))
     # A layer that divides by what is zero here gives no number, which is not greater than zero.
     return [
         (_largest(zero) > 0, (_largest(zero) > 0) & (_largest(own - zero) > _SAME * _largest(zero)))
@@ -65,12 +58,12 @@ def weight_trials(
     before = _tensors(outputs)
     for each in weights:
         value = values[each]
-        without, doubled = [], []
-        for found, factor in ((without, 0.0), (doubled, 2.0)):
+        found = []
+        for factor in (0.0, 2.0):
             values[each] = value * factor
-            found += _tensors(call())
+            found.append(_tensors(call()))
         values[each] = value
-        for one, none, two in zip(before, without, doubled, strict=True):
+        for one, none, two in zip(before, *found, strict=True):
             yield Trial(node.index, weights=_largest(two + none - 2 * one) / _unit(_largest(two)))
 
 
@@ -94,7 +87,7 @@ def trials(invoke: Invoke, arguments: Any, outputs: Any, node: Node, constants: 
             )
     choices = _choices(outputs)
     for scale in _SCALES if choices else ():
-        others = _choices(invoke(_replaced(arguments, lambda leaf, scale=scale: leaf * tf.cast(scale, leaf.dtype))))
+        others = _choices(invoke(_replaced(arguments, partial(_scaled, scale))))
         changed = [tf.reduce_any(tf.not_equal(*each)) for each in zip(choices, others, strict=True)]
         yield Trial(node.index, additivity=tf.cast(tf.reduce_any(changed), tf.float64))
 
@@ -129,6 +122,10 @@ def _impulses(arguments: Any, density: float, size: float, seed: tuple[int, int]
 
 def _increased(impulse: Callable[[Any], Any], leaf: Any) -> Any:
     return leaf + impulse(leaf)
+
+
+def _scaled(scale: float, leaf: Any) -> Any:
+    return leaf * tf.cast(scale, leaf.dtype)
 
 
 def _replaced(arguments: Any, change: Callable[[Any], Any]) -> Any:
