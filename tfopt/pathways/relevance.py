@@ -28,7 +28,7 @@ from tfopt.records.influence import LayerContribution, RelevanceReport
 from tfopt.wording import counted
 from tfopt.workload.failures import explained
 
-__all__ = ["relevance"]
+__all__ = ["contributions", "relevance"]
 
 _DTYPES = ("float64", "float32")
 _ADDITIVE = (
@@ -68,32 +68,35 @@ def relevance(
     if dtype not in _DTYPES:
         raise UsageError(f"contributions cannot be computed in {dtype}", f"choose {' or '.join(_DTYPES)}")
     samples = samples_of(model, x, batch_size=batch_size)
-    plan = Plan(free=False, dtype=dtype)
     with explained("running the model on the samples"):
         number, name = chosen_output(model, samples.taken(np.arange(1))[0], output)
-        objective = _Objective(number, target)
-        surrogate = Surrogate(model, plan, objective, arrays=True, weights=False)
+        surrogate = contributions(model, Plan(free=False, dtype=dtype), number, target)
         passes = list(_passes(surrogate, samples))
     results = np.concatenate([each.told["results"] for each in passes])
     sums = _mean(passes, len(results))
-    return _report(surrogate, sums, plan, results, samples.count, said(target, objective.units), name)
+    words = said(target, int(passes[0].told["units"]))
+    return _report(surrogate, sums, results, samples.count, words, name)
+
+
+def contributions(model: Any, plan: Plan, output: int = 0, target: Target = "predicted") -> Surrogate:
+    """What is run on a batch and what each of its samples counts; gives sums over samples of contribution / result."""
+    return Surrogate(model, plan, _Objective(output, target), arrays=True, weights=False)
 
 
 class _Objective:
-    """Σ over samples of result / (result, as a constant). Notes how many units the output has."""
+    """Σ over samples of result / (result, as a constant)."""
 
     def __init__(self, number: int, target: Target) -> None:
         self._number, self._target = number, target
-        self.units: int | None = None
 
     def __call__(self, outputs: Sequence[Any], weights: Any) -> tuple[Any, dict[str, Any]]:
         logits = outputs[self._number]
-        self.units = logits.shape[-1] if len(logits.shape) > 1 else 1
         results = result_of(logits, self._target)
         sound = tf.math.is_finite(results) & (results != 0)
         ratios = results / tf.stop_gradient(tf.where(sound, results, tf.ones_like(results)))
         counted = tf.where(sound, tf.cast(weights, ratios.dtype) * ratios, tf.zeros_like(ratios))
-        return tf.reduce_sum(counted), {"results": results}
+        units = tf.shape(logits)[-1] if len(logits.shape) > 1 else tf.constant(1)
+        return tf.reduce_sum(counted), {"results": results, "units": units}
 
 
 def _passes(surrogate: Surrogate, samples: Samples) -> Iterator[Sums]:
@@ -110,7 +113,7 @@ def _passes(surrogate: Surrogate, samples: Samples) -> Iterator[Sums]:
             sums, results = _pass(surrogate, samples, numbers[sound])
             sound = np.isfinite(results)
         found = True
-        yield replace(sums, told={"results": results[sound]})
+        yield replace(sums, told={**sums.told, "results": results[sound]})
     if not found and nothing is not None:
         layer = _not_finite(nothing)
         where = f": the first values that are not finite come from {layer}" if layer else ""
@@ -184,7 +187,7 @@ def _balance(surrogate: Surrogate, sums: Sums) -> _Balance:
 
 
 def _report(
-    surrogate: Surrogate, sums: Sums, plan: Plan, results: np.ndarray, given: int, target: str, output: str
+    surrogate: Surrogate, sums: Sums, results: np.ndarray, given: int, target: str, output: str
 ) -> RelevanceReport:
     balance = _balance(surrogate, sums)
     if not math.isfinite(balance.unattributed + balance.magnitude):
@@ -192,7 +195,7 @@ def _report(
             f"contributions are not finite from {_not_finite(sums)} on", "tfopt.health says where values are too large"
         )
     share = balance.unattributed / balance.magnitude if balance.magnitude else balance.unattributed
-    certificates = relevance_certificates(sums, plan, share)
+    certificates = relevance_certificates(sums, surrogate.plan, share)
     return RelevanceReport(
         target=target,
         samples=len(results),
@@ -209,7 +212,7 @@ def _report(
         layers=_layers(sums),
         units=unit_shares(sums),
         edges=edge_shares(sums),
-        dtype=plan.dtype,
+        dtype=surrogate.plan.dtype,
         output=output,
     )
 

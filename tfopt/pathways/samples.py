@@ -106,7 +106,8 @@ def _ordered(model: Any, x: Any, specs: Sequence[InputSpec]) -> list[Any]:
             missing = [name for name in names if name not in x]
             raise InputError(f"x has nothing for the input {listed(missing)}", f"it has {listed(list(map(str, x)))}")
         return [x[name] for name in known]
-    flat = list(x) if isinstance(x, list | tuple) and len(specs) > 1 else [x]
+    several = isinstance(x, list | tuple) and (len(specs) > 1 or all(hasattr(each, "shape") for each in x))
+    flat = list(x) if several else [x]
     if len(flat) == len(specs):
         return flat
     raise InputError(
@@ -121,13 +122,11 @@ def _count(arrays: Sequence[tuple[str, np.ndarray]]) -> int:
             raise InputError(f"{_named(name)} is a single value", "give samples with the batch first")
         if not array.size:
             raise InputError(f"{_named(name)} has no values: its shape is {array.shape}", "give at least one sample")
-    lengths = {name: len(array) for name, array in arrays}
-    if not arrays or len(set(lengths.values())) > 1:
-        found = ", ".join(f"{_named(name)} {length}" for name, length in lengths.items())
-        raise InputError(
-            f"the numbers of samples differ: {found}" if arrays else "x holds no array", "give as many of each"
-        )
-    return len(arrays[0][1])
+    lengths = [len(array) for _, array in arrays]
+    if len(set(lengths)) != 1:
+        found = ", ".join(f"{_named(name)} {length}" for (name, _), length in zip(arrays, lengths, strict=True))
+        raise InputError(f"the numbers of samples differ: {found or 'there is no array'}", "give as many of each")
+    return lengths[0]
 
 
 def _named(name: str) -> str:
