@@ -72,7 +72,7 @@ def relevance_certificates(sums: Sums, plan: Plan, unattributed_share: float) ->
     value, layer = _conservation(sums, plan)
     limit = UNATTRIBUTED[plan.dtype]
     return (
-        _within("euler", abs(unattributed_share), limit, None if abs(unattributed_share) <= limit else layer),
+        _within("euler", abs(unattributed_share), limit, _outside(sums) if value <= limit else layer),
         _within("conservation", value, limit, layer),
     )
 
