@@ -95,6 +95,16 @@ class Tracing:
         found = self._gates.get(id(tensor))
         return None if found is None else found[1]
 
+    def gates(self, tensor: Any, value: Any) -> None:
+        """Note that a squashing function made a tensor, and what `gate_value` is to give for it."""
+        self._gates[id(tensor)] = (tensor, value)
+
+    def in_halves(self) -> None:
+        """The node that is being traced multiplies two tensors: linear in each, but not in both."""
+        self.mark("approximated", "product split in halves")
+        if self.node is not None:
+            self.node.own = False
+
     def depends(self, tensor: Any, on: Any) -> bool:
         """Whether `tensor` was computed from `on`, as far as the graph of layers tells."""
         later, earlier = (self._known.get(id(self._origin(each))) for each in (tensor, on))
@@ -155,7 +165,7 @@ class Tracing:
                 if at_zero:
                     y = y + self.constant(tf.cast(at_zero, x.dtype))
         if name in GATING:
-            self._gates[id(y)] = (y, value)
+            self.gates(y, value)
         return self.squashed(y) if name == "sigmoid" else y
 
     def _around_zero(self, name: str, function: Callable[..., Any]) -> tuple[float, float]:

@@ -73,6 +73,7 @@ def _softmax(tracer: Any, original: Callable[..., Any], x: Any, axis: Any = -1, 
         return tf.identity(x)
     tracer.mark("approximated", "softmax frozen")
     frozen = tf.stop_gradient(original(tf.zeros_like(x) if tracer.plan.free else x, axis=axis, **kwargs))
+    tracer.gates(frozen, frozen)
     return tracer.squashed(frozen)
 
 
