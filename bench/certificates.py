@@ -29,8 +29,8 @@ from bench import strangers  # noqa: E402
 from tfopt.errors import TfoptError  # noqa: E402
 from tfopt.model.applications import application_names  # noqa: E402
 from tfopt.model.load import load  # noqa: E402
-from tfopt.pathways import path_weights  # noqa: E402
 from tfopt.pathways.certificates import LINEAR  # noqa: E402
+from tfopt.pathways.path_weights import path_weights  # noqa: E402
 
 LEAST_SIZE = {"InceptionV3": 75, "InceptionResNetV2": 75, "Xception": 71}
 OTHERS = 32

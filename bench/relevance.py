@@ -28,9 +28,8 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from tfopt.pathways import relevance  # noqa: E402
 from tfopt.pathways.plan import Plan  # noqa: E402
-from tfopt.pathways.relevance import contributions  # noqa: E402
+from tfopt.pathways.relevance import contributions, relevance  # noqa: E402
 
 NETWORKS = ("ResNet50", "MobileNetV2", "EfficientNetB0", "ConvNeXtTiny")
 UNATTRIBUTED, APART = 1e-6, 1e-3

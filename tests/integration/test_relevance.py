@@ -11,8 +11,9 @@ import pytest
 import tensorflow as tf
 
 from tfopt.errors import InputError, RunFailed, TfoptError, UsageError
-from tfopt.pathways import relevance, weight_saliency
 from tfopt.pathways.certificates import BETWEEN
+from tfopt.pathways.relevance import relevance
+from tfopt.pathways.saliency import weight_saliency
 from tfopt.records.influence import RelevanceReport
 
 L = keras.layers

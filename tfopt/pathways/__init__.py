@@ -1,33 +1,4 @@
-"""Which pathways carry a model's result: path weights, contributions on data, strongest paths, health."""
+"""Which pathways carry a model's result: path weights, contributions on data, strongest paths, health.
 
-from __future__ import annotations
-
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from tfopt.pathways.path_weights import path_scores as path_scores
-    from tfopt.pathways.path_weights import path_weights as path_weights
-    from tfopt.pathways.relevance import relevance as relevance
-    from tfopt.pathways.rules.registry import roles as roles
-    from tfopt.pathways.rules.registry import rule as rule
-    from tfopt.pathways.saliency import weight_saliency as weight_saliency
-
-_HOMES = {
-    "path_scores": "tfopt.pathways.path_weights",
-    "path_weights": "tfopt.pathways.path_weights",
-    "relevance": "tfopt.pathways.relevance",
-    "roles": "tfopt.pathways.rules.registry",
-    "rule": "tfopt.pathways.rules.registry",
-    "weight_saliency": "tfopt.pathways.saliency",
-}
-
-__all__ = ["path_scores", "path_weights", "relevance", "roles", "rule", "weight_saliency"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
+The functions are called like their modules, and are found in `tfopt`.
+"""

@@ -10,13 +10,12 @@ from functools import partial
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tfopt.pathways.interception import carry_mask, keep_mask
-from tfopt.pathways.nodes import INPUT, Edge, Node, Source, Trial, is_data
+from tfopt.pathways.nodes import INPUT, Edge, Entangled, Lowered, Node, Source, Trial, constant_in, is_data
 from tfopt.pathways.plan import Plan
-from tfopt.pathways.rules.activations import GATING, HOMOGENEOUS
+from tfopt.pathways.rules.activations import GATING, HOMOGENEOUS, around_zero
 from tfopt.pathways.rules.registry import Call, exactly, rule_for
 from tfopt.pathways.unknown import are_added, trials, weight_trials
 from tfopt.records.influence import Status
@@ -107,6 +106,16 @@ class Tracing:
         found = self._gates.get(id(tensor))
         return None if found is None else found[1]
 
+    def gates(self, tensor: Any, value: Any) -> None:
+        """Note that a squashing function made a tensor, and what `gate_value` is to give for it."""
+        self._gates[id(tensor)] = (tensor, value)
+
+    def in_halves(self) -> None:
+        """The node that is being traced multiplies two tensors: linear in each, but not in both."""
+        self.mark("approximated", "product split in halves")
+        if self.node is not None:
+            self.node.own = False
+
     def depends(self, tensor: Any, on: Any) -> bool:
         """Whether `tensor` was computed from `on`, as far as the graph of layers tells."""
         later, earlier = (self._known.get(id(self._origin(each))) for each in (tensor, on))
@@ -155,7 +164,7 @@ class Tracing:
         if name not in HOMOGENEOUS:
             self.mark("linearised", name)
         with self.untouched():
-            at_zero, slope_at_zero = self._around_zero(name, function)
+            at_zero, slope_at_zero = around_zero(function)
             if self.plan.free:
                 y = tf.identity(x)
                 value = tf.fill(tf.shape(x), exactly(at_zero, x.dtype))
@@ -169,18 +178,8 @@ class Tracing:
                 if at_zero:
                     y = y + self.constant(tf.fill(tf.shape(x), exactly(at_zero, x.dtype)))
         if name in GATING:
-            self._gates[id(y)] = (y, value)
+            self.gates(y, value)
         return self.squashed(y) if name == "sigmoid" else y
-
-    def _around_zero(self, name: str, function: Callable[..., Any]) -> tuple[float, float]:
-        """f(0) and f′(0)."""
-        with tf.init_scope():
-            zero = tf.zeros((1, 1), tf.float64)
-            with tf.GradientTape() as tape:
-                tape.watch(zero)
-                value = function(zero)
-            gradient = tape.gradient(value, zero)
-            return float(value[0, 0]), 0.0 if gradient is None else float(gradient[0, 0])
 
     # ---- the calls
 
@@ -288,7 +287,7 @@ class Tracing:
                 self._copied(tensor, copy)
             copies[id(tensor)] = copy
         args, kwargs = keras.tree.map_structure(
-            lambda leaf: copies.get(id(leaf), _constant_in(self.dtype, leaf)), (args, kwargs)
+            lambda leaf: copies.get(id(leaf), constant_in(self.dtype, leaf)), (args, kwargs)
         )
         return common, args, kwargs
 
@@ -389,21 +388,6 @@ class Tracing:
             elif each in self.found:
                 value = self._said[each]
                 self.values[each] = tf.where(self.found[each], self._counted(value), value)
-
-
-class Lowered(BaseException):
-    """A layer, by its path, computes in float32 whatever the dtype of its policy is. (No `Exception`: Keras would put
-    the arguments of the call into its message.)"""
-
-
-class Entangled(BaseException):
-    """Python between the layers joins tensors of different scales: the trace cannot be normalised."""
-
-
-def _constant_in(dtype: Any, leaf: Any) -> Any:
-    """What is no tensor of the trace: an array of numbers in its dtype, anything else as it is."""
-    is_array = isinstance(leaf, np.ndarray | tf.Tensor) and tf.as_dtype(leaf.dtype).is_floating and not is_data(leaf)
-    return np.asarray(leaf).astype(dtype.as_numpy_dtype) if is_array else leaf
 
 
 def _has_weights(operation: Any) -> bool:

@@ -16,6 +16,7 @@ __all__ = [
     "ELEMENTWISE",
     "GATING",
     "HOMOGENEOUS",
+    "around_zero",
     "gate_function",
     "is_elementwise",
     "layer_activation",
@@ -74,6 +75,7 @@ def _softmax(tracer: Any, original: Callable[..., Any], x: Any, axis: Any = -1, 
         return tf.identity(x)
     tracer.mark("approximated", "softmax frozen")
     frozen = tf.stop_gradient(original(tf.zeros_like(x) if tracer.plan.free else x, axis=axis, **kwargs))
+    tracer.gates(frozen, frozen)
     return tracer.squashed(frozen)
 
 
@@ -136,6 +138,17 @@ def gate_function(tracer: Any, function: Callable[..., Any]) -> Callable[..., An
             return tf.stop_gradient(function(at, *args, **kwargs))
 
     return replaced
+
+
+def around_zero(function: Callable[..., Any]) -> tuple[float, float]:
+    """f(0) and f′(0)."""
+    with tf.init_scope():
+        zero = tf.zeros((1, 1), tf.float64)
+        with tf.GradientTape() as tape:
+            tape.watch(zero)
+            value = function(zero)
+        gradient = tape.gradient(value, zero)
+        return float(value[0, 0]), 0.0 if gradient is None else float(gradient[0, 0])
 
 
 def is_elementwise(function: Callable[..., Any]) -> bool:

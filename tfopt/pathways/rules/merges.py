@@ -99,11 +99,10 @@ def _multiply(call: Call) -> Any:
     operation_class("Matmul"), operation_class("Einsum"), operation_class("Dot"), keras.layers.Dot, own=True,
 )  # fmt: skip
 def _bilinear(call: Call) -> Any:
-    """Half of the product belongs to each factor."""
+    """Half of the product belongs to each factor; all of it to the other where one is a frozen softmax, or a gate."""
     if len(call.tensors) != 2:
         absolute = lambda leaf: tf.abs(leaf) if call.free and _is_constant(leaf) else leaf  # noqa: E731
         return call.run(*keras.tree.map_structure(absolute, call.args), **call.kwargs)
-    call.tracer.mark("approximated", "product split in halves")
 
     def with_frozen(place: int) -> Any:
         leaves = keras.tree.flatten((call.args, call.kwargs))
@@ -112,6 +111,11 @@ def _bilinear(call: Call) -> Any:
         args, kwargs = keras.tree.pack_sequence_as((call.args, call.kwargs), leaves)
         return call.run(*args, **kwargs)
 
+    gates = [place for place, each in enumerate(call.tensors) if call.tracer.gate_value(each) is not None]
+    if len(gates) == 1:
+        call.tracer.mark("approximated", _GATE)
+        return with_frozen(*gates)
+    call.tracer.in_halves()
     return _HALF * (with_frozen(0) + with_frozen(1))
 
 
@@ -119,7 +123,7 @@ def _product(call: Call, u: Any, v: Any) -> Any:
     """u · v where one is a gate: that one frozen, at what it is for a zero pre-activation where there is no data."""
     gate = _which_gates(call, u, v)
     if gate is None:
-        call.tracer.mark("approximated", "product split in halves")
+        call.tracer.in_halves()
         return _HALF * (u * tf.stop_gradient(v) + tf.stop_gradient(u) * v)
     call.tracer.mark("approximated", _GATE)
     value = u if gate is v else v
