@@ -13,16 +13,16 @@ import tensorflow as tf
 from tfopt.model.layers import layer_tree, own_variables
 from tfopt.pathways.heads import heads_of, last_squashes
 from tfopt.pathways.interception import intercepted
-from tfopt.pathways.nodes import INPUT, Edge
+from tfopt.pathways.nodes import INPUT, Edge, Trial
 from tfopt.pathways.plan import Plan
 from tfopt.pathways.reductions import Reductions, largest, relative_least, stacked
 from tfopt.pathways.rules.activations import gate_function, layer_activation, replacements
 from tfopt.pathways.rules.layers import pooling_sums
-from tfopt.pathways.rules.registry import role_of, rule_for
+from tfopt.pathways.rules.registry import Rule, role_of, rule_for
 from tfopt.pathways.sums import EdgeSum, Sums, Weight
 from tfopt.pathways.tracing import Tracing
 
-__all__ = ["Part", "Surrogate"]
+__all__ = ["Part", "Surrogate", "raised"]
 
 Objective = Callable[..., tuple[Any, Mapping[str, Any]]]
 """Is given the model's outputs (before a last softmax or sigmoid) and further arguments; returns the scalar whose
@@ -68,11 +68,23 @@ class Surrogate:
             for variable in variables
         )
         owners = {id(variable): nodes[path].layer for path, found in own_variables(tree).items() for variable in found}
+        rules = {each: rule_for(type(owner)) for each, owner in owners.items()}
         self._unsaid = frozenset(
             id(weight.variable)
             for weight in self.weights
-            if weight.role == "unknown" and rule_for(type(owners[id(weight.variable)])) is None
+            if weight.role == "unknown" and rules[id(weight.variable)] is None
         )
+        self._unruled = frozenset(
+            id(weight.variable)
+            for weight in self.weights
+            if weight.role in ("weight", "unknown") and not _is_own(rules[id(weight.variable)])
+        )
+        self.loose = tuple(
+            number
+            for number, weight in enumerate(self.weights)
+            if weight.role in ("weight", "unknown") and isinstance(owners[id(weight.variable)], keras.Model)
+        )
+        """The numbers of weights that no layer holds: Python in the model's own `call` uses them."""
         self._heads = heads_of(model)
         self._linear: frozenset[int] = frozenset()
         self.chosen: Sequence[int] = ()
@@ -101,7 +113,7 @@ class Surrogate:
         for number, mask in (masks or {}).items():
             values[number] = tf.convert_to_tensor(values[number]) * tf.cast(mask, values[number].dtype)
         portions = tf.constant(PORTIONS[part], self.plan.dtype) * scale
-        arguments = (_raised(inputs, self.plan.dtype), values, portions, further)
+        arguments = (raised(inputs, self.plan.dtype), values, portions, further)
         if self._compiled is not None:
             return self._read(self._compiled(*arguments))
         self._compiled = self._compile(arguments)
@@ -123,7 +135,9 @@ class Surrogate:
 
     def _pass(self, inputs: Any, values: Sequence[Any], portions: Any, further: Any) -> dict[str, Any]:
         unit = portions[0] + portions[1] / 2
-        tracing = Tracing(self.plan, self._paths, self._heads, self._unsaid, self._linear, unit, portions)
+        tracing = Tracing(
+            self.plan, self._paths, self._heads, self._unsaid, self._unruled, self._linear, unit, portions
+        )
         inputs = keras.tree.map_structure(lambda leaf: tracing.portion(leaf, INPUT), inputs)
         effective = [self._effective(weight, value) for weight, value in zip(self.weights, values, strict=True)]
         entering = [leaf for leaf in keras.tree.flatten(inputs) if leaf.dtype.is_floating]
@@ -133,6 +147,7 @@ class Surrogate:
         with tf.GradientTape() as tape:
             tape.watch([entering, [value for value in effective if value.dtype.is_floating]])
             tape.watch(unit)
+            tracing.watch = tape.watch
             with intercepted(
                 self.model,
                 tracing,
@@ -156,6 +171,7 @@ class Surrogate:
                 tracing.begin(entering)
                 outputs = self.model(inputs, training=False) if _trains(self.model) else self.model(inputs)
             results = [leaf for leaf in keras.tree.flatten(outputs) if leaf.dtype.is_floating]
+            self._whole = all(tracing.sources_of(result)[1] for result in results)
             scales, results = _at_one_scale(tracing, results, self.plan)
             total, told = self._objective(results, *further)
             total = tf.cast(total, self.plan.dtype)
@@ -167,9 +183,10 @@ class Surrogate:
         value = tf.convert_to_tensor(value)
         if not value.dtype.is_floating:
             return value
-        if self.plan.free and weight.role != "statistic":
-            value = tf.abs(value) if weight.role != "offset" or self.plan.constants else tf.zeros_like(value)
-        return tf.cast(value, self.plan.dtype)
+        value = tf.cast(value, self.plan.dtype)
+        if weight.role == "statistic" or not self.plan.free:
+            return value
+        return tf.zeros_like(value) if weight.role == "offset" and not self.plan.constants else tf.abs(value)
 
     def _sums(
         self,
@@ -189,43 +206,58 @@ class Surrogate:
         split = [edge for edge in tracing.edges if not _alone(edge, consumers)]
         made = [source.tensor for source in tracing.made]
         chosen = [number for number, weight in enumerate(self.weights) if self._asked(weight)]
+        doubtful = self._doubtful(tracing)
         weights = [effective[number] for number in chosen]
         units = [unit, *(node.unit for node in tracing.nodes)] if self.plan.constants else []
-        wanted = [made, [edge.tensor for edge in split], weights, units]
-        gradients = tape.gradient(total, wanted)
+        sources = [made, [edge.tensor for edge in split], weights, units, tracing.constants]
+        gradients = tape.gradient(total, sources)
         connected = np.array([gradient is not None for gradient in gradients[2]], bool)
-        of_made, of_split, of_weights, of_units = _zeros_for_none(gradients, wanted)
+        of_made, of_split, of_weights, of_units, of_constants = _zeros_for_none(gradients, sources)
         reduce = Reductions()
         out: dict[str, Any] = {"total": total, "log_scale": scales, "told": told}
         products = _products(made, of_made)
         split_products = _products([edge.tensor for edge in split], of_split)
+        by_rules = _products(tracing.constants, of_constants)
         scores = _products(weights, of_weights)
-        for name, found in (("made", products), ("split", split_products), ("weights", scores)):
+        for name, found in (("made", products), ("split", split_products), ("by_rules", by_rules)):
             out[name] = reduce.sums(found)
             # Without data nothing is negative, or a certificate says so.
             out[f"{name}_magnitude"] = out[name] if self.plan.free else reduce.sums([tf.abs(each) for each in found])
+        out["weights"] = reduce.sums(scores)
         out["units"] = {
             str(number): _by_channel(product, tracing.nodes[source.node].operation)
             for number, (source, product) in enumerate(zip(tracing.made, products, strict=True))
             if source.node != INPUT and _has_kernel(tracing.nodes[source.node].operation)
         }
         if self.plan.free:
-            mixed = [edge.tensor for edge in split if not edge.whole]
             for name, tensors in (
                 ("made_range", made),
                 ("made_gradient_range", of_made),
-                ("split_range", of_split),
-                ("output_range", [*results, *mixed]),
+                ("split_range", [edge.tensor for edge in split]),
+                ("split_gradient_range", of_split),
+                ("output_range", results),
+                ("weights_range", [score for score, number in zip(scores, chosen, strict=True) if number in doubtful]),
             ):
                 out[name] = reduce.ranges(tensors)
         out["tops"] = [largest(score, self._top) for score in scores] if self._top else []
         out["arrays"] = scores if self._arrays else []
-        constants = [gradient * one for gradient, one in zip(of_units, units, strict=True)]
-        out["biases"], out["constants"] = sum(constants[:1], tf.zeros((), self.plan.dtype)), stacked(constants[1:])
+        added = _products(units, of_units)
+        out["biases"], out["added_by_node"] = sum(added[:1], tf.zeros((), self.plan.dtype)), stacked(added[1:])
         out["added"] = [tracing.found.get(id(self.weights[number].variable), tf.constant(False)) for number in chosen]
-        out["trials"] = [tf.stack([trial.least, trial.increase, trial.additivity]) for trial in tracing.trials]
+        out["trials"] = [stacked([tf.cast(each, tf.float64) for each in trial.numbers]) for trial in tracing.trials]
         self.chosen, self._split, self._connected = chosen, split, connected
         return out
+
+    def _doubtful(self, tracing: Tracing) -> frozenset[int]:
+        """The numbers of weights whose products with their gradients could be negative: those that a layer without a
+        rule of tfopt's uses, or the model's own `call`."""
+        sure, unsure = (
+            {id(each) for node in tracing.nodes if node.own is own for each in getattr(node.operation, "weights", ())}
+            for own in (True, False)
+        )
+        return frozenset(
+            number for number, weight in enumerate(self.weights) if id(weight.variable) not in sure - unsure
+        )
 
     def _asked(self, weight: Weight) -> bool:
         if not keras.backend.is_float_dtype(weight.variable.dtype) or weight.role == "statistic":
@@ -248,16 +280,20 @@ class Surrogate:
             return np.bincount(made_of[at_nodes], numbers[key][at_nodes], count)
 
         def least(key: str) -> np.ndarray:
-            return _least_by(made_of[at_nodes], lowest(numbers.get(key))[at_nodes], count)
-
-        def lowest(ranges: np.ndarray | None) -> np.ndarray:
-            return np.zeros(len(made_of)) if ranges is None else relative_least(ranges)
+            if not self.plan.free:
+                return np.zeros(count)
+            return _least_by(made_of[at_nodes], relative_least(numbers[key])[at_nodes], count)
 
         units: dict[int, np.ndarray] = {}
         for number, value in out["units"].items():
             units.setdefault(tracing.made[int(number)].node, np.asarray(value))
-        variables = np.zeros(len(self.weights))
+        variables, least_weights = np.zeros((2, len(self.weights)))
         variables[self.chosen] = numbers["weights"]
+        least_output = 0.0
+        if self.plan.free:
+            doubtful = self._doubtful(tracing)
+            least_weights[[each for each in self.chosen if each in doubtful]] = relative_least(numbers["weights_range"])
+            least_output = float(relative_least(numbers["output_range"]).min())
         connected, added = np.zeros((2, len(self.weights)), bool)
         connected[self.chosen] = self._connected
         added[self.chosen] = [bool(each) for each in out["added"]]
@@ -270,7 +306,9 @@ class Surrogate:
             magnitudes=by_node("made_magnitude"),
             least_values=least("made_range"),
             least_gradients=least("made_gradient_range"),
-            least_output=float(min(relative_least(numbers["output_range"]), default=0.0)) if self.plan.free else 0.0,
+            least_output=least_output,
+            least_weights=least_weights,
+            whole=self._whole,
             units=units,
             inputs=numbers["made"][~at_nodes],
             input_magnitudes=numbers["made_magnitude"][~at_nodes],
@@ -283,36 +321,39 @@ class Surrogate:
             ),
             arrays=tuple(np.asarray(each) for each in out["arrays"]),
             trials=tuple(
-                (trial.node, *(float(each) for each in np.asarray(values)))  # type: ignore[misc]
+                Trial(trial.node, *map(float, np.asarray(values)))
                 for trial, values in zip(tracing.trials, out["trials"], strict=True)
             ),
             told={key: np.asarray(value) for key, value in out["told"].items()},
-            added_by_node=numbers["constants"] if len(numbers["constants"]) else np.zeros(count),
+            added_by_node=numbers["added_by_node"] if len(numbers["added_by_node"]) else np.zeros(count),
             biases=float(numbers["biases"]),
-            bias_magnitude=float(np.abs(numbers["weights_magnitude"][self._are_offsets(added)]).sum()),
+            by_rules=float(numbers["by_rules"].sum()),
+            by_rules_magnitude=float(numbers["by_rules_magnitude"].sum()),
         )
-
-    def _are_offsets(self, added: np.ndarray) -> list[int]:
-        """Which of the `chosen` variables are added."""
-        return [
-            place for place, number in enumerate(self.chosen) if self.weights[number].role == "offset" or added[number]
-        ]
 
     def _edge_sums(self, tracing: Tracing, numbers: Mapping[str, np.ndarray]) -> list[EdgeSum]:
         """An edge whose copy's gradient was not taken is the only one from its source, and has that one's sums."""
         number_of = {id(source): number for number, source in enumerate(tracing.made)}
         split_number = {id(edge): number for number, edge in enumerate(self._split)}
         least = {
-            key: relative_least(numbers[name]) if self.plan.free else np.zeros(len(numbers[key]))
-            for key, name in (("split", "split_range"), ("made", "made_gradient_range"))
+            key: relative_least(numbers[key]) if self.plan.free else np.zeros(len(numbers[key.split("_")[0]]))
+            for key in ("made_range", "made_gradient_range", "split_range", "split_gradient_range")
         }
         edges = []
         for edge in tracing.edges:
             key = "split" if id(edge) in split_number else "made"
             at = split_number[id(edge)] if key == "split" else number_of[id(edge.sources[0])]
-            value, magnitude, lowest = numbers[key][at], numbers[f"{key}_magnitude"][at], least[key][at]
-            sources = tuple(source.node for source in edge.sources)
-            edges.append(EdgeSum(sources, edge.target, float(value), float(magnitude), float(lowest), edge.whole))
+            edges.append(
+                EdgeSum(
+                    sources=tuple(source.node for source in edge.sources),
+                    target=edge.target,
+                    value=float(numbers[key][at]),
+                    magnitude=float(numbers[f"{key}_magnitude"][at]),
+                    least_value=float(least[f"{key}_range"][at]),
+                    least_gradient=float(least[f"{key}_gradient_range"][at]),
+                    whole=edge.whole,
+                )
+            )
         return edges
 
 
@@ -330,12 +371,18 @@ def _as_traced() -> Iterator[None]:
         )
 
 
-def _raised(inputs: Any, dtype: str) -> Any:
-    def raised(leaf: Any) -> Any:
+def _is_own(rule: Rule | None) -> bool:
+    return rule is not None and rule.own
+
+
+def raised(inputs: Any, dtype: str) -> Any:
+    """A structure of tensors, those of floating-point numbers in that dtype."""
+
+    def one(leaf: Any) -> Any:
         tensor = tf.convert_to_tensor(leaf)
         return tf.cast(tensor, dtype) if tensor.dtype.is_floating else tensor
 
-    return keras.tree.map_structure(raised, inputs)
+    return keras.tree.map_structure(one, inputs)
 
 
 def _trains(model: Any) -> bool:
@@ -379,10 +426,6 @@ def _flat_places(top: Sequence[Any], width: tuple[int, ...]) -> tuple[np.ndarray
     values, places, rows = (np.asarray(each) for each in top)
     (columns,) = width or (1,)
     return values, rows[places // columns] * columns + places % columns
-
-
-def _holds(operation: Any, variable: Any) -> bool:
-    return any(variable is held for held in getattr(operation, "weights", ()))
 
 
 def _has_kernel(operation: Any) -> bool:

@@ -134,7 +134,8 @@ class PathReport(Record, frozen=True, kw_only=True):
     """Path weights: sums over all paths from inputs to outputs of the product of |w| along each, without data.
 
     `log10_total` is of their total R. `consistent` where every certificate is met: the sums are exact for the rules of
-    `layers`; approximated layers stay approximations. `peak_bytes` is what a pass allocated, where it is known.
+    `layers`; approximated layers stay approximations. `dtype_reason` says why it is not the dtype asked for (empty
+    where it is). `peak_bytes` is what a pass allocated, where it is known.
     """
 
     log10_total: float | None
@@ -149,6 +150,7 @@ class PathReport(Record, frozen=True, kw_only=True):
     maxpool: Literal["sum", "max"] = "sum"
     biases: Literal["exclude", "include"] = "exclude"
     dtype: str = "float64"
+    dtype_reason: str = ""
     normalised: bool = False
     peak_bytes: int | None = None
 
@@ -171,7 +173,9 @@ class RelevanceReport(Record, frozen=True, kw_only=True):
 
     Inputs (with looked-up embeddings), biases and `unattributed` add up to 1. `unattributed_share` is relative to
     Σ|contribution| of inputs and biases, `cancellation` is Σ|contribution| / |result|: where it exceeds 100, shares
-    say nothing, and none are shown as percentages. `target` says what the result is; `result_mean` is its mean.
+    say nothing, and none are shown as percentages: inputs count element by element and sample by sample, what a
+    variable adds element by element. `target` says what the result is, of which `output`; `result_mean` is its mean.
+    `left_out` samples had a result that was zero or not finite.
     """
 
     target: str
@@ -190,6 +194,7 @@ class RelevanceReport(Record, frozen=True, kw_only=True):
     edges: tuple[EdgeShare, ...]
     dtype: str = "float64"
     output: str = ""
+    left_out: int = 0
     peak_bytes: int | None = None
 
 

@@ -9,10 +9,11 @@ from typing import Any, Literal, Protocol
 import keras
 import tensorflow as tf
 
+from tfopt.pathways.nodes import is_data
 from tfopt.pathways.plan import Plan
 from tfopt.records.influence import Status
 
-__all__ = ["Call", "Role", "Rule", "Tracer", "role_of", "roles", "rule", "rule_for"]
+__all__ = ["Call", "Role", "Rule", "Tracer", "exactly", "role_of", "roles", "rule", "rule_for"]
 
 Role = Literal["weight", "offset", "statistic", "unknown"]
 """A `weight` multiplies what comes in, an `offset` is added to it, a `statistic` is neither (a variance, a seed)."""
@@ -24,10 +25,13 @@ class Tracer(Protocol):
     plan: Plan
 
     def constant(self, tensor: Any) -> Any: ...
+    def gates(self, tensor: Any, value: Any) -> None: ...
+    def in_halves(self) -> None: ...
     def gate_value(self, tensor: Any) -> Any | None: ...
     def depends(self, tensor: Any, on: Any) -> bool: ...
     def elementwise(self, name: str, function: Callable[..., Any], x: Any) -> Any: ...
     def ends_here(self) -> bool: ...
+    def flows_in(self) -> bool: ...
     def mark(self, status: Status, reason: str) -> None: ...
 
 
@@ -57,13 +61,15 @@ class Call:
 
     @property
     def tensors(self) -> list[Any]:
-        """The floating-point tensors among the arguments."""
-        return [leaf for leaf in self.leaves if tf.is_tensor(leaf) and leaf.dtype.is_floating]
+        """The floating-point tensors among the arguments that are no constants."""
+        return [leaf for leaf in self.leaves if is_data(leaf)]
 
     @property
     def x(self) -> Any:
-        """The first of them."""
-        return self.tensors[0]
+        """The first of them; where there is none, the first tensor, as floating-point numbers."""
+        if self.tensors:
+            return self.tensors[0]
+        return next(tf.cast(leaf, self.tracer.plan.dtype) for leaf in self.leaves if tf.is_tensor(leaf))
 
     def proceed(self) -> Any:
         """The call as it is."""
@@ -76,6 +82,11 @@ class Call:
     def constant(self, tensor: Any) -> Any:
         """Something that is added whatever comes in: it counts as a bias, or not at all."""
         return self.tracer.constant(tensor)
+
+
+def exactly(number: Any, dtype: Any) -> Any:
+    """A number or tensor in a dtype; `tf.cast` would round a number of Python's to float32 first."""
+    return tf.cast(number, dtype) if tf.is_tensor(number) else tf.convert_to_tensor(number, dtype)
 
 
 Function = Callable[[Call], Any]
@@ -121,7 +132,9 @@ def rule(
         A layer that averages its input with a copy shifted in time needs no rule, all its terms are positive. One that
         multiplies by a learned gate does:
 
-            @tfopt.pathways.rule(Gated, status="approximated", reason="gate frozen")
+            from tfopt.pathways.rules import rule
+
+            @rule(Gated, status="approximated", reason="gate frozen")
             def gated(call):
                 gate = 0.5 if call.free else tf.stop_gradient(tf.sigmoid(call.x @ call.value(call.layer.gate)))
                 return call.x @ call.value(call.layer.kernel) * gate
