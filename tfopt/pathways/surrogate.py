@@ -13,13 +13,14 @@ import tensorflow as tf
 from tfopt.model.layers import layer_tree, own_variables
 from tfopt.pathways.heads import heads_of, last_squashes
 from tfopt.pathways.interception import intercepted
-from tfopt.pathways.nodes import INPUT, Edge, Trial
+from tfopt.pathways.nodes import INPUT
 from tfopt.pathways.plan import Plan
-from tfopt.pathways.reductions import Reductions, largest, relative_least, stacked
+from tfopt.pathways.readout import read
 from tfopt.pathways.rules.activations import gate_function, layer_activation, replacements
 from tfopt.pathways.rules.layers import pooling_sums
 from tfopt.pathways.rules.registry import Rule, role_of, rule_for
-from tfopt.pathways.sums import EdgeSum, Sums, Weight
+from tfopt.pathways.summing import Taken, summed
+from tfopt.pathways.sums import Sums, Weight
 from tfopt.pathways.tracing import Tracing
 
 __all__ = ["Part", "Surrogate", "raised"]
@@ -87,9 +88,14 @@ class Surrogate:
         """The numbers of weights that no layer holds: Python in the model's own `call` uses them."""
         self._heads = heads_of(model)
         self._linear: frozenset[int] = frozenset()
-        self.chosen: Sequence[int] = ()
+        self._taken: Taken | None = None
         self._traced: Tracing | None = None
         self._compiled: Callable[..., Any] | None = None
+
+    @property
+    def chosen(self) -> tuple[int, ...]:
+        """The numbers of the variables that the last trace took gradients of."""
+        return self._taken.chosen if self._taken is not None else ()
 
     def run(
         self,
@@ -175,89 +181,28 @@ class Surrogate:
             scales, results = _at_one_scale(tracing, results, self.plan)
             total, told = self._objective(results, *further)
             total = tf.cast(total, self.plan.dtype)
+            wanted = [
+                (number, weight, value)
+                for number, (weight, value) in enumerate(zip(self.weights, effective, strict=True))
+                if self._asked(weight)
+            ]
+        out, self._taken = summed(tape, tracing, wanted, unit, total, results, arrays=self._arrays, top=self._top)
         self._traced, self._outputs = tracing, results
-        return self._sums(tape, tracing, effective, unit, total, scales, told, results)
+        return {**out, "log_scale": scales, "told": told}
 
     def _effective(self, weight: Weight, value: Any) -> Any:
         """A variable's value in the surrogate."""
         value = tf.convert_to_tensor(value)
         if not value.dtype.is_floating:
             return value
-        value = tf.cast(value, self.plan.dtype)
-        if weight.role == "statistic" or not self.plan.free:
-            return value
-        return tf.zeros_like(value) if weight.role == "offset" and not self.plan.constants else tf.abs(value)
+        if self.plan.free and weight.role != "statistic":
+            value = tf.abs(value) if weight.role != "offset" or self.plan.constants else tf.zeros_like(value)
+        return tf.cast(value, self.plan.dtype)
 
-    def _sums(
-        self,
-        tape: Any,
-        tracing: Tracing,
-        effective: Sequence[Any],
-        unit: Any,
-        total: Any,
-        scales: Any,
-        told: Any,
-        results: Any,
-    ) -> dict[str, Any]:
-        consumers: dict[int, int] = {}
-        for edge in tracing.edges:
-            for source in edge.sources:
-                consumers[id(source)] = consumers.get(id(source), 0) + 1
-        split = [edge for edge in tracing.edges if not _alone(edge, consumers)]
-        made = [source.tensor for source in tracing.made]
-        chosen = [number for number, weight in enumerate(self.weights) if self._asked(weight)]
-        doubtful = self._doubtful(tracing)
-        weights = [effective[number] for number in chosen]
-        units = [unit, *(node.unit for node in tracing.nodes)] if self.plan.constants else []
-        sources = [made, [edge.tensor for edge in split], weights, units, tracing.constants]
-        gradients = tape.gradient(total, sources)
-        connected = np.array([gradient is not None for gradient in gradients[2]], bool)
-        of_made, of_split, of_weights, of_units, of_constants = _zeros_for_none(gradients, sources)
-        reduce = Reductions()
-        out: dict[str, Any] = {"total": total, "log_scale": scales, "told": told}
-        products = _products(made, of_made)
-        split_products = _products([edge.tensor for edge in split], of_split)
-        by_rules = _products(tracing.constants, of_constants)
-        scores = _products(weights, of_weights)
-        for name, found in (("made", products), ("split", split_products), ("by_rules", by_rules)):
-            out[name] = reduce.sums(found)
-            # Without data nothing is negative, or a certificate says so.
-            out[f"{name}_magnitude"] = out[name] if self.plan.free else reduce.sums([tf.abs(each) for each in found])
-        out["weights"] = reduce.sums(scores)
-        out["units"] = {
-            str(number): _by_channel(product, tracing.nodes[source.node].operation)
-            for number, (source, product) in enumerate(zip(tracing.made, products, strict=True))
-            if source.node != INPUT and _has_kernel(tracing.nodes[source.node].operation)
-        }
-        if self.plan.free:
-            for name, tensors in (
-                ("made_range", made),
-                ("made_gradient_range", of_made),
-                ("split_range", [edge.tensor for edge in split]),
-                ("split_gradient_range", of_split),
-                ("output_range", results),
-                ("weights_range", [score for score, number in zip(scores, chosen, strict=True) if number in doubtful]),
-            ):
-                out[name] = reduce.ranges(tensors)
-        out["tops"] = [largest(score, self._top) for score in scores] if self._top else []
-        out["arrays"] = scores if self._arrays else []
-        added = _products(units, of_units)
-        out["biases"], out["added_by_node"] = sum(added[:1], tf.zeros((), self.plan.dtype)), stacked(added[1:])
-        out["added"] = [tracing.found.get(id(self.weights[number].variable), tf.constant(False)) for number in chosen]
-        out["trials"] = [stacked([tf.cast(each, tf.float64) for each in trial.numbers]) for trial in tracing.trials]
-        self.chosen, self._split, self._connected = chosen, split, connected
-        return out
-
-    def _doubtful(self, tracing: Tracing) -> frozenset[int]:
-        """The numbers of weights whose products with their gradients could be negative: those that a layer without a
-        rule of tfopt's uses, or the model's own `call`."""
-        sure, unsure = (
-            {id(each) for node in tracing.nodes if node.own is own for each in getattr(node.operation, "weights", ())}
-            for own in (True, False)
-        )
-        return frozenset(
-            number for number, weight in enumerate(self.weights) if id(weight.variable) not in sure - unsure
-        )
+    def _read(self, out: Mapping[str, Any]) -> Sums:
+        assert self._traced is not None
+        assert self._taken is not None
+        return read(out, self._traced, self._taken, self.weights, whole=self._whole)
 
     def _asked(self, weight: Weight) -> bool:
         if not keras.backend.is_float_dtype(weight.variable.dtype) or weight.role == "statistic":
@@ -265,96 +210,6 @@ class Surrogate:
         if weight.role == "offset":
             return self.plan.constants
         return self._with_weights or id(weight.variable) in self._unsaid
-
-    # ---- outside of it
-
-    def _read(self, out: Mapping[str, Any]) -> Sums:
-        tracing = self._traced
-        assert tracing is not None
-        numbers = {key: np.asarray(value) for key, value in out.items() if tf.is_tensor(value)}
-        count = len(tracing.nodes)
-        made_of = np.array([source.node for source in tracing.made], dtype=int)
-        at_nodes = made_of != INPUT
-
-        def by_node(key: str) -> np.ndarray:
-            return np.bincount(made_of[at_nodes], numbers[key][at_nodes], count)
-
-        def least(key: str) -> np.ndarray:
-            if not self.plan.free:
-                return np.zeros(count)
-            return _least_by(made_of[at_nodes], relative_least(numbers[key])[at_nodes], count)
-
-        units: dict[int, np.ndarray] = {}
-        for number, value in out["units"].items():
-            units.setdefault(tracing.made[int(number)].node, np.asarray(value))
-        variables, least_weights = np.zeros((2, len(self.weights)))
-        variables[self.chosen] = numbers["weights"]
-        least_output = 0.0
-        if self.plan.free:
-            doubtful = self._doubtful(tracing)
-            least_weights[[each for each in self.chosen if each in doubtful]] = relative_least(numbers["weights_range"])
-            least_output = float(relative_least(numbers["output_range"]).min())
-        connected, added = np.zeros((2, len(self.weights)), bool)
-        connected[self.chosen] = self._connected
-        added[self.chosen] = [bool(each) for each in out["added"]]
-        return Sums(
-            total=float(numbers["total"]),
-            log_scale=float(numbers["log_scale"]),
-            nodes=tuple(tracing.nodes),
-            edges=tuple(self._edge_sums(tracing, numbers)),
-            flows=by_node("made"),
-            magnitudes=by_node("made_magnitude"),
-            least_values=least("made_range"),
-            least_gradients=least("made_gradient_range"),
-            least_output=least_output,
-            least_weights=least_weights,
-            whole=self._whole,
-            units=units,
-            inputs=numbers["made"][~at_nodes],
-            input_magnitudes=numbers["made_magnitude"][~at_nodes],
-            variables=variables,
-            added=added,
-            connected=connected,
-            tops=tuple(
-                _flat_places(top, self.weights[number].variable.shape[-1:])
-                for top, number in zip(out["tops"], self.chosen, strict=False)
-            ),
-            arrays=tuple(np.asarray(each) for each in out["arrays"]),
-            trials=tuple(
-                Trial(trial.node, *map(float, np.asarray(values)))
-                for trial, values in zip(tracing.trials, out["trials"], strict=True)
-            ),
-            told={key: np.asarray(value) for key, value in out["told"].items()},
-            added_by_node=numbers["added_by_node"] if len(numbers["added_by_node"]) else np.zeros(count),
-            biases=float(numbers["biases"]),
-            by_rules=float(numbers["by_rules"].sum()),
-            by_rules_magnitude=float(numbers["by_rules_magnitude"].sum()),
-        )
-
-    def _edge_sums(self, tracing: Tracing, numbers: Mapping[str, np.ndarray]) -> list[EdgeSum]:
-        """An edge whose copy's gradient was not taken is the only one from its source, and has that one's sums."""
-        number_of = {id(source): number for number, source in enumerate(tracing.made)}
-        split_number = {id(edge): number for number, edge in enumerate(self._split)}
-        least = {
-            key: relative_least(numbers[key]) if self.plan.free else np.zeros(len(numbers[key.split("_")[0]]))
-            for key in ("made_range", "made_gradient_range", "split_range", "split_gradient_range")
-        }
-        edges = []
-        for edge in tracing.edges:
-            key = "split" if id(edge) in split_number else "made"
-            at = split_number[id(edge)] if key == "split" else number_of[id(edge.sources[0])]
-            edges.append(
-                EdgeSum(
-                    sources=tuple(source.node for source in edge.sources),
-                    target=edge.target,
-                    value=float(numbers[key][at]),
-                    magnitude=float(numbers[f"{key}_magnitude"][at]),
-                    least_value=float(least[f"{key}_range"][at]),
-                    least_gradient=float(least[f"{key}_gradient_range"][at]),
-                    whole=edge.whole,
-                )
-            )
-        return edges
 
 
 @contextlib.contextmanager
@@ -397,43 +252,3 @@ def _at_one_scale(tracing: Tracing, results: list[Any], plan: Plan) -> tuple[Any
     common = tf.reduce_max(tf.stack(scales))
     factors = [tf.cast(tf.exp(scale - common), plan.dtype) for scale in scales]
     return common, [result * factor for result, factor in zip(results, factors, strict=True)]
-
-
-def _alone(edge: Edge, consumers: Mapping[int, int]) -> bool:
-    """Whether the gradient of an edge's copy is that of the tensor that it is a copy of."""
-    return edge.whole and consumers[id(edge.sources[0])] == 1
-
-
-def _products(tensors: Sequence[Any], gradients: Sequence[Any]) -> list[Any]:
-    return [tensor * gradient for tensor, gradient in zip(tensors, gradients, strict=True)]
-
-
-def _zeros_for_none(gradients: Any, tensors: Any) -> Any:
-    return [
-        [tf.zeros_like(tensor) if gradient is None else gradient for gradient, tensor in zip(*each, strict=True)]
-        for each in zip(gradients, tensors, strict=True)
-    ]
-
-
-def _least_by(groups: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:
-    least = np.full(count, np.inf)
-    np.minimum.at(least, groups, values)
-    return least
-
-
-def _flat_places(top: Sequence[Any], width: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """What `largest` gives, with flat indices."""
-    values, places, rows = (np.asarray(each) for each in top)
-    (columns,) = width or (1,)
-    return values, rows[places // columns] * columns + places % columns
-
-
-def _has_kernel(operation: Any) -> bool:
-    """Whether a layer has weights that mix what comes in: its outputs are units of their own."""
-    return any(len(variable.shape) > 1 for variable in getattr(operation, "weights", ()))
-
-
-def _by_channel(product: Any, operation: Any) -> Any:
-    rank = len(product.shape)
-    axis = 1 if getattr(operation, "data_format", None) == "channels_first" and rank > 2 else rank - 1
-    return tf.reduce_sum(product, [each for each in range(rank) if each != axis])
