@@ -112,7 +112,7 @@ def path_scores(
     return {
         surrogate.weights[number].path: array / whole.total
         for number, array in zip(surrogate.chosen, whole.arrays, strict=True)
-        if whole.connected[number]
+        if whole.connected[number] and (surrogate.plan.constants or not is_offset(surrogate.weights, whole, number))
     }
 
 
@@ -160,7 +160,7 @@ def _log10(sums: Sums) -> float | None:
 def _variables(weights: Sequence[Weight], sums: Sums) -> list[VariableShare]:
     rows = []
     for number, weight in enumerate(weights):
-        offset = weight.role == "offset" or bool(sums.added[number])
+        offset = is_offset(weights, sums, number)
         if weight.role == "statistic":
             continue
         rows.append(
@@ -174,6 +174,11 @@ def _variables(weights: Sequence[Weight], sums: Sums) -> list[VariableShare]:
             )
         )
     return rows
+
+
+def is_offset(weights: Sequence[Weight], sums: Sums, number: int) -> bool:
+    """Whether a variable is added to what comes in."""
+    return weights[number].role == "offset" or bool(sums.added[number])
 
 
 def _holds(operation: Any, variable: Any) -> bool:

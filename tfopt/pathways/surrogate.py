@@ -169,7 +169,9 @@ class Surrogate:
                 tracing.begin(entering)
                 outputs = self.model(inputs, training=False) if _trains(self.model) else self.model(inputs)
             results = [leaf for leaf in keras.tree.flatten(outputs) if leaf.dtype.is_floating]
-            self._whole = all(tracing.sources_of(result)[1] for result in results)
+            ends = [tracing.sources_of(result) for result in results]
+            self._ends = [source for sources, _ in ends for source in sources]
+            self._whole = all(whole for _, whole in ends)
             scales, results = _at_one_scale(tracing, results, self.plan)
             total, told = self._objective(results, *further)
             total = tf.cast(total, self.plan.dtype)
@@ -198,9 +200,9 @@ class Surrogate:
         results: Any,
     ) -> dict[str, Any]:
         consumers: dict[int, int] = {}
-        for edge in tracing.edges:
-            for source in edge.sources:
-                consumers[id(source)] = consumers.get(id(source), 0) + 1
+        # An output of the model may be what another layer takes, too.
+        for source in [*self._ends, *(source for edge in tracing.edges for source in edge.sources)]:
+            consumers[id(source)] = consumers.get(id(source), 0) + 1
         split = [edge for edge in tracing.edges if not _alone(edge, consumers)]
         made = [source.tensor for source in tracing.made]
         chosen = [number for number, weight in enumerate(self.weights) if self._asked(weight)]
