@@ -86,7 +86,7 @@ NETWORKS = (
 def _compare(network: Network, model: keras.Model, biases: str = "exclude") -> None:
     """Total, every weight, every edge, and two groups that overlap on paths."""
     kernels = sorted({variable.path for variable in model.variables if "kernel" in variable.path})
-    chosen = {"first": kernels[:1], "most": kernels[::2] + kernels[1:2], "all": kernels}
+    chosen = {"first": kernels[:1], "most": kernels[::2] + kernels[1:2], "all": kernels} if kernels else {}
     walk = network.walk({name: paths.__contains__ for name, paths in chosen.items()})
     report = path_weights(model, groups=chosen, biases=biases, top=10**6)  # type: ignore[arg-type]
     assert report.consistent, report.certificates

@@ -9,6 +9,7 @@ unit its value times the gradient there.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -22,16 +23,19 @@ from tfopt.errors import UsageError
 from tfopt.model.inputs import input_specs, pack_inputs
 from tfopt.pathways.certificates import path_certificates
 from tfopt.pathways.plan import Biases, MaxPool, Plan
+from tfopt.pathways.scales import Entangled
 from tfopt.pathways.sums import Sums, Weight
 from tfopt.pathways.surrogate import Surrogate
 from tfopt.pathways.tables import edge_shares, layer_rules, unit_shares
-from tfopt.pathways.tracing import Entangled, Lowered
+from tfopt.pathways.tracing import Lowered
 from tfopt.records.influence import GroupShare, PathReport, StrongWeight, VariableShare
 from tfopt.wording import listed
 from tfopt.workload.batch import resolve_shapes
 from tfopt.workload.failures import explained
 
 __all__ = ["Group", "path_scores", "path_weights"]
+
+_NO_KERNEL = re.compile(r"No OpKernel was registered to support Op '(\w+)'")
 
 Group = str | Sequence[str] | Mapping[str, Any]
 """Patterns of layer or variable paths (`*` for anything), or by a variable's path an array of its shape, non-zero where
@@ -145,6 +149,12 @@ def _run(
                 attempt = replace(attempt, normalised=False)
             except Lowered as lowered:
                 reason = f"{lowered} computes in float32"
+                attempt = replace(attempt, dtype="float32")
+            except tf.errors.OpError as error:
+                missing = _NO_KERNEL.search(str(error))
+                if missing is None or attempt.dtype == "float32":
+                    raise
+                reason = f"TensorFlow has no {missing[1]} in {attempt.dtype} here"
                 attempt = replace(attempt, dtype="float32")
 
 
