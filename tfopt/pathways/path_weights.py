@@ -9,6 +9,7 @@ unit its value times the gradient there.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -22,16 +23,19 @@ from tfopt.errors import UsageError
 from tfopt.model.inputs import input_specs, pack_inputs
 from tfopt.pathways.certificates import path_certificates
 from tfopt.pathways.plan import Biases, MaxPool, Plan
+from tfopt.pathways.scales import Entangled
 from tfopt.pathways.sums import Sums, Weight
 from tfopt.pathways.surrogate import Surrogate
 from tfopt.pathways.tables import edge_shares, layer_rules, unit_shares
-from tfopt.pathways.tracing import Entangled, Lowered
+from tfopt.pathways.tracing import Lowered
 from tfopt.records.influence import GroupShare, PathReport, StrongWeight, VariableShare
 from tfopt.wording import listed
 from tfopt.workload.batch import resolve_shapes
 from tfopt.workload.failures import explained
 
 __all__ = ["Group", "path_scores", "path_weights", "prepared_pass"]
+
+_NO_KERNEL = re.compile(r"No OpKernel was registered to support Op '(\w+)'")
 
 Group = str | Sequence[str] | Mapping[str, Any]
 """Patterns of layer or variable paths (`*` for anything), or by a variable's path an array of its shape, non-zero where
@@ -112,7 +116,7 @@ def path_scores(
     return {
         surrogate.weights[number].path: array / whole.total
         for number, array in zip(surrogate.chosen, whole.arrays, strict=True)
-        if whole.connected[number]
+        if whole.connected[number] and (surrogate.plan.constants or not is_offset(surrogate.weights, whole, number))
     }
 
 
@@ -146,6 +150,12 @@ def prepared_pass(
             except Lowered as lowered:
                 reason = f"{lowered} computes in float32"
                 attempt = replace(attempt, dtype="float32")
+            except tf.errors.OpError as error:
+                missing = _NO_KERNEL.search(str(error))
+                if missing is None or attempt.dtype == "float32":
+                    raise
+                reason = f"TensorFlow has no {missing[1]} in {attempt.dtype} here"
+                attempt = replace(attempt, dtype="float32")
 
 
 def _sum_of_outputs(outputs: Sequence[Any]) -> tuple[Any, dict[str, Any]]:
@@ -160,7 +170,7 @@ def _log10(sums: Sums) -> float | None:
 def _variables(weights: Sequence[Weight], sums: Sums) -> list[VariableShare]:
     rows = []
     for number, weight in enumerate(weights):
-        offset = weight.role == "offset" or bool(sums.added[number])
+        offset = is_offset(weights, sums, number)
         if weight.role == "statistic":
             continue
         rows.append(
@@ -174,6 +184,11 @@ def _variables(weights: Sequence[Weight], sums: Sums) -> list[VariableShare]:
             )
         )
     return rows
+
+
+def is_offset(weights: Sequence[Weight], sums: Sums, number: int) -> bool:
+    """Whether a variable is added to what comes in."""
+    return weights[number].role == "offset" or bool(sums.added[number])
 
 
 def _holds(operation: Any, variable: Any) -> bool:

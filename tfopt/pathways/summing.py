@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfopt.pathways.nodes import INPUT, Edge
+from tfopt.pathways.nodes import INPUT, Edge, Source
 from tfopt.pathways.reductions import Reductions, largest, stacked
 from tfopt.pathways.sums import Weight
 from tfopt.pathways.tracing import Tracing
@@ -35,6 +35,7 @@ def summed(
     unit: Any,
     total: Any,
     results: Sequence[Any],
+    ends: Sequence[Source],
     *,
     arrays: bool,
     top: int,
@@ -48,11 +49,12 @@ def summed(
         unit: what all constants are multiplied with.
         total: the objective.
         results: the model's outputs.
+        ends: what made them. A layer may take such a tensor, too.
         arrays: give the products of variables and gradients as they are.
         top: how many of their largest elements to give.
     """
     plan = tracing.plan
-    consumers = Counter(id(source) for edge in tracing.edges for source in edge.sources)
+    consumers = Counter(map(id, ends)) + Counter(id(source) for edge in tracing.edges for source in edge.sources)
     split = [edge for edge in tracing.edges if not _alone(edge, consumers)]
     made = [source.tensor for source in tracing.made]
     weights = [value for _, _, value in variables]

@@ -177,7 +177,9 @@ class Surrogate:
                 tracing.begin(entering)
                 outputs = self.model(inputs, training=False) if _trains(self.model) else self.model(inputs)
             results = [leaf for leaf in keras.tree.flatten(outputs) if leaf.dtype.is_floating]
-            self._whole = all(tracing.sources_of(result)[1] for result in results)
+            last = [tracing.sources_of(result) for result in results]
+            self._whole = all(whole for _, whole in last)
+            ends = [source for sources, _ in last for source in sources]
             scales, results = _at_one_scale(tracing, results, self.plan)
             total, told = self._objective(results, *further)
             total = tf.cast(total, self.plan.dtype)
@@ -186,7 +188,7 @@ class Surrogate:
                 for number, (weight, value) in enumerate(zip(self.weights, effective, strict=True))
                 if self._asked(weight)
             ]
-        out, self._taken = summed(tape, tracing, wanted, unit, total, results, arrays=self._arrays, top=self._top)
+        out, self._taken = summed(tape, tracing, wanted, unit, total, results, ends, arrays=self._arrays, top=self._top)
         self._traced, self._outputs = tracing, results
         return {**out, "log_scale": scales, "told": told}
 

@@ -13,14 +13,15 @@ import keras
 import tensorflow as tf
 
 from tfopt.pathways.interception import carry_mask, keep_mask
-from tfopt.pathways.nodes import INPUT, Edge, Entangled, Lowered, Node, Source, Trial, constant_in, is_data
+from tfopt.pathways.nodes import INPUT, Edge, Lowered, Node, Source, Trial, constant_in, is_data
 from tfopt.pathways.plan import Plan
 from tfopt.pathways.rules.activations import GATING, HOMOGENEOUS, around_zero
 from tfopt.pathways.rules.registry import Call, exactly, rule_for
+from tfopt.pathways.scales import common_scale, no_scale
 from tfopt.pathways.unknown import are_added, trials, weight_trials
 from tfopt.records.influence import Status
 
-__all__ = ["Entangled", "Lowered", "Tracing"]
+__all__ = ["Lowered", "Tracing"]
 
 _OTHER_DTYPE = re.compile(r"float(16|32)|half|dtype", re.IGNORECASE)  # in what TensorFlow says of mixed dtypes
 _ORDER: tuple[Status, ...] = ("exact", "linearised", "approximated", "as is")
@@ -189,7 +190,7 @@ class Tracing:
     def begin(self, inputs: list[Any]) -> None:
         """The model is about to be called on these floating-point tensors."""
         for tensor in inputs:
-            self._note(Source(INPUT, tensor, self._zero() if self.plan.normalised else None))
+            self._note(Source(INPUT, tensor, no_scale() if self.plan.normalised else None))
 
     def __call__(self, operation: Any, run: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """One call of a layer or operation."""
@@ -270,12 +271,14 @@ class Tracing:
         self, node: Node, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
         """Copies of the tensors that a node takes, at one scale, and the logarithm of that."""
-        tensors = [leaf for leaf in keras.tree.flatten((args, kwargs)) if is_data(leaf)]
+        rule = rule_for(type(node.operation))
+        starts = rule is not None and rule.starts
+        tensors = [leaf for leaf in keras.tree.flatten((args, kwargs)) if is_data(leaf) and not starts]
         found = [self._sources(tensor) for tensor in tensors]
         for sources in found:
             for source in sources:
                 node.ancestors |= 0 if source.node == INPUT else self.nodes[source.node].ancestors | 1 << source.node
-        common, factors = self._common_scale(found)
+        common, factors = common_scale(found, self.dtype) if self.plan.normalised else (None, [None] * len(found))
         copies: dict[int, Any] = {}
         for tensor, sources, factor in zip(tensors, found, factors, strict=True):
             if id(tensor) in copies:
@@ -350,27 +353,6 @@ class Tracing:
             else:
                 todo += list(each.op.inputs)
         return list(found.values())
-
-    # ---- scales
-
-    def _zero(self) -> Any:
-        return tf.zeros((), tf.float64)
-
-    def _common_scale(self, found: list[list[Source]]) -> tuple[Any, list[Any]]:
-        """The largest of the scales of a node's inputs, and what brings each of them there (None: nothing)."""
-        if not self.plan.normalised:
-            return None, [None] * len(found)
-        scales = []
-        for sources in found:
-            different = list({id(source.log_scale): source.log_scale for source in sources}.values())
-            if len(different) > 1:
-                raise Entangled
-            scales.append(different[0] if different else None)
-        given = list({id(scale): scale for scale in scales if scale is not None}.values())
-        if len(given) <= 1:
-            return (given[0] if given else self._zero()), [None] * len(found)
-        common = tf.reduce_max(tf.stack(given))
-        return common, [None if each is None else tf.cast(tf.exp(each - common), self.dtype) for each in scales]
 
     # ---- what a layer adds
 

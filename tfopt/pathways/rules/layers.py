@@ -83,7 +83,7 @@ def _attention(call: Call) -> Any:
     return call.run([tf.zeros_like(query), value, tf.zeros_like(key)], *call.args[1:], **call.kwargs)
 
 
-@rule(L.Embedding, own=True)
+@rule(L.Embedding, own=True, starts=True)
 def _embedding(call: Call) -> Any:
     """Without data: the mean row of |E|, at each place. With it, rows are where contributions start; inside a layer
     that other inputs flow into (positions, in most cases), they are what this adds."""
@@ -108,6 +108,7 @@ if hasattr(L, "ReversibleEmbedding"):
     *(getattr(L, name) for name in ("CategoryEncoding", "HashedCrossing", "StringLookup", "IntegerLookup",
                                     "TextVectorization", "Hashing", "Discretization") if hasattr(L, name)),
     own=True,
+    starts=True,
 )  # fmt: skip
 def _encoding(call: Call) -> Any:
     """Without data each category counts as much as any other."""

@@ -94,13 +94,14 @@ Function = Callable[[Call], Any]
 
 @dataclass(frozen=True)
 class Rule:
-    """How a layer is called in a surrogate; how faithful that is; why it is not exact (empty where it is); and whether
-    its sums are checked on random inputs, as those of others' rules are."""
+    """How a layer is called in a surrogate; how faithful that is; why it is not exact (empty where it is); whether it
+    is spared the check on random inputs, which others' rules undergo; whether paths start in it."""
 
     apply: Function
     status: Status
     reason: str
     own: bool
+    starts: bool
 
 
 _RULES: dict[type, Rule] = {}
@@ -120,6 +121,7 @@ def rule(
     status: Status = "exact",
     reason: str = "",
     own: bool = False,
+    starts: bool = False,
 ) -> Callable[[Function], Function]:
     """Register a function as the rule of layer classes and their subclasses.
 
@@ -144,11 +146,12 @@ def rule(
         status: how faithful the rule is: `exact`, `linearised` or `approximated`.
         reason: in a few words, where it is not exact.
         own: one of tfopt's rules, which its tests check.
+        starts: what the layer takes are numbers of rows or categories, whatever their dtype: paths start in it.
     """
 
     def register(function: Function) -> Function:
         for each in classes:
-            _RULES[each] = Rule(function, status, reason, own)
+            _RULES[each] = Rule(function, status, reason, own, starts)
         return function
 
     return register
