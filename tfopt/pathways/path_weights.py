@@ -29,7 +29,7 @@ from tfopt.records.influence import GroupShare, PathReport, StrongWeight, Variab
 from tfopt.wording import listed
 from tfopt.workload.batch import resolve_shapes
 
-__all__ = ["Group", "path_scores", "path_weights"]
+__all__ = ["Group", "path_scores", "path_sums", "path_weights"]
 
 Group = str | Sequence[str] | Mapping[str, Any]
 """Patterns of layer or variable paths (`*` for anything), or by a variable's path an array of its shape, non-zero where
@@ -64,7 +64,8 @@ def path_weights(
         UsageError: a group matches nothing, or has the wrong shape; float32 is not possible.
         InputError: the model does not say what input it takes.
     """
-    surrogate, inputs, whole = _run(model, Plan(True, maxpool, biases, dtype), input_shape, top=top)
+    inputs = ones(model, input_shape)
+    surrogate, whole = path_sums(model, Plan(True, maxpool, biases, dtype), inputs, top=top)
     certificates = path_certificates(surrogate, inputs, whole)
     return PathReport(
         log10_total=_log10(whole),
@@ -103,7 +104,7 @@ def path_scores(
     Raises:
         UsageError, InputError: see `path_weights`.
     """
-    surrogate, _, whole = _run(model, Plan(True, maxpool, biases, dtype), input_shape, arrays=True)
+    surrogate, whole = path_sums(model, Plan(True, maxpool, biases, dtype), ones(model, input_shape), arrays=True)
     return {
         surrogate.weights[number].path: array / whole.total
         for number, array in zip(surrogate.chosen, whole.arrays, strict=True)
@@ -124,16 +125,13 @@ def _ones(dtype: str, shape: tuple[int, ...]) -> Any:
     return tf.ones(shape, dtype) if keras.backend.is_float_dtype(dtype) else tf.zeros(shape, dtype)
 
 
-def _run(
-    model: Any, plan: Plan, input_shape: Sequence[str], *, arrays: bool = False, top: int = 0
-) -> tuple[Surrogate, Any, Sums]:
-    """The pass; normalised where Keras connects the layers, so that no depth is too much for the dtype."""
-    inputs = ones(model, input_shape)
+def path_sums(model: Any, plan: Plan, inputs: Any, *, arrays: bool = False, top: int = 0) -> tuple[Surrogate, Sums]:
+    """One pass, normalised where Keras connects the layers, so that no depth is too much for the dtype."""
     normalised = Plan(plan.free, plan.maxpool, plan.biases, plan.dtype, normalised=not plan.constants)
     for attempt in (normalised, plan):
         surrogate = Surrogate(model, attempt, _sum_of_outputs, arrays=arrays, top=top)
         try:
-            return surrogate, inputs, surrogate.run(inputs)
+            return surrogate, surrogate.run(inputs)
         except Entangled:
             continue
     raise AssertionError("a plan that is not normalised is never entangled")

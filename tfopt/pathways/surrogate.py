@@ -20,7 +20,7 @@ from tfopt.pathways.rules.registry import role_of, rule_for
 from tfopt.pathways.sums import EdgeSum, Sums, Weight
 from tfopt.pathways.tracing import Tracing
 
-__all__ = ["Part", "Surrogate"]
+__all__ = ["Part", "Surrogate", "channel_axis"]
 
 Objective = Callable[..., tuple[Any, Mapping[str, Any]]]
 """Is given the model's outputs (before a last softmax or sigmoid) and further arguments; returns the scalar whose
@@ -371,5 +371,10 @@ def _has_kernel(operation: Any) -> bool:
 
 def _by_channel(product: Any, operation: Any) -> Any:
     rank = len(product.shape)
-    axis = 1 if getattr(operation, "data_format", None) == "channels_first" and rank > 2 else rank - 1
+    axis = channel_axis(operation, rank)
     return tf.reduce_sum(product, [each for each in range(rank) if each != axis])
+
+
+def channel_axis(operation: Any, rank: int) -> int:
+    """Which axis of a layer's output of that rank has its units."""
+    return 1 if getattr(operation, "data_format", None) == "channels_first" and rank > 2 else rank - 1

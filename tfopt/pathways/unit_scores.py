@@ -1,0 +1,136 @@
+"""Scores of units and branches, from the least to the most important: one function per score, in a registry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfopt.errors import UsageError
+from tfopt.model.layers import layer_tree
+from tfopt.pathways.path_weights import path_sums
+from tfopt.pathways.plan import Plan
+from tfopt.pathways.rules.registry import role_of
+from tfopt.pathways.sums import Sums
+from tfopt.pathways.switches import Level, Switch
+
+__all__ = ["SCORES", "Subject", "scored"]
+
+L = keras.layers
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is scored: a model, data for it, and its switches, of one level."""
+
+    model: Any
+    x: Any
+    y: Any
+    loss: Any
+    batch_size: int
+    level: Level
+    switches: Sequence[Switch]
+    seed: int = 0
+
+
+Score = Callable[[Subject], np.ndarray]
+
+SCORES: dict[str, Score] = {}
+"""Each gives one number per position of the vector of switches."""
+
+
+def scored(name: str, subject: Subject) -> np.ndarray:
+    """The scores by one name. Raises UsageError where there is no such score, or none for this level."""
+    if name not in SCORES:
+        raise UsageError(f"there is no score called {name}", f"scores are {', '.join(SCORES)}")
+    return SCORES[name](subject)
+
+
+def _score(name: str) -> Callable[[Score], Score]:
+    def register(function: Score) -> Score:
+        SCORES[name] = function
+        return function
+
+    return register
+
+
+@_score("path")
+def _path(subject: Subject) -> np.ndarray:
+    """The share of all paths through a unit or a branch, without data."""
+    _, sums = path_sums(subject.model, Plan(True), keras.tree.map_structure(_ones, subject.x))
+    return _of_sums(subject, sums)
+
+
+@_score("magnitude")
+def _magnitude(subject: Subject) -> np.ndarray:
+    """Σ|w| over what comes in (Li et al., arXiv:1608.08710)."""
+    return _incoming(subject, "magnitude", lambda variable: np.abs(variable.numpy()))
+
+
+@_score("random")
+def _random(subject: Subject) -> np.ndarray:
+    """Numbers that mean nothing."""
+    return np.random.default_rng(subject.seed).random(sum(switch.width for switch in subject.switches))
+
+
+def _ones(leaf: Any) -> Any:
+    """One example of ones; of zeros where it is of integers, whose rows are averaged."""
+    first = tf.convert_to_tensor(leaf[:1])
+    if first.dtype == tf.string:
+        return first
+    return tf.ones_like(first) if first.dtype.is_floating else tf.zeros_like(first)
+
+
+def _of_sums(subject: Subject, sums: Sums) -> np.ndarray:
+    """What flows through each unit, all calls of its layer together, or along each edge, relative to the total."""
+    if subject.level == "branch":
+        flows = [_edges(sums, switch) for switch in subject.switches]
+    else:
+        by_path: dict[str, np.ndarray] = {}
+        for node, values in sums.units.items():
+            path = sums.nodes[node].path
+            by_path[path] = by_path[path] + values if path in by_path else values
+        flows = [by_path[switch.path] for switch in subject.switches]
+    return np.asarray(np.concatenate(flows) / sums.total)
+
+
+def _edges(sums: Sums, switch: Switch) -> np.ndarray:
+    target = next(node.index for node in sums.nodes if (node.path, node.call) == (switch.path, switch.call))
+    edges = [edge.value for edge in sums.edges if edge.target == target]
+    return np.array([edges[switch.edge]])
+
+
+def _incoming(subject: Subject, name: str, of: Callable[[Any], np.ndarray]) -> np.ndarray:
+    """The sum over the weights that lead into each unit of what `of` gives for a variable."""
+    if subject.level == "branch":
+        raise UsageError(f"the {name} score is of units: a branch has no weights", "score branches by path")
+    layers = {node.path: node.layer for node in layer_tree(subject.model)}
+    sums = np.zeros(sum(switch.width for switch in subject.switches))
+    for switch in subject.switches:
+        layer = layers[switch.path]
+        for kernel in _kernels(layer):
+            sums[switch.start : switch.start + switch.width] += _by_unit(layer, of(kernel), switch.width)
+    return sums
+
+
+def _kernels(layer: Any) -> Iterator[Any]:
+    """What a layer multiplies with to make its units: not a separable convolution's first step."""
+    for variable in layer.weights:
+        if len(variable.shape) > 1 and role_of(layer, variable) == "weight" and not _first_step(layer, variable):
+            yield variable
+
+
+def _first_step(layer: Any, variable: Any) -> bool:
+    return isinstance(layer, L.SeparableConv1D | L.SeparableConv2D) and variable.name == "depthwise_kernel"
+
+
+def _by_unit(layer: Any, array: np.ndarray, units: int) -> np.ndarray:
+    """Sums over all axes but the units', which are last: of a gated layer gate by gate, of a depthwise convolution its
+    channels times multiplier."""
+    if isinstance(layer, L.Conv1DTranspose | L.Conv2DTranspose | L.Conv3DTranspose):
+        array = np.swapaxes(array, -1, -2)
+    return np.asarray(array, "float64").reshape(-1, units).sum(0)
