@@ -28,7 +28,7 @@ from keras.src.ops.operation import Operation
 
 from tfopt.model.patching import patching
 
-__all__ = ["BACKENDS", "PRIVATE", "Handler", "intercepted", "keep_mask", "layers_of", "operation_class"]
+__all__ = ["BACKENDS", "PRIVATE", "Handler", "carry_mask", "intercepted", "keep_mask", "layers_of", "operation_class"]
 
 Handler = Callable[[Any, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 """Is given an operation, how to call it, and the arguments; returns its outputs."""
@@ -41,6 +41,7 @@ PRIVATE = (
     (Operation, "__call__"),
     (Layer, "__call__"),
     (Layer, "_flatten_layers"),
+    (Layer, "_set_mask_metadata"),
     (DTypePolicy, "compute_dtype"),
     (Functional, "_convert_inputs_to_tensors"),
     (Sequential, "input_dtype"),
@@ -69,6 +70,14 @@ def keep_mask(source: Any, target: Any) -> Any:
     if mask is not None:
         backend.set_keras_mask(target, mask)
     return target
+
+
+def carry_mask(layer: Any, first: Any, outputs: Any) -> Any:
+    """`outputs` of a layer whose own `__call__` was passed by, with the Keras mask that it would have given them."""
+    masks = keras.tree.map_structure(backend.get_keras_mask, first)
+    if layer.supports_masking and any(mask is not None for mask in keras.tree.flatten(masks)):
+        layer._set_mask_metadata(first, outputs, masks)
+    return outputs
 
 
 @contextlib.contextmanager

@@ -48,7 +48,8 @@ class Sums:
     arrays where asked for; `tops` the largest elements, as (value, flat index); `added` says which variables of names
     that say nothing were found to be offsets, `connected` through which ones any path leads; `trials` has (node, least
     value, least increase, distance from additivity) of layers without a rule of tfopt's. `biases` is all that is added,
-    times gradient, and `bias_magnitude` the sum of absolute values over elements of offsets.
+    times gradient; `by_rules` the part of it that no variable holds (f(0), constants), and the sum of its absolute
+    values, element by element. On data, nothing is said of what is least (0).
     """
 
     total: float
@@ -72,4 +73,5 @@ class Sums:
     told: Mapping[str, np.ndarray]
     added_by_node: np.ndarray
     biases: float
-    bias_magnitude: float
+    by_rules: float
+    by_rules_magnitude: float

@@ -121,16 +121,16 @@ class Surrogate:
 
     def _pass(self, inputs: Any, values: Sequence[Any], portions: Any, further: Any) -> dict[str, Any]:
         unit = portions[0] + portions[1] / 2
-        tracing = Tracing(self.plan, self._paths, self._heads, self._unsaid, self._linear, unit, portions)
+        tape = tf.GradientTape()
+        tracing = Tracing(self.plan, self._paths, self._heads, self._unsaid, self._linear, unit, portions, tape.watch)
         inputs = keras.tree.map_structure(lambda leaf: tracing.portion(leaf, INPUT), inputs)
         effective = [self._effective(weight, value) for weight, value in zip(self.weights, values, strict=True)]
         entering = [leaf for leaf in keras.tree.flatten(inputs) if leaf.dtype.is_floating]
         functions = replacements(tracing)
         if self.plan.free and self.plan.maxpool == "sum":
             functions["nn.max_pool"] = pooling_sums
-        with tf.GradientTape() as tape:
-            tape.watch([entering, [value for value in effective if value.dtype.is_floating]])
-            tape.watch(unit)
+        with tape:
+            tape.watch([unit, [value for value in effective if value.dtype.is_floating]])
             with intercepted(
                 self.model,
                 tracing,
@@ -190,20 +190,17 @@ class Surrogate:
         chosen = [number for number, weight in enumerate(self.weights) if self._asked(weight)]
         weights = [effective[number] for number in chosen]
         units = [unit, *(node.unit for node in tracing.nodes)] if self.plan.constants else []
-        gradients = tape.gradient(
-            total,
-            [made, [edge.tensor for edge in split], weights, units],
-        )
+        sources = [made, [edge.tensor for edge in split], weights, units, tracing.constants]
+        gradients = tape.gradient(total, sources)
         connected = np.array([gradient is not None for gradient in gradients[2]], bool)
-        of_made, of_split, of_weights, of_units = _zeros_for_none(
-            gradients, [made, [edge.tensor for edge in split], weights, units]
-        )
+        of_made, of_split, of_weights, of_units, of_constants = _zeros_for_none(gradients, sources)
+        least = _least if self.plan.free else _none  # contributions on data have either sign
         out: dict[str, Any] = {"total": total, "log_scale": scales, "told": told}
         products = [tensor * gradient for tensor, gradient in zip(made, of_made, strict=True)]
         out["made"] = _stacked([tf.reduce_sum(product) for product in products])
         out["made_magnitude"] = _stacked([tf.reduce_sum(tf.abs(product)) for product in products])
-        out["made_least"] = _stacked([_least(tensor) for tensor in made])
-        out["made_least_gradient"] = _stacked([_least(gradient) for gradient in of_made])
+        out["made_least"] = _stacked([least(tensor) for tensor in made])
+        out["made_least_gradient"] = _stacked([least(gradient) for gradient in of_made])
         out["units"] = {
             str(number): _by_channel(product, tracing.nodes[source.node].operation)
             for number, (source, product) in enumerate(zip(tracing.made, products, strict=True))
@@ -212,18 +209,20 @@ class Surrogate:
         split_products = [edge.tensor * gradient for edge, gradient in zip(split, of_split, strict=True)]
         out["split"] = _stacked([tf.reduce_sum(product) for product in split_products])
         out["split_magnitude"] = _stacked([tf.reduce_sum(tf.abs(product)) for product in split_products])
-        out["split_least"] = _stacked([_least(gradient) for gradient in of_split])
-        out["split_least_value"] = _stacked([_least(edge.tensor) for edge in split])
-        out["least_output"] = tf.reduce_min(_stacked([_least(result) for result in results]))
+        out["split_least"] = _stacked([least(gradient) for gradient in of_split])
+        out["split_least_value"] = _stacked([least(edge.tensor) for edge in split])
+        out["least_output"] = tf.reduce_min(_stacked([least(result) for result in results]))
         scores = [weight * gradient for weight, gradient in zip(weights, of_weights, strict=True)]
         out["weights"] = _stacked([tf.reduce_sum(score) for score in scores])
-        out["weight_magnitude"] = _stacked([tf.reduce_sum(tf.abs(score)) for score in scores])
         out["tops"] = [
             tf.math.top_k(tf.reshape(score, (-1,)), min(self._top, int(np.prod(score.shape)))) for score in scores
         ] if self._top else []  # fmt: skip
         out["arrays"] = scores if self._arrays else []
-        constants = [gradient * one for gradient, one in zip(of_units, units, strict=True)]
-        out["biases"], out["constants"] = sum(constants[:1], tf.zeros((), self.plan.dtype)), _stacked(constants[1:])
+        added = [gradient * one for gradient, one in zip(of_units, units, strict=True)]
+        out["biases"], out["added_by_node"] = sum(added[:1], tf.zeros((), self.plan.dtype)), _stacked(added[1:])
+        by_rules = [value * gradient for value, gradient in zip(tracing.constants, of_constants, strict=True)]
+        out["by_rules"] = _stacked([tf.reduce_sum(each) for each in by_rules])
+        out["by_rules_magnitude"] = _stacked([tf.reduce_sum(tf.abs(each)) for each in by_rules])
         out["added"] = [tracing.found.get(id(self.weights[number].variable), tf.constant(False)) for number in chosen]
         out["trials"] = [tf.stack([trial.least, trial.increase, trial.additivity]) for trial in tracing.trials]
         self.chosen, self._split, self._connected = chosen, split, connected
@@ -281,16 +280,11 @@ class Surrogate:
                 for trial, values in zip(tracing.trials, out["trials"], strict=True)
             ),
             told={key: np.asarray(value) for key, value in out["told"].items()},
-            added_by_node=numbers["constants"] if len(numbers["constants"]) else np.zeros(count),
+            added_by_node=numbers["added_by_node"] if len(numbers["added_by_node"]) else np.zeros(count),
             biases=float(numbers["biases"]),
-            bias_magnitude=float(np.abs(numbers["weight_magnitude"][self._are_offsets(added)]).sum()),
+            by_rules=float(numbers["by_rules"].sum()),
+            by_rules_magnitude=float(numbers["by_rules_magnitude"].sum()),
         )
-
-    def _are_offsets(self, added: np.ndarray) -> list[int]:
-        """Which of the `chosen` variables are added."""
-        return [
-            place for place, number in enumerate(self.chosen) if self.weights[number].role == "offset" or added[number]
-        ]
 
     def _edge_sums(self, tracing: Tracing, numbers: Mapping[str, np.ndarray]) -> list[EdgeSum]:
         number_of = {id(source): number for number, source in enumerate(tracing.made)}
@@ -352,6 +346,10 @@ def _stacked(scalars: Sequence[Any]) -> Any:
 def _least(tensor: Any) -> Any:
     """The least element relative to the largest magnitude; 0 where all are 0."""
     return tf.math.divide_no_nan(tf.reduce_min(tensor), tf.reduce_max(tf.abs(tensor)))
+
+
+def _none(tensor: Any) -> Any:
+    return tf.zeros((), tf.float64)
 
 
 def _least_by(groups: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:

@@ -11,11 +11,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfopt.pathways.interception import keep_mask
+from tfopt.pathways.interception import carry_mask, keep_mask
 from tfopt.pathways.nodes import INPUT, Edge, Node, Source, Trial
 from tfopt.pathways.plan import Plan
 from tfopt.pathways.rules.activations import GATING, HOMOGENEOUS
-from tfopt.pathways.rules.registry import Call, rule_for
+from tfopt.pathways.rules.registry import Call, exactly, rule_for
 from tfopt.pathways.unknown import are_added, is_data, trials
 from tfopt.records.influence import Status
 
@@ -38,16 +38,18 @@ class Tracing:
         linear: frozenset[int],
         unit: Any,
         portions: Any,
+        watch: Callable[[Any], None],
     ) -> None:
         """`paths`: of layers, by id; `heads`: the ids of layers that give the model's output; `unsaid`: of variables
         whose name does not say what they are; `linear`: which of `squashes` are the model's last; `unit`: a one;
-        `portions`: see `Surrogate.run`."""
+        `portions`: see `Surrogate.run`; `watch`: is given each tensor that a gradient is asked for."""
         self.plan = plan
         self.dtype = tf.as_dtype(plan.dtype)
         self.nodes: list[Node] = []
         self.edges: list[Edge] = []
         self.made: list[Source] = []
         self.trials: list[Trial] = []
+        self.constants: list[Any] = []  # what rules add
         self.offsets: dict[int, Any] = {}  # what offsets are for a unit of 1, by the variables' ids
         self.found: dict[int, Any] = {}  # whether a variable whose name does not say so is an offset, by its id
         self.squashes: list[Any] = []  # softmax results, in the order of their calls
@@ -55,7 +57,7 @@ class Tracing:
         self.inside = False
         self.values: dict[int, Any] = {}
         self._paths, self._heads, self._unsaid, self._linear = paths, heads, unsaid, linear
-        self._unit, self._portions = unit, portions
+        self._unit, self._portions, self._watch = unit, portions, watch
         self._calls: Counter[str] = Counter()
         self._known: dict[int, Source] = {}
         self._by_op: dict[tuple[int, str], Source] = {}
@@ -80,10 +82,21 @@ class Tracing:
 
     def constant(self, tensor: Any) -> Any:
         """See `Call.constant`."""
+        added = self._counted(tensor)
+        if self.plan.constants and added.graph is self._unit.graph:  # not in a loop, where no gradient can be asked for
+            self.constants.append(added)
+        return added
+
+    def _counted(self, tensor: Any) -> Any:
+        """An offset times the unit by which what the node adds is counted; nothing where it does not count."""
         if not self.plan.constants:
             return tf.zeros_like(tensor)
         unit = self._unit if self.node is None else self.node.unit
         return (tf.abs(tensor) if self.plan.free else tensor) * tf.cast(unit, tensor.dtype)
+
+    def flows_in(self) -> bool:
+        """Whether anything flows into the node that is being traced."""
+        return self.node is not None and any(edge.target == self.node.index and edge.sources for edge in self.edges)
 
     def gate_value(self, tensor: Any) -> Any | None:
         """What a squashing function gives (with data) or gives at zero (without), where one made this tensor."""
@@ -141,14 +154,16 @@ class Tracing:
             at_zero, slope_at_zero = self._around_zero(name, function)
             if self.plan.free:
                 y = tf.identity(x)
-                value = tf.fill(tf.shape(x), tf.cast(at_zero, x.dtype))
+                value = tf.fill(tf.shape(x), exactly(at_zero, x.dtype))
             else:
                 value = tf.stop_gradient(function(x))
                 small = tf.abs(x) < (1e-30 if x.dtype == tf.float32 else 1e-200)
-                slope = tf.where(small, tf.cast(slope_at_zero, x.dtype), (value - at_zero) / tf.where(small, 1.0, x))
+                slope = tf.where(
+                    small, exactly(slope_at_zero, x.dtype), (value - at_zero) / tf.where(small, tf.ones_like(x), x)
+                )
                 y = x * tf.stop_gradient(slope)
                 if at_zero:
-                    y = y + self.constant(tf.cast(at_zero, x.dtype))
+                    y = y + self.constant(tf.fill(tf.shape(x), exactly(at_zero, x.dtype)))
         if name in GATING:
             self._gates[id(y)] = (y, value)
         return self.squashed(y) if name == "sigmoid" else y
@@ -186,7 +201,7 @@ class Tracing:
             invoke = partial(self._invoke, operation, run)
             self._weigh(operation, invoke, (args, kwargs))
             outputs = invoke((args, kwargs))
-            if not any(edge.target == node.index for edge in self.edges):
+            if not self.flows_in():
                 outputs = keras.tree.map_structure(lambda leaf: self.portion(leaf, node.index), outputs)
             elif not node.own and self.plan.free:
                 self.trials += trials(invoke, (args, kwargs), outputs, node, self.plan.constants)
@@ -203,6 +218,9 @@ class Tracing:
     def _ruled(self, operation: Any, run: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         assert self.node is not None
         call = Call(operation, args, kwargs, run, self)
+        layer = isinstance(operation, keras.layers.Layer)
+        if not call.tensors and not layer:  # counting, comparing
+            return run(*args, **kwargs)
         found = rule_for(type(operation))
         if found is None or (not call.tensors and not found.own):
             self.mark("as is", "")
@@ -210,7 +228,10 @@ class Tracing:
             return run(*args, **kwargs)
         self.mark(found.status, found.reason)
         self.node.own = self.node.own and found.own and _knows_functions(operation)
-        return found.apply(call) if call.leaves else run(*args, **kwargs)
+        if not call.leaves:
+            return run(*args, **kwargs)
+        outputs = found.apply(call)
+        return carry_mask(operation, [*args, *kwargs.values()][0], outputs) if layer else outputs
 
     def _invoke(self, operation: Any, run: Callable[..., Any], arguments: Any) -> Any:
         return self._ruled(operation, run, *arguments)
@@ -231,6 +252,7 @@ class Tracing:
                 continue
             copy = tf.cast(tensor, self.dtype) if tensor.dtype != self.dtype else tf.identity(tensor)
             known = id(tensor) in self._known
+            self._watch(copy)
             self.edges.append(Edge(tuple(sources), node.index, copy, known))
             self._copied(tensor, copy)
             if factor is not None:
@@ -270,6 +292,7 @@ class Tracing:
         return made
 
     def _note(self, source: Source) -> None:
+        self._watch(source.tensor)
         self.made.append(source)
         self._known[id(source.tensor)] = source
         self._by_op.setdefault((id(source.tensor.graph), source.tensor.name), source)
@@ -330,10 +353,10 @@ class Tracing:
             self._said.update(zip(unsaid, values, strict=True))
         for each in held:
             if each in self.offsets:
-                self.values[each] = self.constant(self.offsets[each])
+                self.values[each] = self._counted(self.offsets[each])
             elif each in self.found:
                 value = self._said[each]
-                self.values[each] = tf.where(self.found[each], self.constant(value), value)
+                self.values[each] = tf.where(self.found[each], self._counted(value), value)
 
 
 class Entangled(Exception):

@@ -26,8 +26,8 @@ _MANY = 1000
 
 
 def is_data(value: Any) -> bool:
-    """Whether this is a tensor of floating-point numbers."""
-    return isinstance(value, tf.Tensor) and bool(value.dtype.is_floating)
+    """Whether this is a tensor of floating-point numbers that was computed in this trace; others are constants."""
+    return bool(tf.is_symbolic_tensor(value) and value.dtype.is_floating)
 
 
 def are_added(invoke: Invoke, arguments: Any, values: Sequence[Any]) -> list[Any]:
