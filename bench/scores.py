@@ -19,6 +19,7 @@ import numpy as np
 
 from bench.ranks import spearman
 from bench.trained import DIGITS, GOAL, Digits, digits, trained
+from tfopt.pathways.samples import samples_of
 from tfopt.pathways.switches import Switched
 from tfopt.pathways.unit_scores import SCORES, Subject, scored
 
@@ -57,12 +58,15 @@ def main() -> None:
 def correlated(name: str, seed: int, data: Digits) -> tuple[dict[str, dict[str, float]], float]:
     """By layer and score ρ, for one network after training; and its accuracy."""
     model = trained(name, seed, data)
-    switched = Switched(model, data.test_x, data.test_y, level="unit", loss=None, batch_size=BATCH)
+    held_out, known = (
+        samples_of(model, x, y, batch_size=BATCH) for x, y in ((data.test_x, data.test_y), (data.x, data.y))
+    )
+    switched = Switched(model, held_out, level="unit")
     intact = switched.without()
     costs = np.zeros(switched.size)
     for unit in switched.candidates:
         costs[unit] = switched.without([unit]).loss - intact.loss
-    subject = Subject(model, data.x, data.y, None, BATCH, "unit", switched.switches, seed)
+    subject = Subject(model, known, None, "unit", switched.switches, seed)
     scores = {score: scored(score, subject) for score in SCORES}
     layers = {
         each.path.split("/", 1)[1]: np.arange(each.start, each.start + each.width)

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from keras import layers
 
-from tfopt.errors import UsageError
+from tfopt.errors import InputError, UsageError
 from tfopt.pathways.ablation import ablate
-from tfopt.pathways.switches import Switched
+from tfopt.pathways.samples import samples_of
+from tfopt.pathways.switches import Level, Switched
 from tfopt.pathways.unit_scores import SCORES, Subject, scored
 
 BATCH = 5
@@ -41,9 +42,13 @@ def samples(count: int = 12) -> tuple[np.ndarray, np.ndarray]:
     return rng.standard_normal((count, 6, 6, 2)).astype("float32"), rng.integers(0, 3, count)
 
 
+def on(model: keras.Model, x: Any, y: Any, *, level: Level = "unit", batch_size: int = BATCH) -> Switched:
+    return Switched(model, samples_of(model, x, y, batch_size=batch_size), level=level)
+
+
 @pytest.fixture(scope="module")
 def switched() -> Switched:
-    return Switched(network(), *samples(), level="unit", loss=None, batch_size=BATCH)
+    return on(network(), *samples())
 
 
 def at(switched: Switched, layer: str) -> int:
@@ -107,7 +112,7 @@ def test_a_unit_is_off_on_its_way_into_a_merge_alone(switched: Switched) -> None
 
 def test_branches_are_edges_into_merges() -> None:
     model, (x, y) = network(), samples()
-    branches = Switched(model, x, y, level="branch", loss=None, batch_size=BATCH)
+    branches = on(model, x, y, level="branch")
     assert [(each.path, each.edge) for each in branches.switches] == [("net/merge", 0), ("net/merge", 1)]
 
     def change(model: keras.Model) -> None:  # what follows the merge sees the skip alone, since a sigmoid is positive
@@ -123,7 +128,7 @@ def test_branches_are_edges_into_merges() -> None:
 def test_the_order_of_samples_and_of_sets_changes_nothing(switched: Switched) -> None:
     x, y = samples()
     order = np.random.default_rng(5).permutation(len(x))
-    other = Switched(network(), x[order], y[order], level="unit", loss=None, batch_size=7)
+    other = on(network(), x[order], y[order], batch_size=7)
     sets = [[0, 5], [3], [12, 1, 7]]
     forward = [switched.without(each).loss for each in sets]
     backward = [other.without(each).loss for each in reversed(sets)][::-1]
@@ -173,7 +178,7 @@ def test_a_perfect_score_is_called_better() -> None:
 def test_a_misleading_score_is_called_backwards() -> None:
     """Large weights whose units are kept shut by their biases: paths know nothing of biases."""
     model, x, _ = ladder()
-    kernel, bias, *rest = model.get_weights()
+    kernel, _, *rest = model.get_weights()
     sizes = np.diag(kernel)
     model.set_weights([kernel, np.where(sizes > 1.6, -4.0, 0.0).astype("float32"), *rest])
     report = ablate(model, x, np.asarray(model(x)), count=8, scores=("path",))
@@ -213,7 +218,7 @@ def test_targets_are_needed_and_as_many_as_samples() -> None:
     x, y = samples()
     with pytest.raises(UsageError, match="needs targets"):
         ablate(network(), x, None)
-    with pytest.raises(UsageError, match="11 and 12 samples"):
+    with pytest.raises(InputError, match="y 11"):
         ablate(network(), x, y[1:])
 
 
@@ -226,8 +231,8 @@ def test_scores_are_of_the_units_that_switches_are_of() -> None:
     x = layers.LSTM(5, name="lstm")(x)
     model = keras.Model(inputs, layers.Dense(1, name="out")(x), name="m")
     x, y = np.ones((3, 7, 3), "float32"), np.ones((3, 1), "float32")
-    switched = Switched(model, x, y, level="unit", loss="mse", batch_size=3)
-    subject = Subject(model, x, y, "mse", 3, "unit", switched.switches)
+    switched = on(model, x, y)
+    subject = Subject(model, switched.samples, None, "unit", switched.switches)
     separable, transposed, lstm, out = (layer.get_weights() for layer in model.layers[1:])
     wanted = [
         np.abs(separable[1]).sum((0, 1)),

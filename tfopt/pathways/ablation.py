@@ -9,10 +9,10 @@ from typing import Any, Literal
 import keras
 import msgspec
 import numpy as np
-import tensorflow as tf
 
 from tfopt.errors import UsageError
 from tfopt.pathways.metrics import metric_name
+from tfopt.pathways.samples import samples_of
 from tfopt.pathways.switches import Level, Measured, Switched
 from tfopt.pathways.unit_scores import Subject, scored
 from tfopt.records.base import finite
@@ -62,12 +62,13 @@ def ablate(
 
     Raises:
         UsageError: there are too few units, no targets, or no such score for this level.
+        InputError: the samples do not fit the model or each other.
     """
-    x = _as_taken(model, x)
-    switched = Switched(model, x, y, level=level, loss=loss, batch_size=batch_size)
+    samples = samples_of(model, x, y, batch_size=batch_size)
+    switched = Switched(model, samples, level=level, loss=loss)
     candidates = switched.candidates
     _check(count, draws, len(candidates), level)
-    subject = Subject(model, x, y, loss, batch_size, level, switched.switches, seed)
+    subject = Subject(model, samples, loss, level, switched.switches, seed)
     orders = {name: _ranked(candidates, scored(name, subject), seed) for name in scores}
     intact, metric = switched.without(), metric_name(model, loss)
     warning = _warning(intact, metric, y)
@@ -88,7 +89,7 @@ def ablate(
         )
     return AblationReport(
         metric=metric,
-        samples=switched.samples,
+        samples=samples.count,
         intact=finite(intact.loss),
         rows=(*rows, at_random),
         verdict=" ".join(verdict.sentence for verdict in verdicts),
@@ -108,17 +109,6 @@ def judged(weakest: float, strongest: float, random: Sequence[float]) -> Ranking
     if weakest < min(random) and strongest > max(random):
         return "better"
     return "backwards" if weakest > max(random) and strongest < min(random) else "no better"
-
-
-def _as_taken(model: Any, x: Any) -> Any:
-    """Inputs in the dtypes that the model has for them, where it says so."""
-    leaves, specs = keras.tree.flatten(x), keras.tree.flatten(getattr(model, "inputs", None) or ())
-    if len(leaves) == len(specs):
-        leaves = [
-            tf.cast(leaf, spec.dtype) if spec.dtype != "string" else leaf
-            for leaf, spec in zip(leaves, specs, strict=True)
-        ]
-    return keras.tree.pack_sequence_as(x, leaves)
 
 
 def _check(count: int, draws: int, candidates: int, level: Level) -> None:

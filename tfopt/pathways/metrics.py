@@ -13,12 +13,13 @@ from tfopt.workload.targets import infer_loss, loss_name
 __all__ = ["Measure", "measure", "metric_name"]
 
 Measure = Callable[[Any, Any], tuple[Any, Any]]
-"""Is given targets and outputs; returns the loss and the accuracy (NaN where there is none), float64 scalars."""
+"""Is given targets and outputs; returns per sample the loss (one number where the loss is of the whole batch) and
+whether it is right (None where targets are no classes; a mean, where there are several), float64."""
 
 
 def measure(model: Any, loss: Any = None) -> Measure:
-    """The mean of `loss` over a batch; by default of the loss that the model was compiled with, else of one that fits
-    its outputs. Several outputs' losses are added up; loss weights and regularization do not count."""
+    """`loss` by sample; by default the loss that the model was compiled with, else one that fits its outputs.
+    Several outputs' losses are added up; loss weights and regularization do not count."""
     chosen = _chosen(model, loss)
     names = list(getattr(model, "output_names", None) or ())
 
@@ -26,13 +27,12 @@ def measure(model: Any, loss: Any = None) -> Measure:
         targets, predictions = keras.tree.flatten(y), keras.tree.flatten(outputs)
         losses = [keras.losses.get(each) for each in _each(chosen, names, len(predictions))]
         terms = [
-            tf.cast(tf.reduce_mean(_by_sample(one, target, prediction)), tf.float64)
+            _by_sample(_unreduced(one, target, prediction))
             for one, target, prediction in zip(losses, targets, predictions, strict=True)
             if one is not None
         ]
-        accuracy = _accuracy(losses[0], targets[0], predictions[0]) if len(losses) == 1 else None
-        nothing = tf.constant(float("nan"), tf.float64)
-        return tf.add_n(terms), nothing if accuracy is None else tf.reduce_mean(tf.cast(accuracy, tf.float64))
+        right = _right(losses[0], targets[0], predictions[0]) if len(losses) == 1 else None
+        return tf.add_n(terms), None if right is None else _by_sample(right)
 
     return measured
 
@@ -47,9 +47,14 @@ def _chosen(model: Any, loss: Any) -> Any:
     return infer_loss(model)[0] if own is None else own
 
 
-def _by_sample(loss: Any, target: Any, prediction: Any) -> Any:
-    """Without the reduction of a `keras.losses.Loss`, so that batches of different lengths count by their samples."""
+def _unreduced(loss: Any, target: Any, prediction: Any) -> Any:
+    """Without the reduction of a `keras.losses.Loss`."""
     return loss.call(target, prediction) if isinstance(loss, keras.losses.Loss) else loss(target, prediction)
+
+
+def _by_sample(values: Any) -> Any:
+    values = tf.cast(values, tf.float64)
+    return tf.reduce_mean(values, list(range(1, len(values.shape))))
 
 
 def _each(loss: Any, names: Sequence[str], count: int) -> list[Any]:
@@ -58,7 +63,7 @@ def _each(loss: Any, names: Sequence[str], count: int) -> list[Any]:
     return list(loss) if isinstance(loss, list | tuple) else [loss] * count
 
 
-def _accuracy(loss: Any, target: Any, prediction: Any) -> Any | None:
+def _right(loss: Any, target: Any, prediction: Any) -> Any | None:
     """Which predictions are right; None where the loss is none of classes."""
     right = _RIGHT.get(loss_name(loss))
     return None if right is None else right(loss, target, prediction)

@@ -29,7 +29,7 @@ from tfopt.records.influence import GroupShare, PathReport, StrongWeight, Variab
 from tfopt.wording import listed
 from tfopt.workload.batch import resolve_shapes
 
-__all__ = ["Group", "path_scores", "path_sums", "path_weights"]
+__all__ = ["Group", "ones_of", "path_scores", "path_sums", "path_weights"]
 
 Group = str | Sequence[str] | Mapping[str, Any]
 """Patterns of layer or variable paths (`*` for anything), or by a variable's path an array of its shape, non-zero where
@@ -116,10 +116,11 @@ def ones(model: Any, input_shape: Sequence[str] = ()) -> Any:
     """One example of ones, as a model takes it; zeros where its inputs are integers, whose rows are averaged."""
     specs = input_specs(model, input_shape=input_shape)
     shapes, _ = resolve_shapes(specs, 1, input_shape)
-    return pack_inputs(model, [_ones(spec.dtype, shapes[spec.name]) for spec in specs])
+    return pack_inputs(model, [ones_of(spec.dtype, shapes[spec.name]) for spec in specs])
 
 
-def _ones(dtype: str, shape: tuple[int, ...]) -> Any:
+def ones_of(dtype: str, shape: Sequence[int]) -> Any:
+    """Ones; zeros where they are integers, whose rows are averaged."""
     if dtype == "string":
         return tf.fill(shape, "")
     return tf.ones(shape, dtype) if keras.backend.is_float_dtype(dtype) else tf.zeros(shape, dtype)

@@ -16,11 +16,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfopt.errors import InputError, UsageError
+from tfopt.errors import UsageError
 from tfopt.model.layers import layer_tree
 from tfopt.pathways.interception import intercepted, keep_mask, operation_class
 from tfopt.pathways.metrics import Measure, measure
 from tfopt.pathways.rules.activations import ELEMENTWISE
+from tfopt.pathways.samples import Samples
 from tfopt.pathways.surrogate import channel_axis
 from tfopt.pathways.unknown import is_data
 
@@ -79,23 +80,21 @@ class Switched:
 
     Args:
         model: a built Keras model; it computes as in inference, in its own precision.
-        x, y: structures of arrays, as the model takes them and as its loss does.
+        samples: with targets.
+        level: what has switches.
         loss: as `keras.Model.compile` takes it.
-        batch_size: of a pass; what comes out is the mean over all samples.
 
     Raises:
-        UsageError: there are no targets, or x and y do not fit each other.
+        UsageError: there are no targets, or the loss is of whole batches and the last one is smaller.
     """
 
-    def __init__(self, model: Any, x: Any, y: Any, *, level: Level, loss: Any, batch_size: int) -> None:
-        self.model, self.level = model, level
-        self.samples = _length(x, y)
+    def __init__(self, model: Any, samples: Samples, *, level: Level, loss: Any = None) -> None:
+        if samples.y is None:
+            raise UsageError("an ablation needs targets: without them no loss can change", "give x and y")
+        self.model, self.level, self.samples = model, level, samples
         self._measure: Measure = measure(model, loss)
         self._paths = {id(node.layer): node.path for node in reversed(layer_tree(model))}
-        self._batches = [
-            keras.tree.map_structure(lambda leaf, at=at: tf.convert_to_tensor(leaf[at : at + batch_size]), (x, y))
-            for at in range(0, self.samples, batch_size)
-        ]
+        self._batches = [samples.taken(numbers) for numbers in samples.batches()]
         self.switches: list[Switch] = []  # known once it is traced
         self._compiled = tf.function(self._pass, autograph=False)
         self._compiled.get_concrete_function(tf.TensorSpec([None], tf.float32), *self._batches[0])
@@ -111,20 +110,24 @@ class Switched:
         """What the model gives with these positions of the vector at zero."""
         vector = np.ones(self.size, "float32")
         vector[list(positions)] = 0
-        sums = np.zeros(2)
-        for x, y in self._batches:
-            samples = len(keras.tree.flatten(x)[0])
-            sums += samples * np.asarray(self._compiled(tf.constant(vector), x, y))
-        loss, accuracy = sums / self.samples
-        return Measured(float(loss), None if np.isnan(accuracy) else float(accuracy))
+        sums = sum(np.asarray(self._compiled(tf.constant(vector), *batch)) for batch in self._batches)
+        loss, right = np.asarray(sums) / self.samples.count
+        return Measured(float(loss), None if np.isnan(right) else float(right))
 
-    def _pass(self, vector: Any, x: Any, y: Any) -> Any:
+    def _pass(self, vector: Any, x: Any, y: Any, weights: Any) -> Any:
         trace = _Trace(self.level, self._paths, vector)
         with intercepted(self.model, trace, functions={}, attributes={}, values=(), dtype=None):
             outputs = self.model(x, training=False) if self.model._call_has_training_arg else self.model(x)
         final = trace.reached([leaf for leaf in keras.tree.flatten(outputs) if is_data(leaf)])
         self.switches = [dataclasses.replace(each, final=each.path in final) for each in trace.switches]
-        return tf.stack(self._measure(y, outputs))
+        losses, right = self._measure(y, outputs)
+        if not len(losses.shape) and self.samples.count % self.samples.batch_size:
+            raise UsageError(
+                f"the loss is of whole batches, and the last of {self.samples.count} samples is smaller",
+                "give a loss by sample, or a batch size that divides the number of samples",
+            )
+        nothing = tf.constant(float("nan"), tf.float64)
+        return tf.stack([tf.reduce_sum(weights * each) for each in (losses, nothing if right is None else right)])
 
 
 class _Trace:
@@ -219,15 +222,3 @@ def _passes(operation: Any) -> bool:
 
 
 _OPERATIONS = {name.replace("_", "") for name in ELEMENTWISE}
-
-
-def _length(x: Any, y: Any) -> int:
-    if y is None:
-        raise UsageError("an ablation needs targets: without them no loss can change", "give x and y")
-    lengths = {len(leaf) for leaf in keras.tree.flatten((x, y))}
-    if len(lengths) != 1:
-        raise UsageError(f"x and y have {' and '.join(map(str, sorted(lengths)))} samples", "give as many of each")
-    (length,) = lengths
-    if not length:
-        raise InputError("there are no samples to measure on", "bring more data")
-    return length

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,26 +13,29 @@ import tensorflow as tf
 
 from tfopt.errors import UsageError
 from tfopt.model.layers import layer_tree
-from tfopt.pathways.path_weights import path_sums
+from tfopt.pathways.path_weights import ones_of, path_sums
 from tfopt.pathways.plan import Plan
 from tfopt.pathways.rules.registry import role_of
+from tfopt.pathways.samples import Samples
 from tfopt.pathways.sums import Sums
+from tfopt.pathways.surrogate import Surrogate
 from tfopt.pathways.switches import Level, Switch
+from tfopt.pathways.targets import result_of
 
 __all__ = ["SCORES", "Subject", "scored"]
 
 L = keras.layers
 
+_MOST = 64  # samples, each in a pass of its own
+
 
 @dataclass(frozen=True)
 class Subject:
-    """What is scored: a model, data for it, and its switches, of one level."""
+    """What is scored: the switches of a model, of one level, with samples for scores that need them."""
 
     model: Any
-    x: Any
-    y: Any
+    samples: Samples
     loss: Any
-    batch_size: int
     level: Level
     switches: Sequence[Switch]
     seed: int = 0
@@ -61,8 +65,19 @@ def _score(name: str) -> Callable[[Score], Score]:
 @_score("path")
 def _path(subject: Subject) -> np.ndarray:
     """The share of all paths through a unit or a branch, without data."""
-    _, sums = path_sums(subject.model, Plan(True), keras.tree.map_structure(_ones, subject.x))
-    return _of_sums(subject, sums)
+    first = keras.tree.map_structure(lambda array: ones_of(array.dtype.name, (1, *array.shape[1:])), subject.samples.x)
+    _, sums = path_sums(subject.model, Plan(True), first)
+    return np.asarray(_of_sums(subject, sums) / sums.total)
+
+
+@_score("relevance")
+def _relevance(subject: Subject) -> np.ndarray:
+    """Σ|contribution to the logit of the predicted class|, by sample: terms of one sample cancel, samples do not."""
+    surrogate = Surrogate(subject.model, Plan(False), _predicted, weights=False)
+    one_by_one = dataclasses.replace(subject.samples, batch_size=1)
+    drawn = np.random.default_rng(subject.seed).permutation(subject.samples.count)[:_MOST]
+    runs = (surrogate.run(one_by_one.taken(drawn[at : at + 1])[0]) for at in range(len(drawn)))
+    return np.asarray(sum(np.abs(_of_sums(subject, sums)) for sums in runs))
 
 
 @_score("magnitude")
@@ -77,16 +92,12 @@ def _random(subject: Subject) -> np.ndarray:
     return np.random.default_rng(subject.seed).random(sum(switch.width for switch in subject.switches))
 
 
-def _ones(leaf: Any) -> Any:
-    """One example of ones; of zeros where it is of integers, whose rows are averaged."""
-    first = tf.convert_to_tensor(leaf[:1])
-    if first.dtype == tf.string:
-        return first
-    return tf.ones_like(first) if first.dtype.is_floating else tf.zeros_like(first)
+def _predicted(outputs: Sequence[Any]) -> tuple[Any, dict[str, Any]]:
+    return tf.reduce_sum(result_of(outputs[0], "predicted")), {}
 
 
 def _of_sums(subject: Subject, sums: Sums) -> np.ndarray:
-    """What flows through each unit, all calls of its layer together, or along each edge, relative to the total."""
+    """What flows through each unit, all calls of its layer together, or along each edge."""
     if subject.level == "branch":
         flows = [_edges(sums, switch) for switch in subject.switches]
     else:
@@ -95,7 +106,7 @@ def _of_sums(subject: Subject, sums: Sums) -> np.ndarray:
             path = sums.nodes[node].path
             by_path[path] = by_path[path] + values if path in by_path else values
         flows = [by_path[switch.path] for switch in subject.switches]
-    return np.asarray(np.concatenate(flows) / sums.total)
+    return np.concatenate(flows)
 
 
 def _edges(sums: Sums, switch: Switch) -> np.ndarray:
@@ -133,4 +144,5 @@ def _by_unit(layer: Any, array: np.ndarray, units: int) -> np.ndarray:
     channels times multiplier."""
     if isinstance(layer, L.Conv1DTranspose | L.Conv2DTranspose | L.Conv3DTranspose):
         array = np.swapaxes(array, -1, -2)
-    return np.asarray(array, "float64").reshape(-1, units).sum(0)
+    sums: np.ndarray = np.asarray(array, "float64").reshape(-1, units).sum(0)
+    return sums
