@@ -15,8 +15,8 @@ def test_any_rising_function_correlates_wholly() -> None:
 
 
 def test_equal_values_share_their_mean_rank() -> None:
-    """Ranks 1.5, 1.5, 3, 4 and 1, 3, 2, 4: Σ of products of deviations 3.5 over √(4.5 · 5)."""
-    assert spearman(np.array([1, 1, 2, 3]), np.array([10, 30, 20, 40])) == pytest.approx(3.5 / (4.5 * 5) ** 0.5)
+    """Ranks 1.5, 1.5, 3, 4 and 1, 3, 2, 4: Σ of products of deviations 3 over √(4.5 · 5)."""
+    assert spearman(np.array([1, 1, 2, 3]), np.array([10, 30, 20, 40])) == pytest.approx(3 / (4.5 * 5) ** 0.5)
 
 
 def test_without_differences_nothing_is_ranked() -> None:
