@@ -19,16 +19,28 @@ from typing import Any
 import keras
 import tensorflow as tf
 from keras.src import backend
+from keras.src.applications.convnext import LayerScale
 from keras.src.dtype_policies.dtype_policy import DTypePolicy
 from keras.src.layers.layer import Layer
 from keras.src.models.functional import Functional
 from keras.src.models.sequential import Sequential
+from keras.src.ops import nn as nn_operations
 from keras.src.ops import numpy as numpy_operations
 from keras.src.ops.operation import Operation
 
 from tfopt.model.patching import patching
 
-__all__ = ["BACKENDS", "PRIVATE", "Handler", "carry_mask", "intercepted", "keep_mask", "layers_of", "operation_class"]
+__all__ = [
+    "BACKENDS",
+    "PRIVATE",
+    "Handler",
+    "LayerScale",
+    "carry_mask",
+    "intercepted",
+    "keep_mask",
+    "layers_of",
+    "operation_class",
+]
 
 Handler = Callable[[Any, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 """Is given an operation, how to call it, and the arguments; returns its outputs."""
@@ -43,6 +55,8 @@ PRIVATE = (
     (Layer, "_flatten_layers"),
     (Layer, "_set_mask_metadata"),
     (DTypePolicy, "compute_dtype"),
+    (Layer(), "_losses"),
+    (Layer(), "_loss_ids"),
     (Functional, "_convert_inputs_to_tensors"),
     (Sequential, "input_dtype"),
     (keras.StatelessScope(), "state_mapping"),
@@ -59,8 +73,8 @@ def layers_of(model: Any) -> list[Any]:
 
 
 def operation_class(name: str) -> type:
-    """The class behind `keras.ops.…`, by its name in `keras.src.ops.numpy`."""
-    found: type = getattr(numpy_operations, name)
+    """The class behind `keras.ops.…`, by its name in `keras.src.ops.numpy` or `keras.src.ops.nn`."""
+    found: type = getattr(numpy_operations, name, None) or getattr(nn_operations, name)
     return found
 
 
@@ -124,6 +138,8 @@ def intercepted(
             for name, wrapper in attributes.items():
                 if callable(vars(layer).get(name)):
                     patch(layer, name, wrapper(vars(layer)[name]))
+            patch(layer, "_losses", [])  # of the trace, whose tensors must not outlive it
+            patch(layer, "_loss_ids", set())
             if "use_cudnn" in vars(layer):  # the fused kernel would pass the cell by
                 patch(layer, "use_cudnn", False)
         try:

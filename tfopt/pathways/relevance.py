@@ -121,7 +121,7 @@ def _passes(surrogate: Surrogate, samples: Samples) -> Iterator[Sums]:
 
 
 def _pass(surrogate: Surrogate, samples: Samples, numbers: np.ndarray) -> tuple[Sums, np.ndarray]:
-    x, _, weights = samples.taken(numbers)
+    x, weights = samples.taken(numbers)
     sums = surrogate.run(x, weights)
     return sums, sums.told["results"][: len(numbers)]
 

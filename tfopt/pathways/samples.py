@@ -19,26 +19,32 @@ __all__ = ["Samples", "samples_of"]
 
 @dataclass(frozen=True)
 class Samples:
-    """`x` (and `y`, which may be None) as structures of arrays with `count` samples, for batches of `batch_size`."""
+    """`x` (and `y`, which may be None) as structures of arrays with `count` samples, for batches of `batch_size`, which
+    may be `fixed` by the model."""
 
     x: Any
     y: Any
     count: int
     batch_size: int
+    fixed: bool
 
     def batches(self) -> Iterator[np.ndarray]:
         """The samples' numbers, batch by batch; the last batch may be smaller."""
         return iter(np.split(np.arange(self.count), range(self.batch_size, self.count, self.batch_size)))
 
-    def taken(self, numbers: np.ndarray) -> tuple[Any, Any, Any]:
-        """Inputs and targets of these samples and of the first of them again, up to a whole batch; and what each
-        counts: 1 or, where it is there again, 0. Batches of one size make for one compiled function."""
+    def cut(self, numbers: np.ndarray) -> tuple[Any, Any]:
+        """Inputs and targets of these samples."""
+        cut: tuple[Any, Any] = keras.tree.map_structure(
+            lambda array: None if array is None else tf.convert_to_tensor(array[numbers]), (self.x, self.y)
+        )
+        return cut
+
+    def taken(self, numbers: np.ndarray) -> tuple[Any, Any]:
+        """Inputs of these samples and of the first of them again, up to a whole batch; and what each counts: 1 or,
+        where it is there again, 0. Batches of one size make for one compiled function."""
         padded = np.concatenate([numbers, np.full(self.batch_size - len(numbers), numbers[0])])
         weights = np.arange(self.batch_size) < len(numbers)
-        x, y = keras.tree.map_structure(
-            lambda array: None if array is None else tf.convert_to_tensor(array[padded]), (self.x, self.y)
-        )
-        return x, y, tf.constant(weights, tf.float64)
+        return self.cut(padded)[0], tf.constant(weights, tf.float64)
 
 
 def samples_of(model: Any, x: Any, y: Any = None, *, batch_size: int = 32) -> Samples:
@@ -77,7 +83,7 @@ def samples_of(model: Any, x: Any, y: Any = None, *, batch_size: int = 32) -> Sa
         ]
         arrays = pack_inputs(model, cast)
     fixed = next((spec.shape[0] for spec in specs if spec.shape[0] is not None), None)
-    return Samples(arrays, targets, count, fixed or min(batch_size, count))
+    return Samples(arrays, targets, count, fixed or min(batch_size, count), fixed is not None)
 
 
 def _array(leaf: Any) -> np.ndarray | None:

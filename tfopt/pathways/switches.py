@@ -16,14 +16,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfopt.errors import UsageError
+from tfopt.errors import InputError, UsageError
 from tfopt.model.layers import layer_tree
 from tfopt.pathways.interception import intercepted, keep_mask, operation_class
-from tfopt.pathways.metrics import Measure, measure
+from tfopt.pathways.metrics import accuracy, metric_of
+from tfopt.pathways.nodes import is_data
 from tfopt.pathways.rules.activations import ELEMENTWISE
+from tfopt.pathways.saliency import Loss, loss_of
 from tfopt.pathways.samples import Samples
 from tfopt.pathways.surrogate import channel_axis
-from tfopt.pathways.unknown import is_data
 
 __all__ = ["UNITS", "Level", "Measured", "Switch", "Switched"]
 
@@ -85,16 +86,23 @@ class Switched:
         loss: as `keras.Model.compile` takes it.
 
     Raises:
-        UsageError: there are no targets, or the loss is of whole batches and the last one is smaller.
+        UsageError: there are no targets.
+        InputError: the model takes batches of one size, and the samples are no multiple of it.
     """
 
     def __init__(self, model: Any, samples: Samples, *, level: Level, loss: Any = None) -> None:
         if samples.y is None:
             raise UsageError("an ablation needs targets: without them no loss can change", "give x and y")
         self.model, self.level, self.samples = model, level, samples
-        self._measure: Measure = measure(model, loss)
+        if samples.fixed and samples.count % samples.batch_size:
+            raise InputError(
+                f"the model takes batches of {samples.batch_size} samples and nothing smaller",
+                f"give a multiple of {samples.batch_size} samples",
+            )
         self._paths = {id(node.layer): node.path for node in reversed(layer_tree(model))}
-        self._batches = [samples.taken(numbers) for numbers in samples.batches()]
+        self._batches = [samples.cut(numbers) for numbers in samples.batches()]
+        self._metric = metric_of(model, loss)
+        self._loss: Loss = loss_of(model, loss, *self._batches[0])
         self.switches: list[Switch] = []  # known once it is traced
         self._compiled = tf.function(self._pass, autograph=False)
         self._compiled.get_concrete_function(tf.TensorSpec([None], tf.float32), *self._batches[0])
@@ -110,24 +118,19 @@ class Switched:
         """What the model gives with these positions of the vector at zero."""
         vector = np.ones(self.size, "float32")
         vector[list(positions)] = 0
-        sums = sum(np.asarray(self._compiled(tf.constant(vector), *batch)) for batch in self._batches)
-        loss, right = np.asarray(sums) / self.samples.count
+        means = [np.asarray(self._compiled(tf.constant(vector), *batch)) for batch in self._batches]
+        counts = [len(numbers) for numbers in self.samples.batches()]
+        loss, right = np.average(means, axis=0, weights=counts)
         return Measured(float(loss), None if np.isnan(right) else float(right))
 
-    def _pass(self, vector: Any, x: Any, y: Any, weights: Any) -> Any:
+    def _pass(self, vector: Any, x: Any, y: Any) -> Any:
         trace = _Trace(self.level, self._paths, vector)
         with intercepted(self.model, trace, functions={}, attributes={}, values=(), dtype=None):
             outputs = self.model(x, training=False) if self.model._call_has_training_arg else self.model(x)
+            loss = self._loss(x, y, outputs)
         final = trace.reached([leaf for leaf in keras.tree.flatten(outputs) if is_data(leaf)])
         self.switches = [dataclasses.replace(each, final=each.path in final) for each in trace.switches]
-        losses, right = self._measure(y, outputs)
-        if not len(losses.shape) and self.samples.count % self.samples.batch_size:
-            raise UsageError(
-                f"the loss is of whole batches, and the last of {self.samples.count} samples is smaller",
-                "give a loss by sample, or a batch size that divides the number of samples",
-            )
-        nothing = tf.constant(float("nan"), tf.float64)
-        return tf.stack([tf.reduce_sum(weights * each) for each in (losses, nothing if right is None else right)])
+        return tf.stack([tf.cast(loss, tf.float64), accuracy(self._metric, y, outputs)])
 
 
 class _Trace:

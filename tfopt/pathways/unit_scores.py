@@ -16,6 +16,7 @@ from tfopt.model.layers import layer_tree
 from tfopt.pathways.path_weights import ones_of, path_sums
 from tfopt.pathways.plan import Plan
 from tfopt.pathways.rules.registry import role_of
+from tfopt.pathways.saliency import weight_saliency
 from tfopt.pathways.samples import Samples
 from tfopt.pathways.sums import Sums
 from tfopt.pathways.surrogate import Surrogate
@@ -66,7 +67,7 @@ def _score(name: str) -> Callable[[Score], Score]:
 def _path(subject: Subject) -> np.ndarray:
     """The share of all paths through a unit or a branch, without data."""
     first = keras.tree.map_structure(lambda array: ones_of(array.dtype.name, (1, *array.shape[1:])), subject.samples.x)
-    _, sums = path_sums(subject.model, Plan(True), first)
+    _, sums, _ = path_sums(subject.model, Plan(True), first)
     return np.asarray(_of_sums(subject, sums) / sums.total)
 
 
@@ -78,6 +79,16 @@ def _relevance(subject: Subject) -> np.ndarray:
     drawn = np.random.default_rng(subject.seed).permutation(subject.samples.count)[:_MOST]
     runs = (surrogate.run(one_by_one.taken(drawn[at : at + 1])[0]) for at in range(len(drawn)))
     return np.asarray(sum(np.abs(_of_sums(subject, sums)) for sums in runs))
+
+
+@_score("saliency")
+def _saliency(subject: Subject) -> np.ndarray:
+    """Σ|weight × gradient of the loss| over what comes in, by sample (Lee et al., arXiv:1810.02340)."""
+    samples = subject.samples
+    arrays = weight_saliency(
+        subject.model, samples.x, samples.y, per="batch" if samples.fixed else "sample", loss=subject.loss
+    )
+    return _incoming(subject, "saliency", lambda variable: arrays.get(variable.path, np.zeros(variable.shape)))
 
 
 @_score("magnitude")

@@ -182,8 +182,18 @@ def _softmax_layer(call: Call) -> Any:
     return call.proceed()
 
 
+_OPERATIONS = (
+    "Relu Relu6 Sigmoid SparseSigmoid Softplus Softsign SoftShrink SparsePlus Silu Squareplus LogSigmoid LeakyRelu"
+    " HardSigmoid HardSilu Elu Selu Gelu Celu Glu TanhShrink HardTanh HardShrink Threshold Softmax LogSoftmax Tanh"
+)
+
+
 @rule(
-    keras.layers.Activation, keras.layers.ELU, keras.layers.LeakyReLU, own=True,
-)  # fmt: skip
+    keras.layers.Activation,
+    keras.layers.ELU,
+    keras.layers.LeakyReLU,
+    *map(operation_class, _OPERATIONS.split()),
+    own=True,
+)
 def _as_its_function(call: Call) -> Any:
     return call.proceed()

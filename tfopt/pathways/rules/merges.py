@@ -7,15 +7,21 @@ from functools import reduce
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfopt.pathways.interception import operation_class
+from tfopt.pathways.nodes import is_data
 from tfopt.pathways.rules.registry import Call, exactly, rule
 
 __all__: list[str] = []
 
 _GATE = "gate frozen"
 _HALF = 0.5
+
+
+def _is_constant(leaf: Any) -> bool:
+    return isinstance(leaf, np.ndarray | tf.Tensor) and not is_data(leaf)
 
 
 def _others(call: Call) -> list[Any]:
@@ -68,9 +74,12 @@ def _divide(call: Call) -> Any:
 
 @rule(keras.layers.Maximum, keras.layers.Minimum, operation_class("Maximum"), operation_class("Minimum"), own=True)
 def _extreme(call: Call) -> Any:
-    """Of several tensors without data: paths lead through each of them, as through max-pooling. With data: a constant
-    adds where it wins."""
-    if not call.free and len(call.tensors) == 1 and _others(call):
+    """Of several tensors without data: paths lead through each of them, as through max-pooling. Bounds do not bound;
+    with data, one adds where it wins."""
+    if call.free and len(call.tensors) == 1:
+        call.tracer.mark("linearised", "clipped")
+        return tf.identity(call.x)
+    if len(call.tensors) == 1:
         y = call.proceed()
         won = tf.cast(tf.equal(y, call.x), y.dtype)
         return call.x * won + call.constant(tf.stop_gradient(y * (1 - won)))
@@ -92,7 +101,8 @@ def _multiply(call: Call) -> Any:
 def _bilinear(call: Call) -> Any:
     """Half of the product belongs to each factor."""
     if len(call.tensors) != 2:
-        return call.proceed()
+        absolute = lambda leaf: tf.abs(leaf) if call.free and _is_constant(leaf) else leaf  # noqa: E731
+        return call.run(*keras.tree.map_structure(absolute, call.args), **call.kwargs)
     call.tracer.mark("approximated", "product split in halves")
 
     def with_frozen(place: int) -> Any:

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 import keras
 import tensorflow as tf
 
+from tfopt.pathways.nodes import is_data
 from tfopt.pathways.plan import Plan
 from tfopt.records.influence import Status
 
@@ -58,8 +59,8 @@ class Call:
 
     @property
     def tensors(self) -> list[Any]:
-        """The floating-point tensors among the arguments; those that were there before the trace are constants."""
-        return [leaf for leaf in self.leaves if tf.is_symbolic_tensor(leaf) and leaf.dtype.is_floating]
+        """The floating-point tensors among the arguments that are no constants."""
+        return [leaf for leaf in self.leaves if is_data(leaf)]
 
     @property
     def x(self) -> Any:
