@@ -26,7 +26,7 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from tfopt.pathways.certificates import path_certificates  # noqa: E402
-from tfopt.pathways.path_weights import prepared_pass  # noqa: E402
+from tfopt.pathways.path_weights import ones, path_sums  # noqa: E402
 from tfopt.pathways.plan import Plan  # noqa: E402
 from tfopt.workload.peak.measure import added_bytes  # noqa: E402
 
@@ -72,7 +72,8 @@ def against_a_step(name: str, rounds: int) -> None:
     firsts, memory = {}, {}
 
     started = time.process_time()
-    surrogate, inputs, _ = prepared_pass(model, Plan(True), (), top=20)
+    inputs = ones(model)
+    surrogate, _, _ = path_sums(model, Plan(True), inputs, top=20)
     runs["path weights"] = lambda: surrogate.run(inputs)
     firsts["path weights"] = time.process_time() - started
     runs["with certificates"] = lambda: path_certificates(surrogate, inputs, surrogate.run(inputs))
@@ -94,7 +95,8 @@ def growth(rounds: int) -> None:
     sizes, times = [], []
     for width in (256, 512, 1024, 2048, 3400):
         model = mlp(width, 5)
-        surrogate, inputs, _ = prepared_pass(model, Plan(True), (), top=20)
+        inputs = ones(model)
+        surrogate, _, _ = path_sums(model, Plan(True), inputs, top=20)
         run = functools.partial(surrogate.run, inputs)
         times.append(statistics.median(seconds(run) for _ in range(rounds)))
         sizes.append(model.count_params())

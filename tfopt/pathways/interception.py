@@ -102,7 +102,7 @@ def intercepted(
     functions: Mapping[str, Wrapper],
     attributes: Mapping[str, Wrapper],
     values: Sequence[tuple[Any, Any]],
-    dtype: str,
+    dtype: str | None,
 ) -> Iterator[dict[int, Any]]:
     """While the block traces `model`, in this thread:
 
@@ -112,7 +112,7 @@ def intercepted(
         functions: `"nn.relu"` or `"numpy.tanh"`: what takes the place of that function of Keras's backend.
         attributes: `"activation"`: what takes the place of such an attribute of a layer, where it can be called.
         values: what each variable's value is, of the variable's shape and any dtype.
-        dtype: the dtype in which layers compute.
+        dtype: the dtype in which layers compute; None: each in its own.
 
     Yields:
         The values by the variables' ids; a change there holds from then on.
@@ -125,10 +125,11 @@ def intercepted(
         ours = _only_in(threading.get_ident())
         patch(Operation, "__call__", ours(Operation.__call__, _operation_call(handler)))
         patch(Layer, "__call__", ours(Layer.__call__, _layer_call(handler)))
-        for owner, name in ((DTypePolicy, "compute_dtype"), (Sequential, "input_dtype")):
-            patch(owner, name, _computing_in(dtype, vars(owner)[name], threading.get_ident()))
-        # It would cast what a nested model is given back to the dtype that it was made with.
-        patch(Functional, "_convert_inputs_to_tensors", ours(Functional._convert_inputs_to_tensors, _as_they_are))
+        if dtype is not None:
+            for owner, name in ((DTypePolicy, "compute_dtype"), (Sequential, "input_dtype")):
+                patch(owner, name, _computing_in(dtype, vars(owner)[name], threading.get_ident()))
+            # It would cast what a nested model is given back to the dtype that it was made with.
+            patch(Functional, "_convert_inputs_to_tensors", ours(Functional._convert_inputs_to_tensors, _as_they_are))
         for name, wrapper in functions.items():
             module, function = name.split(".")
             original = getattr(BACKENDS[module], function)
@@ -142,7 +143,7 @@ def intercepted(
             if "use_cudnn" in vars(layer):  # the fused kernel would pass the cell by
                 patch(layer, "use_cudnn", False)
         try:
-            keras.config.set_floatx(dtype)
+            keras.config.set_floatx(dtype or floatx)
             with scope:
                 yield scope.state_mapping
         finally:

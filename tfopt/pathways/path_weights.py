@@ -33,7 +33,7 @@ from tfopt.wording import listed
 from tfopt.workload.batch import resolve_shapes
 from tfopt.workload.failures import explained
 
-__all__ = ["Group", "path_scores", "path_weights", "prepared_pass"]
+__all__ = ["Group", "ones_of", "path_scores", "path_sums", "path_weights"]
 
 _NO_KERNEL = re.compile(r"No OpKernel was registered to support Op '(\w+)'")
 
@@ -72,7 +72,8 @@ def path_weights(
         InputError: the model has no layers to look into, or does not say what input it takes.
         RunFailed: the model cannot be called on an input of ones.
     """
-    surrogate, inputs, whole, reason = prepared_pass(model, Plan(True, maxpool, biases, dtype), input_shape, top=top)
+    inputs = ones(model, input_shape)
+    surrogate, whole, reason = path_sums(model, Plan(True, maxpool, biases, dtype), inputs, top=top)
     certificates = path_certificates(surrogate, inputs, whole)
     return PathReport(
         log10_total=_log10(whole),
@@ -112,7 +113,8 @@ def path_scores(
     Raises:
         InputError, RunFailed: see `path_weights`.
     """
-    surrogate, _, whole, _ = prepared_pass(model, Plan(True, maxpool, biases, dtype), input_shape, arrays=True)
+    inputs = ones(model, input_shape)
+    surrogate, whole, _ = path_sums(model, Plan(True, maxpool, biases, dtype), inputs, arrays=True)
     return {
         surrogate.weights[number].path: array / whole.total
         for number, array in zip(surrogate.chosen, whole.arrays, strict=True)
@@ -124,27 +126,28 @@ def ones(model: Any, input_shape: Sequence[str] = ()) -> Any:
     """One example of ones, as a model takes it; zeros where its inputs are integers, whose rows are averaged."""
     specs = input_specs(model, input_shape=input_shape)
     shapes, _ = resolve_shapes(specs, 1, input_shape)
-    return pack_inputs(model, [_ones(spec.dtype, shapes[spec.name]) for spec in specs])
+    return pack_inputs(model, [ones_of(spec.dtype, shapes[spec.name]) for spec in specs])
 
 
-def _ones(dtype: str, shape: tuple[int, ...]) -> Any:
+def ones_of(dtype: str, shape: Sequence[int]) -> Any:
+    """Ones; zeros where they are integers, whose rows are averaged."""
     if dtype == "string":
         return tf.fill(shape, "")
     return tf.ones(shape, dtype) if keras.backend.is_float_dtype(dtype) else tf.zeros(shape, dtype)
 
 
-def prepared_pass(
-    model: Any, plan: Plan, input_shape: Sequence[str], *, arrays: bool = False, top: int = 0
-) -> tuple[Surrogate, Any, Sums, str]:
-    """The pass, and why it is not in the dtype asked for (empty where it is); normalised where Keras connects the
-    layers, so that no depth is too much for the dtype."""
-    inputs, reason = ones(model, input_shape), ""
+def path_sums(
+    model: Any, plan: Plan, inputs: Any, *, arrays: bool = False, top: int = 0
+) -> tuple[Surrogate, Sums, str]:
+    """The pass over `inputs`, and why it is not in the dtype asked for (empty where it is); normalised where Keras
+    connects the layers, so that no depth is too much for the dtype."""
+    reason = ""
     attempt = replace(plan, normalised=not plan.constants)
     with explained("summing over paths"):
         while True:
             surrogate = Surrogate(model, attempt, _sum_of_outputs, arrays=arrays, top=top)
             try:
-                return surrogate, inputs, surrogate.run(inputs), reason
+                return surrogate, surrogate.run(inputs), reason
             except Entangled:
                 attempt = replace(attempt, normalised=False)
             except Lowered as lowered:

@@ -23,7 +23,7 @@ from tfopt.workload.batching import outputs_of
 from tfopt.workload.failures import explained
 from tfopt.workload.targets import infer_loss
 
-__all__ = ["weight_saliency"]
+__all__ = ["Loss", "loss_of", "weight_saliency"]
 
 Loss = Callable[[Any, Any, Any], Any]
 """Of inputs, targets and outputs: a scalar."""
@@ -63,7 +63,7 @@ def weight_saliency(
     totals = [tf.Variable(tf.zeros(variable.shape, tf.float64)) for variable in variables]
     with explained("computing the loss"):
         first = samples.cut(np.arange(samples.batch_size))
-        add = _accumulating(model, variables, totals, _loss_of(model, loss, *first), _signature(first, samples.fixed))
+        add = _accumulating(model, variables, totals, loss_of(model, loss, *first), _signature(first, samples.fixed))
         for numbers in samples.batches():
             add(*samples.cut(numbers))
     passes = samples.count if per == "sample" else -(-samples.count // samples.batch_size)
@@ -112,7 +112,7 @@ def _as_it_is(operation: Any, run: Callable[..., Any], args: tuple[Any, ...], kw
     return run(*args, **kwargs)
 
 
-def _loss_of(model: Any, loss: Any, x: Any, y: Any) -> Loss:
+def loss_of(model: Any, loss: Any, x: Any, y: Any) -> Loss:
     """The loss that was asked for or that the model has, as a copy: a loss of several outputs counts in metrics."""
     own = getattr(model, "_compile_loss", None)
     if loss is None and type(model).compute_loss is not keras.Model.compute_loss:

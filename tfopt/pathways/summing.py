@@ -14,7 +14,7 @@ from tfopt.pathways.reductions import Reductions, largest, stacked
 from tfopt.pathways.sums import Weight
 from tfopt.pathways.tracing import Tracing
 
-__all__ = ["Taken", "summed"]
+__all__ = ["Taken", "channel_axis", "summed"]
 
 
 @dataclass(frozen=True)
@@ -131,5 +131,10 @@ def _has_kernel(operation: Any) -> bool:
 
 def _by_channel(product: Any, operation: Any) -> Any:
     rank = len(product.shape)
-    axis = 1 if getattr(operation, "data_format", None) == "channels_first" and rank > 2 else rank - 1
+    axis = channel_axis(operation, rank)
     return tf.reduce_sum(product, [each for each in range(rank) if each != axis])
+
+
+def channel_axis(operation: Any, rank: int) -> int:
+    """Which axis of a layer's output of that rank has its units."""
+    return 1 if getattr(operation, "data_format", None) == "channels_first" and rank > 2 else rank - 1
