@@ -29,7 +29,7 @@ from tfopt.records.influence import GroupShare, PathReport, StrongWeight, Variab
 from tfopt.wording import listed
 from tfopt.workload.batch import resolve_shapes
 
-__all__ = ["Group", "path_scores", "path_weights"]
+__all__ = ["Group", "free_pass", "path_scores", "path_weights"]
 
 Group = str | Sequence[str] | Mapping[str, Any]
 """Patterns of layer or variable paths (`*` for anything), or by a variable's path an array of its shape, non-zero where
@@ -64,7 +64,7 @@ def path_weights(
         UsageError: a group matches nothing, or has the wrong shape; float32 is not possible.
         InputError: the model does not say what input it takes.
     """
-    surrogate, inputs, whole = _run(model, Plan(True, maxpool, biases, dtype), input_shape, top=top)
+    surrogate, inputs, whole = free_pass(model, Plan(True, maxpool, biases, dtype), input_shape, top=top)
     certificates = path_certificates(surrogate, inputs, whole)
     return PathReport(
         log10_total=_log10(whole),
@@ -103,7 +103,7 @@ def path_scores(
     Raises:
         UsageError, InputError: see `path_weights`.
     """
-    surrogate, _, whole = _run(model, Plan(True, maxpool, biases, dtype), input_shape, arrays=True)
+    surrogate, _, whole = free_pass(model, Plan(True, maxpool, biases, dtype), input_shape, arrays=True)
     return {
         surrogate.weights[number].path: array / whole.total
         for number, array in zip(surrogate.chosen, whole.arrays, strict=True)
@@ -124,7 +124,7 @@ def _ones(dtype: str, shape: tuple[int, ...]) -> Any:
     return tf.ones(shape, dtype) if keras.backend.is_float_dtype(dtype) else tf.zeros(shape, dtype)
 
 
-def _run(
+def free_pass(
     model: Any, plan: Plan, input_shape: Sequence[str], *, arrays: bool = False, top: int = 0
 ) -> tuple[Surrogate, Any, Sums]:
     """The pass; normalised where Keras connects the layers, so that no depth is too much for the dtype."""

@@ -1,0 +1,27 @@
+"""Layers through which no way from channel to channel can be told, and why."""
+
+from __future__ import annotations
+
+import keras
+
+from tfopt.pathways.interception import operation_class
+from tfopt.pathways.top_paths.transfers.registry import Call, Unavailable, Units, transfer
+
+__all__: list[str] = []
+
+L = keras.layers
+
+
+@transfer(L.RNN, L.Bidirectional, L.LSTMCell, L.GRUCell, L.SimpleRNNCell, L.StackedRNNCells)
+def _recurrent(call: Call) -> Units:
+    raise Unavailable("what goes around in its state has no number of steps of its own")
+
+
+@transfer(L.Dot, *map(operation_class, ("Dot", "Matmul", "Einsum", "Tensordot")))
+def _product(call: Call) -> Units:
+    raise Unavailable("its edges are products of two tensors, not weights")
+
+
+@transfer(L.Lambda)
+def _lambda(call: Call) -> Units:
+    raise Unavailable("a Lambda can be anything")
