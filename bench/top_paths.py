@@ -3,8 +3,8 @@
     python -m bench.top_paths [--zoo] [--models FOLDER]
 
 `--zoo`: all networks of keras.applications (random weights, their own input sizes), `--models`: saved models too. Each
-either has paths, or the layer that prevents it is named. Goals: k = 10 on ResNet50 within 5 s; on VGG16, whose largest
-kernel has 411 MB, at most 600 MB beyond what the model takes.
+either has paths, or the layer that prevents it is named. Goals: k = 10 on ResNet50 within 5 s (of CPU time, which does
+not depend on what else runs); on VGG16, whose largest kernel has 411 MB, at most 600 MB beyond what the model takes.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def main() -> None:
     _, resnet = build_application("ResNet50")
     started, cpu = time.perf_counter(), time.process_time()
     top_paths(resnet, 10)
-    _goal("ResNet50, k = 10", time.perf_counter() - started, SECONDS, f"s (CPU {time.process_time() - cpu:.1f} s)")
+    _goal("ResNet50, k = 10", time.process_time() - cpu, SECONDS, f"CPU s ({time.perf_counter() - started:.1f} s)")
     for name in application_names() if arguments.zoo else ():
         keras.backend.clear_session()
         _row(name, build_application(name)[1])
@@ -51,11 +51,11 @@ def main() -> None:
 
 
 def _row(name: str, model: Any) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     found = top_paths(model, 10)
-    took = time.perf_counter() - started
+    took = time.process_time() - started
     said = found.unavailable or f"log10 of the strongest {found.paths[0].log10_weight:.3f}, {len(found.paths)} paths"
-    print(f"{name:34} {took:6.1f} s  {'unavailable: ' if found.unavailable else ''}{said}", flush=True)
+    print(f"{name:34} {took:6.1f} CPU s  {'unavailable: ' if found.unavailable else ''}{said}", flush=True)
 
 
 def _peak() -> float:

@@ -33,6 +33,8 @@ Step = tuple[str, int]
 NONE = -1
 """In place of a unit: there is none, and no way through it."""
 
+NO_PATH = "no path from an input to an output has a weight other than zero"
+
 
 def _nowhere() -> np.ndarray:
     return np.zeros((0, 0), int)

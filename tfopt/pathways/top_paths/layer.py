@@ -19,6 +19,7 @@ from tfopt.pathways.path_weights import free_pass
 from tfopt.pathways.plan import Plan
 from tfopt.pathways.sums import Sums
 from tfopt.pathways.tables import INPUT_NAME
+from tfopt.pathways.top_paths.best import NO_PATH
 from tfopt.pathways.top_paths.flow import END, strongest_flows
 from tfopt.records.influence import StrongPath, StrongPaths
 
@@ -44,13 +45,13 @@ def layer_paths(model: Any, k: int, input_shape: Sequence[str] = ()) -> StrongPa
         ]
         steps, calls = tuple((path, None) for path, _ in passed), tuple(call for _, call in passed)
         paths.append(StrongPath(steps=steps, calls=calls, flow=share))
-    return StrongPaths(level="layer", paths=tuple(paths))
+    return StrongPaths(level="layer", paths=tuple(paths), unavailable="" if paths else NO_PATH)
 
 
 def _prevents(sums: Sums) -> str:
     """What makes flows no shares of paths."""
     if not sums.total > 0 or not np.isfinite(sums.total):
-        return "no path from an input to an output has a weight other than zero"
+        return NO_PATH
     for edge in sums.edges:
         if not edge.whole or len(edge.sources) != 1:
             return f"{sums.nodes[edge.target].path}: what it takes was computed outside of layers, from several of them"

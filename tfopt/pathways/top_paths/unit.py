@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from tfopt.pathways.rules.activations import ELEMENTWISE, is_elementwise
-from tfopt.pathways.top_paths.best import best_of_all, passed, stack, start
+from tfopt.pathways.top_paths.best import NO_PATH, best_of_all, passed, stack, start
 from tfopt.pathways.top_paths.transfers import Call, Unavailable, Units, transfer_for
 from tfopt.pathways.top_paths.transfers.merges import function_of
 from tfopt.pathways.top_paths.wiring import Made, Tensor, Wiring, tensors_in, wiring_of
@@ -109,5 +109,4 @@ def _told(wiring: Wiring, states: dict[Tensor, Units | str]) -> StrongPaths:
         )
         for value, steps in found
     )
-    nothing = "" if paths else "no path from an input to an output has a weight other than zero"
-    return StrongPaths(level="unit", paths=paths, unavailable=nothing)
+    return StrongPaths(level="unit", paths=paths, unavailable="" if paths else NO_PATH)

@@ -26,16 +26,14 @@ PRIVATE = ("_value_dense", "_output_dense")
 def _heads(call: Call) -> Units:
     """Two steps: to (head, dimension) as the channels of the layer inside that makes values, and from them."""
     inward, outward = (getattr(call.layer, name) for name in PRIVATE)
-    values, outputs = (keras.ops.convert_to_tensor(each.kernel) for each in (inward, outward))
-    if len(call.made.args) < 2 and "value" not in call.made.kwargs:
-        raise Unavailable("it was not told its values")
+    values, outputs = (np.asarray(keras.ops.convert_to_tensor(each.kernel)) for each in (inward, outward))
     value = call.made.kwargs.get("value", call.made.args[1] if len(call.made.args) > 1 else None)
     if not isinstance(value, Tensor) or len(outputs.shape) != 3:
         raise Unavailable("it attends over several axes")
     x = call.units(value)
     x = x.along(len(value.shape) - 1, values.shape[0]).indexed()
     groups, size = values.shape[1:]
-    flat = keras.ops.reshape(values, (values.shape[0], -1))
+    flat = values.reshape(len(values), -1)
     heads = mixed(x, groups * size, lambda begin, end: flat[:, begin:end], axis=x.axis)
     path, number = call.made.path, call.made.call
     best = heads.best.at((f"{path}/{inward.name}", number))
@@ -43,7 +41,7 @@ def _heads(call: Call) -> Units:
     shared = np.arange(groups * size).reshape(groups, 1, size)
     repeated = np.broadcast_to(shared, (groups, outputs.shape[0] // groups, size)).ravel()
     onward = Units(pick(best, repeated), x.axis)
-    flat_outputs = keras.ops.reshape(outputs, (-1, outputs.shape[-1]))
+    flat_outputs = outputs.reshape(-1, outputs.shape[-1])
     return mixed(
         onward, outputs.shape[-1], lambda begin, end: flat_outputs[:, begin:end], axis=len(call.output.shape) - 1
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,6 +17,8 @@ L = keras.layers
 
 _ELEMENTS = 2**22  # of a kernel at once
 
+_OTHER = "it takes another number of channels than its weights say"
+
 Columns = Callable[[int, int], np.ndarray]
 """Gives the weights (…, rows, some of the new units) of a range of new units."""
 
@@ -25,7 +28,7 @@ def mixed(x: Units, count: int, edges: Columns, *, axis: int, groups: int = 1) -
     rows = (x.best.units if x.place is None else len(x.place)) // groups
     one = edges(0, 1)
     if np.shape(one)[-2] != rows:
-        raise Unavailable("it takes another number of channels than its weights say")
+        raise Unavailable(_OTHER)
     width = max(1, _ELEMENTS // max(int(np.size(one)), 1))
     per_group = count // groups
 
@@ -33,7 +36,7 @@ def mixed(x: Units, count: int, edges: Columns, *, axis: int, groups: int = 1) -
         for group in range(groups):
             end = (group + 1) * per_group
             for begin in range(group * per_group, end, width):
-                block = np.abs(np.asarray(edges(begin, min(begin + width, end))))
+                block = np.abs(edges(begin, min(begin + width, end)))
                 block = block.reshape(-1, *block.shape[-2:]).max(0)
                 yield group * rows, log10(block if x.place is None else _of_units(block, x))
 
@@ -51,13 +54,18 @@ def _of_units(weights: np.ndarray, x: Units) -> np.ndarray:
     return edges
 
 
+def _array(variable: Any) -> np.ndarray:
+    """A variable's values, not copied where they are in the memory of the host."""
+    return np.asarray(keras.ops.convert_to_tensor(variable))
+
+
 def _last(call: Call) -> int:
     return len(call.output.shape) - 1
 
 
 @transfer(L.Dense)
 def _dense(call: Call) -> Units:
-    kernel = keras.ops.convert_to_tensor(call.layer.kernel)
+    kernel = _array(call.layer.kernel)
     rows, count = kernel.shape
     x = call.x.along(len(call.tensors[0].shape) - 1, rows)
     return mixed(x, count, lambda begin, end: kernel[:, begin:end], axis=_last(call))
@@ -69,41 +77,48 @@ def _channels(call: Call, rank: int) -> int:
 
 @transfer(L.Conv1D, L.Conv2D, L.Conv3D)
 def _convolution(call: Call) -> Units:
-    kernel = keras.ops.convert_to_tensor(call.layer.kernel)
-    count, axis, groups = kernel.shape[-1], _channels(call, len(kernel.shape)), call.layer.groups
+    kernel = _array(call.layer.kernel)  # (taps…, channels of a group, new)
+    axis, groups = _channels(call, kernel.ndim), call.layer.groups
     x = call.x.along(axis, kernel.shape[-2] * groups).indexed()
-    return mixed(x, count, lambda begin, end: kernel[..., begin:end], axis=axis, groups=groups)
+    if kernel.shape[-2] == 1:
+        return _apart(x, kernel.reshape(-1, groups, kernel.shape[-1] // groups), axis)
+    return mixed(x, kernel.shape[-1], lambda begin, end: kernel[..., begin:end], axis=axis, groups=groups)
+
+
+def _apart(x: Units, kernel: np.ndarray, axis: int) -> Units:
+    """Each channel by itself leads to several: a kernel of (taps…, channels, of each)."""
+    gains = log10(np.abs(kernel).reshape(-1, *kernel.shape[-2:]).max(0))
+    if len(gains) != x.best.units:
+        raise Unavailable(_OTHER)
+    return Units(pick(x.best, np.repeat(np.arange(len(gains)), gains.shape[1]), gains.ravel()), axis)
 
 
 @transfer(L.Conv1DTranspose, L.Conv2DTranspose, L.Conv3DTranspose)
 def _transposed(call: Call) -> Units:
-    kernel = keras.ops.convert_to_tensor(call.layer.kernel)  # (taps…, new, old)
+    kernel = _array(call.layer.kernel)  # (taps…, new, old)
     rank = len(kernel.shape)
     axis = _channels(call, rank)
     x = call.x.along(axis, kernel.shape[-1]).indexed()
     return mixed(
         x,
         kernel.shape[-2],
-        lambda begin, end: np.swapaxes(np.asarray(kernel[..., begin:end, :]), -1, -2),
+        lambda begin, end: np.swapaxes(kernel[..., begin:end, :], -1, -2),
         axis=axis,
     )
 
 
 @transfer(L.DepthwiseConv1D, L.DepthwiseConv2D)
 def _depthwise(call: Call) -> Units:
-    kernel = np.abs(np.asarray(keras.ops.convert_to_tensor(call.layer.kernel)))  # (taps…, channels, multiplier)
+    kernel = _array(call.layer.kernel)  # (taps…, channels, multiplier)
     axis = _channels(call, kernel.ndim)
-    x = call.x.along(axis, kernel.shape[-2]).indexed()
-    gains = log10(kernel.reshape(-1, *kernel.shape[-2:]).max(0))
-    return Units(pick(x.best, np.repeat(np.arange(gains.shape[0]), gains.shape[1]), gains.ravel()), axis)
+    return _apart(call.x.along(axis, kernel.shape[-2]).indexed(), kernel, axis)
 
 
 @transfer(L.SeparableConv1D, L.SeparableConv2D)
 def _separable(call: Call) -> Units:
     """One layer: its edge is the largest of those through each of a channel's depthwise outputs."""
     depthwise, pointwise = (
-        np.abs(np.asarray(keras.ops.convert_to_tensor(kernel), np.float64))
-        for kernel in (call.layer.depthwise_kernel, call.layer.pointwise_kernel)
+        np.abs(_array(kernel)) for kernel in (call.layer.depthwise_kernel, call.layer.pointwise_kernel)
     )
     axis = _channels(call, depthwise.ndim)
     each = depthwise.reshape(-1, *depthwise.shape[-2:]).max(0)
@@ -122,7 +137,7 @@ def _einsum_dense(call: Call) -> Units:
     """The channel that the kernel contracts leads to the last label that only the kernel has; other labels count as
     taps do. A channel that is not contracted stays one."""
     source, held, result = _labels(call)
-    kernel = np.abs(np.asarray(keras.ops.convert_to_tensor(call.layer.kernel), np.float64))
+    kernel = np.abs(_array(call.layer.kernel))
     x = call.x.indexed()
     label = source[x.axis]
     if label in result:
@@ -148,7 +163,7 @@ def _labels(call: Call) -> tuple[str, str, str]:
 @transfer(L.Embedding)
 def _embedding(call: Call) -> Units:
     """Ways begin here, each with the mean of |E| over the vocabulary."""
-    rows = np.asarray(keras.ops.convert_to_tensor(call.layer.embeddings))
+    rows = _array(call.layer.embeddings)
     total = np.zeros(rows.shape[1])
     step = max(1, _ELEMENTS // rows.shape[1])
     for begin in range(0, len(rows), step):

@@ -68,8 +68,12 @@ def _move(call: Call) -> list[Units]:
     along = [1] * len(shape)
     along[x.axis] = -1
     numbers = np.broadcast_to(np.arange(1, x.best.units + 1, dtype="float32").reshape(along), shape)
-    replaced = lambda leaf: keras.ops.convert_to_tensor(numbers) if isinstance(leaf, Tensor) else leaf  # noqa: E731
-    args, kwargs = keras.tree.map_structure(replaced, (call.made.args, call.made.kwargs))
+    numbered = keras.ops.convert_to_tensor(numbers)
+    args, kwargs = keras.tree.map_structure(
+        lambda leaf: numbered if isinstance(leaf, Tensor) else leaf, (call.made.args, call.made.kwargs)
+    )
+    if isinstance(call.layer, L.Layer):  # what else it was told (training) is for `__call__`
+        args, kwargs = [numbered], {}
     # Not by calling the layer, which might round numbers to its dtype.
     results = keras.tree.flatten(call.layer.call(*args, **kwargs))
     return [placed(x.best, np.rint(np.asarray(result)).astype(int) - 1) for result in results]
