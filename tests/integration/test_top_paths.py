@@ -344,8 +344,11 @@ def _sequence(*layers: Any, shape: tuple[int, ...] = (4, 3)) -> keras.Model:
 @pytest.mark.parametrize(
     ("build", "named"),
     [
-        (lambda: _sequence(L.Dense(3), L.LSTM(2, name="memory"), L.Dense(2)), "net/memory (LSTM): "),
-        (lambda: _sequence(L.Bidirectional(L.GRU(2), name="both")), "net/both (Bidirectional): "),
+        (
+            lambda: _sequence(L.Dense(3), L.LSTM(2, name="memory"), L.Dense(2)),
+            "net/memory (LSTM): a path may go around",
+        ),
+        (lambda: _sequence(L.Bidirectional(L.GRU(2), name="both")), "net/both (Bidirectional): a path may go around"),
         (lambda: _sequence(L.Lambda(lambda x: x, name="any")), "net/any (Lambda): "),
         (lambda: _subclassed(raw=True), "sub/block (Block): no rule is known"),
         (lambda: _subclassed(raw=False, between=True), "sub/head (Dense): it takes a tensor that was computed outside"),

@@ -12,9 +12,15 @@ __all__: list[str] = []
 L = keras.layers
 
 
-@transfer(L.RNN, L.Bidirectional, L.LSTMCell, L.GRUCell, L.SimpleRNNCell, L.StackedRNNCells)
+_RECURRENT = (
+    "RNN LSTM GRU SimpleRNN Bidirectional ConvLSTM1D ConvLSTM2D ConvLSTM3D LSTMCell GRUCell SimpleRNNCell"
+    " StackedRNNCells"
+)
+
+
+@transfer(*(getattr(L, name) for name in _RECURRENT.split()))
 def _recurrent(call: Call) -> Units:
-    raise Unavailable("what goes around in its state has no number of steps of its own")
+    raise Unavailable("a path may go around in its state any number of times")
 
 
 @transfer(L.Dot, *map(operation_class, ("Dot", "Matmul", "Einsum", "Tensordot")))
