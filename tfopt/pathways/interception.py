@@ -19,16 +19,18 @@ from typing import Any
 import keras
 import tensorflow as tf
 from keras.src import backend
+from keras.src.applications.convnext import LayerScale
 from keras.src.dtype_policies.dtype_policy import DTypePolicy
 from keras.src.layers.layer import Layer
 from keras.src.models.functional import Functional
 from keras.src.models.sequential import Sequential
+from keras.src.ops import nn as nn_operations
 from keras.src.ops import numpy as numpy_operations
 from keras.src.ops.operation import Operation
 
 from tfopt.model.patching import patching
 
-__all__ = ["BACKENDS", "PRIVATE", "Handler", "intercepted", "keep_mask", "layers_of", "operation_class"]
+__all__ = ["BACKENDS", "PRIVATE", "Handler", "LayerScale", "intercepted", "keep_mask", "layers_of", "operation_class"]
 
 Handler = Callable[[Any, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 """Is given an operation, how to call it, and the arguments; returns its outputs."""
@@ -58,8 +60,8 @@ def layers_of(model: Any) -> list[Any]:
 
 
 def operation_class(name: str) -> type:
-    """The class behind `keras.ops.…`, by its name in `keras.src.ops.numpy`."""
-    found: type = getattr(numpy_operations, name)
+    """The class behind `keras.ops.…`, by its name in `keras.src.ops.numpy` or `keras.src.ops.nn`."""
+    found: type = getattr(numpy_operations, name, None) or getattr(nn_operations, name)
     return found
 
 
@@ -102,8 +104,8 @@ def intercepted(
         ours = _only_in(threading.get_ident())
         patch(Operation, "__call__", ours(Operation.__call__, _operation_call(handler)))
         patch(Layer, "__call__", ours(Layer.__call__, _layer_call(handler)))
-        patch(DTypePolicy, "compute_dtype", _computing_in(dtype, threading.get_ident()))
-        patch(Sequential, "input_dtype", property(lambda model: model.dtype_policy.compute_dtype))
+        for owner, name in ((DTypePolicy, "compute_dtype"), (Sequential, "input_dtype")):
+            patch(owner, name, _computing_in(dtype, vars(owner)[name], threading.get_ident()))
         # It would cast what a nested model is given back to the dtype that it was made with.
         patch(Functional, "_convert_inputs_to_tensors", ours(Functional._convert_inputs_to_tensors, _as_they_are))
         for name, wrapper in functions.items():
@@ -163,13 +165,14 @@ def _operation_call(handler: Handler) -> Wrapper:
     return wrapper
 
 
-def _computing_in(dtype: str, thread: int) -> property:
-    def compute_dtype(policy: Any) -> str:
-        own = str(policy._compute_dtype)
-        computing = threading.get_ident() == thread and keras.backend.is_float_dtype(own)
-        return dtype if computing else own
+def _computing_in(dtype: str, original: property, thread: int) -> property:
+    """A property with the dtype in place of any other of floating-point numbers."""
 
-    return property(compute_dtype)
+    def chosen(owner: Any) -> str:
+        own: str = original.__get__(owner)
+        return dtype if threading.get_ident() == thread and keras.backend.is_float_dtype(own) else own
+
+    return property(chosen)
 
 
 def _as_they_are(original: Callable[..., Any]) -> Callable[..., Any]:

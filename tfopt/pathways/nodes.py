@@ -9,12 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import tensorflow as tf
+
 from tfopt.records.influence import Status
 
-__all__ = ["INPUT", "Edge", "Node", "Source", "Trial"]
+__all__ = ["INPUT", "Edge", "Node", "Source", "Trial", "is_data"]
 
 INPUT = -1
 """In place of a node's number: the model's inputs, and whatever no node made."""
+
+
+def is_data(value: Any) -> bool:
+    """Whether this is a tensor of floating-point numbers that is computed in the trace, and no constant."""
+    return isinstance(value, tf.Tensor) and bool(value.dtype.is_floating) and not hasattr(value, "numpy")
 
 
 @dataclass
@@ -55,10 +62,17 @@ class Edge:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """What an unknown layer gave on random inputs: its least value on impulses, its least increase when impulses are
-    added, and how far it is from a sum, each relative to its largest value."""
+    """What a layer without a rule of tfopt's gave on random inputs: its least value on impulses, its least increase
+    when impulses are added, and how far it is from a sum, each relative to its largest value; or how far it is from
+    linear in one of its weights."""
 
     node: int
-    least: Any
-    increase: Any
-    additivity: Any
+    least: Any = 0.0
+    increase: Any = 0.0
+    additivity: Any = 0.0
+    weights: Any = 0.0
+
+    @property
+    def numbers(self) -> tuple[Any, ...]:
+        """The measured ones."""
+        return self.least, self.increase, self.additivity, self.weights

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -24,10 +25,11 @@ from tfopt.pathways.plan import Biases, MaxPool, Plan
 from tfopt.pathways.sums import Sums, Weight
 from tfopt.pathways.surrogate import Surrogate
 from tfopt.pathways.tables import edge_shares, layer_rules, unit_shares
-from tfopt.pathways.tracing import Entangled
+from tfopt.pathways.tracing import Entangled, Lowered
 from tfopt.records.influence import GroupShare, PathReport, StrongWeight, VariableShare
 from tfopt.wording import listed
 from tfopt.workload.batch import resolve_shapes
+from tfopt.workload.failures import explained
 
 __all__ = ["Group", "free_pass", "path_scores", "path_weights"]
 
@@ -56,15 +58,17 @@ def path_weights(
         groups: by name, what belongs to a group: the report has the share of paths through any member.
         maxpool: `sum`: a path leads through each place that could win; `max`: through the winner on an input of ones.
         biases: `include` counts paths that start at a constant 1, through biases, as well.
-        dtype: `float64`, or `float32`, which needs a model whose layers Keras connects.
+        dtype: `float64` (`float32` where a layer computes in that whatever it is told: `dtype_reason` says so), or
+            `float32`.
         input_shape: shapes without the batch for free dimensions (`"96,96,3"`, `"tokens=128"`).
         top: how many of the strongest weights to list.
 
     Raises:
-        UsageError: a group matches nothing, or has the wrong shape; float32 is not possible.
-        InputError: the model does not say what input it takes.
+        UsageError: a group matches nothing, or has the wrong shape.
+        InputError: the model has no layers to look into, or does not say what input it takes.
+        RunFailed: the model cannot be called on an input of ones.
     """
-    surrogate, inputs, whole = free_pass(model, Plan(True, maxpool, biases, dtype), input_shape, top=top)
+    surrogate, inputs, whole, reason = free_pass(model, Plan(True, maxpool, biases, dtype), input_shape, top=top)
     certificates = path_certificates(surrogate, inputs, whole)
     return PathReport(
         log10_total=_log10(whole),
@@ -81,7 +85,8 @@ def path_weights(
         ),
         maxpool=maxpool,
         biases=biases,
-        dtype=dtype,
+        dtype=surrogate.plan.dtype,
+        dtype_reason=reason,
         normalised=surrogate.plan.normalised,
     )
 
@@ -101,9 +106,9 @@ def path_scores(
         model, maxpool, biases, dtype, input_shape: see `path_weights`.
 
     Raises:
-        UsageError, InputError: see `path_weights`.
+        InputError, RunFailed: see `path_weights`.
     """
-    surrogate, _, whole = free_pass(model, Plan(True, maxpool, biases, dtype), input_shape, arrays=True)
+    surrogate, _, whole, _ = free_pass(model, Plan(True, maxpool, biases, dtype), input_shape, arrays=True)
     return {
         surrogate.weights[number].path: array / whole.total
         for number, array in zip(surrogate.chosen, whole.arrays, strict=True)
@@ -126,17 +131,21 @@ def _ones(dtype: str, shape: tuple[int, ...]) -> Any:
 
 def free_pass(
     model: Any, plan: Plan, input_shape: Sequence[str], *, arrays: bool = False, top: int = 0
-) -> tuple[Surrogate, Any, Sums]:
-    """The pass; normalised where Keras connects the layers, so that no depth is too much for the dtype."""
-    inputs = ones(model, input_shape)
-    normalised = Plan(plan.free, plan.maxpool, plan.biases, plan.dtype, normalised=not plan.constants)
-    for attempt in (normalised, plan):
-        surrogate = Surrogate(model, attempt, _sum_of_outputs, arrays=arrays, top=top)
-        try:
-            return surrogate, inputs, surrogate.run(inputs)
-        except Entangled:
-            continue
-    raise AssertionError("a plan that is not normalised is never entangled")
+) -> tuple[Surrogate, Any, Sums, str]:
+    """The pass, and why it is not in the dtype asked for (empty where it is); normalised where Keras connects the
+    layers, so that no depth is too much for the dtype."""
+    inputs, reason = ones(model, input_shape), ""
+    attempt = replace(plan, normalised=not plan.constants)
+    with explained("summing over paths"):
+        while True:
+            surrogate = Surrogate(model, attempt, _sum_of_outputs, arrays=arrays, top=top)
+            try:
+                return surrogate, inputs, surrogate.run(inputs), reason
+            except Entangled:
+                attempt = replace(attempt, normalised=False)
+            except Lowered as lowered:
+                reason = f"{lowered} computes in float32"
+                attempt = replace(attempt, dtype="float32")
 
 
 def _sum_of_outputs(outputs: Sequence[Any]) -> tuple[Any, dict[str, Any]]:

@@ -12,11 +12,11 @@ import tensorflow as tf
 from tfopt.model.layers import layer_tree, own_variables
 from tfopt.pathways.heads import heads_of, last_squashes
 from tfopt.pathways.interception import intercepted
-from tfopt.pathways.nodes import INPUT, Edge
+from tfopt.pathways.nodes import INPUT, Edge, Trial
 from tfopt.pathways.plan import Plan
 from tfopt.pathways.rules.activations import gate_function, layer_activation, replacements
 from tfopt.pathways.rules.layers import pooling_sums
-from tfopt.pathways.rules.registry import role_of, rule_for
+from tfopt.pathways.rules.registry import Rule, role_of, rule_for
 from tfopt.pathways.sums import EdgeSum, Sums, Weight
 from tfopt.pathways.tracing import Tracing
 
@@ -66,11 +66,23 @@ class Surrogate:
             for variable in variables
         )
         owners = {id(variable): nodes[path].layer for path, found in own_variables(tree).items() for variable in found}
+        rules = {each: rule_for(type(owner)) for each, owner in owners.items()}
         self._unsaid = frozenset(
             id(weight.variable)
             for weight in self.weights
-            if weight.role == "unknown" and rule_for(type(owners[id(weight.variable)])) is None
+            if weight.role == "unknown" and rules[id(weight.variable)] is None
         )
+        self._unruled = frozenset(
+            id(weight.variable)
+            for weight in self.weights
+            if weight.role in ("weight", "unknown") and not _is_own(rules[id(weight.variable)])
+        )
+        self.loose = tuple(
+            number
+            for number, weight in enumerate(self.weights)
+            if weight.role in ("weight", "unknown") and isinstance(owners[id(weight.variable)], keras.Model)
+        )
+        """The numbers of weights that no layer holds: Python in the model's own `call` uses them."""
         self._heads = heads_of(model)
         self._linear: frozenset[int] = frozenset()
         self.chosen: Sequence[int] = ()
@@ -121,7 +133,9 @@ class Surrogate:
 
     def _pass(self, inputs: Any, values: Sequence[Any], portions: Any, further: Any) -> dict[str, Any]:
         unit = portions[0] + portions[1] / 2
-        tracing = Tracing(self.plan, self._paths, self._heads, self._unsaid, self._linear, unit, portions)
+        tracing = Tracing(
+            self.plan, self._paths, self._heads, self._unsaid, self._unruled, self._linear, unit, portions
+        )
         inputs = keras.tree.map_structure(lambda leaf: tracing.portion(leaf, INPUT), inputs)
         effective = [self._effective(weight, value) for weight, value in zip(self.weights, values, strict=True)]
         entering = [leaf for leaf in keras.tree.flatten(inputs) if leaf.dtype.is_floating]
@@ -131,6 +145,7 @@ class Surrogate:
         with tf.GradientTape() as tape:
             tape.watch([entering, [value for value in effective if value.dtype.is_floating]])
             tape.watch(unit)
+            tracing.watch = tape.watch
             with intercepted(
                 self.model,
                 tracing,
@@ -154,6 +169,7 @@ class Surrogate:
                 tracing.begin(entering)
                 outputs = self.model(inputs, training=False) if _trains(self.model) else self.model(inputs)
             results = [leaf for leaf in keras.tree.flatten(outputs) if leaf.dtype.is_floating]
+            self._whole = all(tracing.sources_of(result)[1] for result in results)
             scales, results = _at_one_scale(tracing, results, self.plan)
             total, told = self._objective(results, *further)
             total = tf.cast(total, self.plan.dtype)
@@ -212,10 +228,11 @@ class Surrogate:
         split_products = [edge.tensor * gradient for edge, gradient in zip(split, of_split, strict=True)]
         out["split"] = _stacked([tf.reduce_sum(product) for product in split_products])
         out["split_magnitude"] = _stacked([tf.reduce_sum(tf.abs(product)) for product in split_products])
-        out["split_least"] = _stacked([_least(gradient) for gradient in of_split])
-        out["split_least_value"] = _stacked([_least(edge.tensor) for edge in split])
+        out["split_least"] = _stacked([_least(edge.tensor) for edge in split])
+        out["split_least_gradient"] = _stacked([_least(gradient) for gradient in of_split])
         out["least_output"] = tf.reduce_min(_stacked([_least(result) for result in results]))
         scores = [weight * gradient for weight, gradient in zip(weights, of_weights, strict=True)]
+        out["least_weights"] = _stacked([_least(score) for score in scores])
         out["weights"] = _stacked([tf.reduce_sum(score) for score in scores])
         out["weight_magnitude"] = _stacked([tf.reduce_sum(tf.abs(score)) for score in scores])
         out["tops"] = [
@@ -225,7 +242,7 @@ class Surrogate:
         constants = [gradient * one for gradient, one in zip(of_units, units, strict=True)]
         out["biases"], out["constants"] = sum(constants[:1], tf.zeros((), self.plan.dtype)), _stacked(constants[1:])
         out["added"] = [tracing.found.get(id(self.weights[number].variable), tf.constant(False)) for number in chosen]
-        out["trials"] = [tf.stack([trial.least, trial.increase, trial.additivity]) for trial in tracing.trials]
+        out["trials"] = [_stacked(trial.numbers) for trial in tracing.trials]
         self.chosen, self._split, self._connected = chosen, split, connected
         return out
 
@@ -253,8 +270,8 @@ class Surrogate:
         units: dict[int, np.ndarray] = {}
         for number, value in out["units"].items():
             units.setdefault(tracing.made[int(number)].node, np.asarray(value))
-        variables = np.zeros(len(self.weights))
-        variables[self.chosen] = numbers["weights"]
+        variables, least_weights = np.zeros((2, len(self.weights)))
+        variables[self.chosen], least_weights[self.chosen] = numbers["weights"], numbers["least_weights"]
         connected, added = np.zeros((2, len(self.weights)), bool)
         connected[self.chosen] = self._connected
         added[self.chosen] = [bool(each) for each in out["added"]]
@@ -268,6 +285,8 @@ class Surrogate:
             least_values=least("made_least"),
             least_gradients=least("made_least_gradient"),
             least_output=float(numbers["least_output"]),
+            least_weights=least_weights,
+            whole=self._whole,
             units=units,
             inputs=numbers["made"][~at_nodes],
             input_magnitudes=numbers["made_magnitude"][~at_nodes],
@@ -277,7 +296,7 @@ class Surrogate:
             tops=tuple((np.asarray(top.values), np.asarray(top.indices)) for top in out["tops"]),
             arrays=tuple(np.asarray(each) for each in out["arrays"]),
             trials=tuple(
-                (trial.node, *(float(each) for each in np.asarray(values)))  # type: ignore[misc]
+                Trial(trial.node, *map(float, np.asarray(values)))
                 for trial, values in zip(tracing.trials, out["trials"], strict=True)
             ),
             told={key: np.asarray(value) for key, value in out["told"].items()},
@@ -300,15 +319,19 @@ class Surrogate:
             sources = tuple(source.node for source in edge.sources)
             if id(edge) in split_number:
                 at = split_number[id(edge)]
-                value, magnitude, least = (numbers[key][at] for key in ("split", "split_magnitude", "split_least"))
-                least = min(least, numbers["split_least_value"][at])
+                kind = "split"
             else:
                 at = number_of[id(edge.sources[0])]
-                value, magnitude, least = (
-                    numbers[key][at] for key in ("made", "made_magnitude", "made_least_gradient")
-                )
-            edges.append(EdgeSum(sources, edge.target, float(value), float(magnitude), float(least), edge.whole))
+                kind = "made"
+            value, magnitude, least_value, least_gradient = (
+                float(numbers[kind + what][at]) for what in ("", "_magnitude", "_least", "_least_gradient")
+            )
+            edges.append(EdgeSum(sources, edge.target, value, magnitude, least_value, least_gradient, whole=edge.whole))
         return edges
+
+
+def _is_own(rule: Rule | None) -> bool:
+    return rule is not None and rule.own
 
 
 def _raised(inputs: Any, dtype: str) -> Any:
@@ -358,10 +381,6 @@ def _least_by(groups: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:
     least = np.full(count, np.inf)
     np.minimum.at(least, groups, values)
     return least
-
-
-def _holds(operation: Any, variable: Any) -> bool:
-    return any(variable is held for held in getattr(operation, "weights", ()))
 
 
 def _has_kernel(operation: Any) -> bool:

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfopt.pathways.interception import keep_mask
-from tfopt.pathways.nodes import INPUT, Edge, Node, Source, Trial
+from tfopt.pathways.nodes import INPUT, Edge, Node, Source, Trial, is_data
 from tfopt.pathways.plan import Plan
 from tfopt.pathways.rules.activations import GATING, HOMOGENEOUS
 from tfopt.pathways.rules.registry import Call, rule_for
-from tfopt.pathways.unknown import are_added, is_data, trials
+from tfopt.pathways.unknown import are_added, trials, weight_trials
 from tfopt.records.influence import Status
 
-__all__ = ["Entangled", "Tracing"]
+__all__ = ["Entangled", "Lowered", "Tracing"]
 
+_OTHER_DTYPE = re.compile(r"float(16|32)|half|dtype", re.IGNORECASE)  # in what TensorFlow says of mixed dtypes
 _ORDER: tuple[Status, ...] = ("exact", "linearised", "approximated", "as is")
 _SEED = 20
 _NONE = 0.3  # of random numbers, how many are none, and how many all
@@ -35,13 +38,14 @@ class Tracing:
         paths: Mapping[int, str],
         heads: frozenset[int],
         unsaid: frozenset[int],
+        unruled: frozenset[int],
         linear: frozenset[int],
         unit: Any,
         portions: Any,
     ) -> None:
         """`paths`: of layers, by id; `heads`: the ids of layers that give the model's output; `unsaid`: of variables
-        whose name does not say what they are; `linear`: which of `squashes` are the model's last; `unit`: a one;
-        `portions`: see `Surrogate.run`."""
+        whose name does not say what they are; `unruled`: of those whose layer has no rule of tfopt's; `linear`: which
+        of `squashes` are the model's last; `unit`: a one; `portions`: see `Surrogate.run`."""
         self.plan = plan
         self.dtype = tf.as_dtype(plan.dtype)
         self.nodes: list[Node] = []
@@ -54,8 +58,9 @@ class Tracing:
         self.node: Node | None = None
         self.inside = False
         self.values: dict[int, Any] = {}
+        self.watch: Callable[[Any], None] = lambda tensor: None
         self._paths, self._heads, self._unsaid, self._linear = paths, heads, unsaid, linear
-        self._unit, self._portions = unit, portions
+        self._unruled, self._unit, self._portions = unruled, unit, portions
         self._calls: Counter[str] = Counter()
         self._known: dict[int, Source] = {}
         self._by_op: dict[tuple[int, str], Source] = {}
@@ -89,6 +94,16 @@ class Tracing:
         """What a squashing function gives (with data) or gives at zero (without), where one made this tensor."""
         found = self._gates.get(id(tensor))
         return None if found is None else found[1]
+
+    def gates(self, tensor: Any, value: Any) -> None:
+        """Note that a squashing function made a tensor, and what `gate_value` is to give for it."""
+        self._gates[id(tensor)] = (tensor, value)
+
+    def in_halves(self) -> None:
+        """The node that is being traced multiplies two tensors: linear in each, but not in both."""
+        self.mark("approximated", "product split in halves")
+        if self.node is not None:
+            self.node.own = False
 
     def depends(self, tensor: Any, on: Any) -> bool:
         """Whether `tensor` was computed from `on`, as far as the graph of layers tells."""
@@ -150,7 +165,7 @@ class Tracing:
                 if at_zero:
                     y = y + self.constant(tf.cast(at_zero, x.dtype))
         if name in GATING:
-            self._gates[id(y)] = (y, value)
+            self.gates(y, value)
         return self.squashed(y) if name == "sigmoid" else y
 
     def _around_zero(self, name: str, function: Callable[..., Any]) -> tuple[float, float]:
@@ -184,18 +199,42 @@ class Tracing:
         self.node = node
         try:
             invoke = partial(self._invoke, operation, run)
-            self._weigh(operation, invoke, (args, kwargs))
-            outputs = invoke((args, kwargs))
+            self._weigh(node, invoke, (args, kwargs))
+            outputs = self._in_dtype(node, lambda: invoke((args, kwargs)))
             if not any(edge.target == node.index for edge in self.edges):
                 outputs = keras.tree.map_structure(lambda leaf: self.portion(leaf, node.index), outputs)
             elif not node.own and self.plan.free:
                 self.trials += trials(invoke, (args, kwargs), outputs, node, self.plan.constants)
+                self.trials += weight_trials(
+                    lambda: invoke((args, kwargs)), self.values, self._unruled_of(operation), outputs, node
+                )
         finally:
             self.node = None
         growing = len([1 for edge in self.edges if edge.target == node.index]) > 1 or _has_weights(operation)
         return keras.tree.map_structure(
             lambda tensor: self._leaving(node, tensor, common, growing) if is_data(tensor) else tensor, outputs
         )
+
+    def _in_dtype(self, node: Node, call: Callable[[], Any]) -> Any:
+        """A call's outputs, in the dtype of this trace."""
+        if self.plan.dtype != "float64":
+            return call()
+        try:
+            outputs = call()
+        except (TypeError, ValueError) as error:
+            if _OTHER_DTYPE.search(str(error)):
+                raise Lowered(node.path) from error
+            raise
+        if any(is_data(leaf) and leaf.dtype != self.dtype for leaf in keras.tree.flatten(outputs)):
+            raise Lowered(node.path)
+        return outputs
+
+    def _unruled_of(self, operation: Any) -> list[int]:
+        """The ids of its weights that a layer without a rule of tfopt's holds, where paths may lead through them."""
+        held = map(id, getattr(operation, "weights", ()))
+        return [
+            each for each in held if each in self._unruled and each not in self.offsets and is_data(self.values[each])
+        ]
 
     def _path(self, operation: Any) -> str:
         return self._paths.get(id(operation), str(operation.name))
@@ -237,8 +276,9 @@ class Tracing:
                 copy = keep_mask(tensor, copy * factor)
                 self._copied(tensor, copy)
             copies[id(tensor)] = copy
-        replace = lambda leaf: copies.get(id(leaf), leaf)  # noqa: E731
-        args, kwargs = keras.tree.map_structure(replace, (args, kwargs))
+        args, kwargs = keras.tree.map_structure(
+            lambda leaf: copies.get(id(leaf), _constant_in(self.dtype, leaf)), (args, kwargs)
+        )
         return common, args, kwargs
 
     def _copied(self, tensor: Any, copy: Any) -> None:
@@ -266,6 +306,7 @@ class Tracing:
         self._keep.append(tensor)
         if id(tensor) in self._gates:
             self._gates[id(made)] = (made, self._gates[id(tensor)][1])
+        self.watch(made)  # also what the layer made of constants: then its flow shows where paths are lost
         self._note(Source(node.index, made, log_scale))
         return made
 
@@ -320,14 +361,17 @@ class Tracing:
 
     # ---- what a layer adds
 
-    def _weigh(self, operation: Any, invoke: Callable[[Any], Any], arguments: Any) -> None:
+    def _weigh(self, node: Node, invoke: Callable[[Any], Any], arguments: Any) -> None:
         """Give what a layer adds the unit of this call, or take it out."""
+        operation = node.operation
         held = [id(variable) for variable in getattr(operation, "weights", ())]
         unsaid = [each for each in held if each in self._unsaid and each not in self.found]
         if unsaid:
             values = [self.values[each] for each in unsaid]
-            self.found.update(zip(unsaid, are_added(invoke, arguments, values), strict=True))
+            verdicts = are_added(invoke, arguments, values)
+            self.found.update((each, added) for each, (added, _) in zip(unsaid, verdicts, strict=True))
             self._said.update(zip(unsaid, values, strict=True))
+            self.trials += [Trial(node.index, weights=tf.cast(both, tf.float64)) for _, both in verdicts]
         for each in held:
             if each in self.offsets:
                 self.values[each] = self.constant(self.offsets[each])
@@ -336,8 +380,19 @@ class Tracing:
                 self.values[each] = tf.where(self.found[each], self.constant(value), value)
 
 
-class Entangled(Exception):
+class Lowered(BaseException):
+    """A layer, by its path, computes in float32 whatever the dtype of its policy is. (No `Exception`: Keras would put
+    the arguments of the call into its message.)"""
+
+
+class Entangled(BaseException):
     """Python between the layers joins tensors of different scales: the trace cannot be normalised."""
+
+
+def _constant_in(dtype: Any, leaf: Any) -> Any:
+    """What is no tensor of the trace: an array of numbers in its dtype, anything else as it is."""
+    is_array = isinstance(leaf, np.ndarray | tf.Tensor) and tf.as_dtype(leaf.dtype).is_floating and not is_data(leaf)
+    return np.asarray(leaf).astype(dtype.as_numpy_dtype) if is_array else leaf
 
 
 def _has_weights(operation: Any) -> bool:

@@ -134,7 +134,8 @@ class PathReport(Record, frozen=True, kw_only=True):
     """Path weights: sums over all paths from inputs to outputs of the product of |w| along each, without data.
 
     `log10_total` is of their total R. `consistent` where every certificate is met: the sums are exact for the rules of
-    `layers`; approximated layers stay approximations. `peak_bytes` is what a pass allocated, where it is known.
+    `layers`; approximated layers stay approximations. `dtype_reason` says why it is not the dtype asked for (empty
+    where it is). `peak_bytes` is what a pass allocated, where it is known.
     """
 
     log10_total: float | None
@@ -149,6 +150,7 @@ class PathReport(Record, frozen=True, kw_only=True):
     maxpool: Literal["sum", "max"] = "sum"
     biases: Literal["exclude", "include"] = "exclude"
     dtype: str = "float64"
+    dtype_reason: str = ""
     normalised: bool = False
     peak_bytes: int | None = None
 

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfopt.pathways.interception import BACKENDS
+from tfopt.pathways.interception import BACKENDS, operation_class
 from tfopt.pathways.rules.registry import Call, rule
 
 __all__ = [
@@ -73,6 +73,7 @@ def _softmax(tracer: Any, original: Callable[..., Any], x: Any, axis: Any = -1, 
         return tf.identity(x)
     tracer.mark("approximated", "softmax frozen")
     frozen = tf.stop_gradient(original(tf.zeros_like(x) if tracer.plan.free else x, axis=axis, **kwargs))
+    tracer.gates(frozen, frozen)
     return tracer.squashed(frozen)
 
 
@@ -171,8 +172,18 @@ def _softmax_layer(call: Call) -> Any:
     return call.proceed()
 
 
+_OPERATIONS = (
+    "Relu Relu6 Sigmoid SparseSigmoid Softplus Softsign SoftShrink SparsePlus Silu Squareplus LogSigmoid LeakyRelu"
+    " HardSigmoid HardSilu Elu Selu Gelu Celu Glu TanhShrink HardTanh HardShrink Threshold Softmax LogSoftmax Tanh"
+)
+
+
 @rule(
-    keras.layers.Activation, keras.layers.ELU, keras.layers.LeakyReLU, own=True,
-)  # fmt: skip
+    keras.layers.Activation,
+    keras.layers.ELU,
+    keras.layers.LeakyReLU,
+    *map(operation_class, _OPERATIONS.split()),
+    own=True,
+)
 def _as_its_function(call: Call) -> Any:
     return call.proceed()

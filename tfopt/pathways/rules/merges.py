@@ -7,15 +7,21 @@ from functools import reduce
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfopt.pathways.interception import operation_class
+from tfopt.pathways.nodes import is_data
 from tfopt.pathways.rules.registry import Call, rule
 
 __all__: list[str] = []
 
 _GATE = "gate frozen"
 _HALF = 0.5
+
+
+def _is_constant(leaf: Any) -> bool:
+    return isinstance(leaf, np.ndarray | tf.Tensor) and not is_data(leaf)
 
 
 def _others(call: Call) -> list[Any]:
@@ -64,7 +70,10 @@ def _divide(call: Call) -> Any:
 
 @rule(keras.layers.Maximum, keras.layers.Minimum, operation_class("Maximum"), operation_class("Minimum"), own=True)
 def _extreme(call: Call) -> Any:
-    """Of several tensors without data: paths lead through each of them, as through max-pooling."""
+    """Of several tensors without data: paths lead through each of them, as through max-pooling. Bounds do not bound."""
+    if call.free and len(call.tensors) == 1:
+        call.tracer.mark("linearised", "clipped")
+        return tf.identity(call.x)
     if not call.free or call.tracer.plan.maxpool == "max":
         return call.proceed()
     return reduce(tf.add, call.tensors)
@@ -81,10 +90,10 @@ def _multiply(call: Call) -> Any:
     operation_class("Matmul"), operation_class("Einsum"), operation_class("Dot"), keras.layers.Dot, own=True,
 )  # fmt: skip
 def _bilinear(call: Call) -> Any:
-    """Half of the product belongs to each factor."""
+    """Half of the product belongs to each factor; all of it to the other where one is a frozen softmax, or a gate."""
     if len(call.tensors) != 2:
-        return call.proceed()
-    call.tracer.mark("approximated", "product split in halves")
+        absolute = lambda leaf: tf.abs(leaf) if call.free and _is_constant(leaf) else leaf  # noqa: E731
+        return call.run(*keras.tree.map_structure(absolute, call.args), **call.kwargs)
 
     def with_frozen(frozen: Any) -> Any:
         args, kwargs = keras.tree.map_structure(
@@ -93,6 +102,11 @@ def _bilinear(call: Call) -> Any:
         return call.run(*args, **kwargs)
 
     first, second = call.tensors
+    gates = [each for each in call.tensors if call.tracer.gate_value(each) is not None]
+    if len(gates) == 1:
+        call.tracer.mark("approximated", _GATE)
+        return with_frozen(*gates)
+    call.tracer.in_halves()
     return _HALF * (with_frozen(first) + with_frozen(second))
 
 
@@ -100,7 +114,7 @@ def _product(call: Call, u: Any, v: Any) -> Any:
     """u · v where one is a gate: that one frozen, at what it is for a zero pre-activation where there is no data."""
     gate = _which_gates(call, u, v)
     if gate is None:
-        call.tracer.mark("approximated", "product split in halves")
+        call.tracer.in_halves()
         return _HALF * (u * tf.stop_gradient(v) + tf.stop_gradient(u) * v)
     call.tracer.mark("approximated", _GATE)
     value = u if gate is v else v

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfopt.pathways.interception import keep_mask
+from tfopt.pathways.interception import LayerScale, keep_mask
 from tfopt.pathways.rules.registry import Call, roles, rule
 
 __all__: list[str] = []
@@ -22,6 +22,19 @@ roles(
 
 @rule(keras.layers.BatchNormalization, own=True)
 def _batch_normalization(call: Call) -> Any:
+    """Without data the mean is added like any other offset, not subtracted."""
+    layer = call.layer
+    if not call.free:
+        return call.proceed()
+    shape = [size if axis in _positive([layer.axis], call.x) else 1 for axis, size in enumerate(call.x.shape)]
+    scale = tf.math.rsqrt(call.value(layer.moving_variance) + tf.cast(layer.epsilon, call.x.dtype))
+    scale = scale * call.value(layer.gamma) if layer.scale else scale
+    offset = call.value(layer.moving_mean) * scale + (call.value(layer.beta) if layer.center else 0)
+    return keep_mask(call.x, call.x * tf.reshape(scale, shape) + tf.reshape(offset, shape))
+
+
+@rule(LayerScale, own=True)
+def _layer_scale(call: Call) -> Any:
     return call.proceed()
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 import keras
 import tensorflow as tf
 
+from tfopt.pathways.nodes import is_data
 from tfopt.pathways.plan import Plan
 from tfopt.records.influence import Status
 
@@ -24,6 +25,8 @@ class Tracer(Protocol):
     plan: Plan
 
     def constant(self, tensor: Any) -> Any: ...
+    def gates(self, tensor: Any, value: Any) -> None: ...
+    def in_halves(self) -> None: ...
     def gate_value(self, tensor: Any) -> Any | None: ...
     def depends(self, tensor: Any, on: Any) -> bool: ...
     def elementwise(self, name: str, function: Callable[..., Any], x: Any) -> Any: ...
@@ -57,8 +60,8 @@ class Call:
 
     @property
     def tensors(self) -> list[Any]:
-        """The floating-point tensors among the arguments."""
-        return [leaf for leaf in self.leaves if tf.is_tensor(leaf) and leaf.dtype.is_floating]
+        """The floating-point tensors among the arguments that are no constants."""
+        return [leaf for leaf in self.leaves if is_data(leaf)]
 
     @property
     def x(self) -> Any:
@@ -121,7 +124,9 @@ def rule(
         A layer that averages its input with a copy shifted in time needs no rule, all its terms are positive. One that
         multiplies by a learned gate does:
 
-            @tfopt.pathways.rule(Gated, status="approximated", reason="gate frozen")
+            from tfopt.pathways.rules import rule
+
+            @rule(Gated, status="approximated", reason="gate frozen")
             def gated(call):
                 gate = 0.5 if call.free else tf.stop_gradient(tf.sigmoid(call.x @ call.value(call.layer.gate)))
                 return call.x @ call.value(call.layer.kernel) * gate

@@ -30,7 +30,7 @@ _ROUNDING = 1e-9
 
 def layer_paths(model: Any, k: int, input_shape: Sequence[str] = ()) -> StrongPaths:
     """The k paths of the largest estimated flow, for any k; see `top_paths`."""
-    _, _, sums = free_pass(model, Plan(free=True), input_shape)
+    _, _, sums, _ = free_pass(model, Plan(free=True), input_shape)
     reason = _prevents(sums)
     if reason:
         return StrongPaths(level="layer", paths=(), unavailable=reason)
