@@ -49,6 +49,7 @@ bench: setup
 	$(BIN)/python -m bench.kernels
 	$(BIN)/python -m bench.advice
 	$(BIN)/python -m bench.scores
+	$(BIN)/python -m bench.top_paths --zoo
 	$(BIN)/python -m bench.interrupt
 	$(BIN)/python -m bench.fuzz models
 	$(BIN)/python -m bench.fuzz traces

@@ -33,7 +33,7 @@ from tfopt.wording import listed
 from tfopt.workload.batch import resolve_shapes
 from tfopt.workload.failures import explained
 
-__all__ = ["Group", "ones_of", "path_scores", "path_sums", "path_weights"]
+__all__ = ["Group", "ones", "ones_of", "path_scores", "path_sums", "path_weights"]
 
 _NO_KERNEL = re.compile(r"No OpKernel was registered to support Op '(\w+)'")
 

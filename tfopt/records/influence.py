@@ -202,9 +202,11 @@ class RelevanceReport(Record, frozen=True, kw_only=True):
 
 class StrongPath(Record, frozen=True, kw_only=True):
     """One path: layers and, at unit level, channels along it. `log10_weight` is of the product of |w| along it (unit
-    level); `flow` the estimated share of all paths (layer level)."""
+    level); `flow` the estimated share of all paths (layer level). `calls` has for each step which of the layer's calls
+    it is, from 1."""
 
     steps: tuple[tuple[str, int | None], ...]
+    calls: tuple[int, ...] = ()
     log10_weight: float | None = None
     flow: float | None = None
 
