@@ -28,7 +28,7 @@ from keras.src.ops.operation import Operation
 
 from tfopt.model.patching import patching
 
-__all__ = ["BACKENDS", "PRIVATE", "Handler", "intercepted", "keep_mask", "layers_of", "operation_class"]
+__all__ = ["BACKENDS", "PRIVATE", "Handler", "intercepted", "keep_mask", "layers_of", "observed", "operation_class"]
 
 Handler = Callable[[Any, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 """Is given an operation, how to call it, and the arguments; returns its outputs."""
@@ -72,6 +72,36 @@ def keep_mask(source: Any, target: Any) -> Any:
 
 
 @contextlib.contextmanager
+def observed(
+    model: Any, handler: Handler, *, functions: Mapping[str, Wrapper], attributes: Mapping[str, Wrapper]
+) -> Iterator[Callable[[Any, str, Any], None]]:
+    """While the block traces `model`, in this thread, with variables and dtypes as they are:
+
+    Args:
+        model: whose layers are meant by `attributes`.
+        handler: every call of a layer or operation goes through it.
+        functions: `"nn.relu"` or `"numpy.tanh"`: what takes the place of that function of Keras's backend.
+        attributes: `"activation"`: what takes the place of such an attribute of a layer, where it can be called.
+
+    Yields:
+        `patch(target, name, replacement)`, for whatever else is to be replaced meanwhile.
+    """
+    with _LOCK, patching() as patch:
+        ours = _only_in(threading.get_ident())
+        patch(Operation, "__call__", ours(Operation.__call__, _operation_call(handler)))
+        patch(Layer, "__call__", ours(Layer.__call__, _layer_call(handler)))
+        for name, wrapper in functions.items():
+            module, function = name.split(".")
+            original = getattr(BACKENDS[module], function)
+            patch(BACKENDS[module], function, ours(original, _wrapped(wrapper(original))))
+        for layer in layers_of(model):
+            for name, wrapper in attributes.items():
+                if callable(vars(layer).get(name)):
+                    patch(layer, name, wrapper(vars(layer)[name]))
+        yield patch
+
+
+@contextlib.contextmanager
 def intercepted(
     model: Any,
     handler: Handler,
@@ -81,13 +111,10 @@ def intercepted(
     values: Sequence[tuple[Any, Any]],
     dtype: str,
 ) -> Iterator[dict[int, Any]]:
-    """While the block traces `model`, in this thread:
+    """The same (`observed`), with other values and another dtype:
 
     Args:
-        model: whose layers are meant by `attributes`.
-        handler: every call of a layer or operation goes through it.
-        functions: `"nn.relu"` or `"numpy.tanh"`: what takes the place of that function of Keras's backend.
-        attributes: `"activation"`: what takes the place of such an attribute of a layer, where it can be called.
+        model: see `observed`; so are `handler`, `functions` and `attributes`.
         values: what each variable's value is, of the variable's shape and any dtype.
         dtype: the dtype in which layers compute.
 
@@ -98,22 +125,13 @@ def intercepted(
     # Given to the constructor, they would be cast to the variables' dtypes.
     scope.state_mapping.update((id(variable), value) for variable, value in values)
     floatx = keras.config.floatx()
-    with _LOCK, patching() as patch:
+    with observed(model, handler, functions=functions, attributes=attributes) as patch:
         ours = _only_in(threading.get_ident())
-        patch(Operation, "__call__", ours(Operation.__call__, _operation_call(handler)))
-        patch(Layer, "__call__", ours(Layer.__call__, _layer_call(handler)))
         patch(DTypePolicy, "compute_dtype", _computing_in(dtype, threading.get_ident()))
         patch(Sequential, "input_dtype", property(lambda model: model.dtype_policy.compute_dtype))
         # It would cast what a nested model is given back to the dtype that it was made with.
         patch(Functional, "_convert_inputs_to_tensors", ours(Functional._convert_inputs_to_tensors, _as_they_are))
-        for name, wrapper in functions.items():
-            module, function = name.split(".")
-            original = getattr(BACKENDS[module], function)
-            patch(BACKENDS[module], function, ours(original, _wrapped(wrapper(original))))
         for layer in layers_of(model):
-            for name, wrapper in attributes.items():
-                if callable(vars(layer).get(name)):
-                    patch(layer, name, wrapper(vars(layer)[name]))
             if "use_cudnn" in vars(layer):  # the fused kernel would pass the cell by
                 patch(layer, "use_cudnn", False)
         try:
