@@ -25,15 +25,15 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 def _hard_sigmoid(x: np.ndarray) -> np.ndarray:
-    return np.clip(x / 6 + 0.5, 0, 1)
+    return np.asarray(np.clip(x / 6 + 0.5, 0, 1))
 
 
 def _softplus(x: np.ndarray) -> np.ndarray:
-    return np.logaddexp(x, 0)
+    return np.asarray(np.logaddexp(x, 0))
 
 
 def _elu(x: np.ndarray) -> np.ndarray:
-    return np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
+    return np.asarray(np.where(x > 0, x, np.expm1(np.minimum(x, 0))))
 
 
 _ERF = np.vectorize(math.erf, otypes=[float])

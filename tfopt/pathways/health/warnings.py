@@ -178,9 +178,9 @@ def _dead(facts: Facts) -> Iterator[HealthWarning]:
             id="dead-units",
             severity="warning" if (worst.dead or 0) > DEAD_AT_RANDOM else "note",
             message=f"units give zero for every sample of this batch: {_paths(bad)}",
-            evidence=f"{_count(worst)} units of {worst.function} in {worst.path}, on {worst.values_per_unit} values each "
-            f"({facts.report.samples} samples); were values independent, one that is active on more than {sure:.1%} of "
-            "them would have shown (95 % sure)",
+            evidence=f"{_count(worst)} units of {worst.function} in {worst.path}, on {worst.values_per_unit} values "
+            f"each, {facts.report.samples} samples; a unit active on more than {sure:.1%} of independent values would have "
+            "shown with 95 % certainty",
             hint="give more samples to be surer; lower the learning rate, or use a leaky function or a normalisation",
             layers=tuple(dict.fromkeys(each.path for each in bad)),
         )
