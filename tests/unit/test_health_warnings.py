@@ -21,7 +21,7 @@ LAYER = LayerHealth(
     expected_forward_gain=1.0,
 )
 VARIABLE = VariableHealth(
-    path="a/kernel", shape=(8, 8), norm=1.0, gradient_norm=0.1, ratio=0.1, std_to_he=1.0, std_to_glorot=1.0
+    path="a/kernel", layer="m/a", shape=(8, 8), norm=1.0, gradient_norm=0.1, ratio=0.1, std_to_he=1.0, std_to_glorot=1.0
 )
 FUNCTION = ActivationHealth(
     path="m/a",
@@ -67,7 +67,8 @@ def test_a_healthy_report_has_no_warnings() -> None:
         (0.66, 0.67, 19, ["warning vanishing-{}"]),
         (0.0, 0.3, 19, ["warning vanishing-{}"]),
         (2.56, 2.5, 19, ["warning exploding-{}"]),
-        (0.7, 0.7, 5, ["note vanishing-{}"]),
+        (0.6, 0.6, 5, ["note vanishing-{}"]),
+        (0.7, 0.7, 5, []),
         (0.93, 0.94, 19, []),
         (0.79, 1.0, 10, []),  # one pooling
         (0.79, 1.3, 10, []),
@@ -108,10 +109,10 @@ def test_gradients_that_are_not_finite_although_the_loss_is() -> None:
 
 
 def test_no_gradient_is_not_a_gradient_of_zero() -> None:
-    without = _with(VARIABLE, path="b/kernel", gradient=False, gradient_norm=None, ratio=None)
+    without = _with(VARIABLE, path="b/kernel", layer="m/b", gradient=False, gradient_norm=None, ratio=None)
     [warning] = warnings_of(Facts(_with(REPORT, variables=(VARIABLE, without))))
     assert warning.id == "no-gradient"
-    assert warning.layers == ("b/kernel",)
+    assert warning.layers == ("m/b",)
     zero = _with(VARIABLE, gradient_norm=0.0, ratio=0.0)
     assert _ids(_with(REPORT, variables=(VARIABLE, zero))) == []
     assert _ids(_with(REPORT, variables=(_with(without, trainable=False, nonfinite=1),))) == [
@@ -148,8 +149,9 @@ def test_saturation_is_no_fault_of_an_output() -> None:
 
 
 def test_spread_is_among_kernels() -> None:
-    slow = _with(VARIABLE, path="b/kernel", ratio=1e-6)
+    slow = _with(VARIABLE, path="b/kernel", layer="m/b", ratio=1e-6)
     assert _ids(_with(REPORT, variables=(VARIABLE, slow))) == ["warning gradient-spread"]
+    assert _ids(_with(REPORT, variables=(VARIABLE, slow)), wholes={"m/b": "m/a"}) == []  # a part of the other
     assert _ids(_with(REPORT, variables=(VARIABLE, _with(slow, shape=(8,))))) == []
     assert _ids(_with(REPORT, variables=(VARIABLE, _with(slow, ratio=1e-4)))) == []
 

@@ -259,9 +259,10 @@ class ActivationHealth(Record, frozen=True, kw_only=True):
 class VariableHealth(Record, frozen=True, kw_only=True):
     """A trainable variable: norms of weight and gradient (null: no gradient reaches it), their ratio, and the standard
     deviation relative to what He's and Glorot's initializers would give. Others are listed where not all of their
-    values are finite (`trainable` is false)."""
+    values are finite (`trainable` is false). `layer` is the path of the layer that holds it."""
 
     path: str
+    layer: str = ""
     shape: tuple[int, ...] = ()
     trainable: bool = True
     norm: float | None

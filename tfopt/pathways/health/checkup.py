@@ -75,10 +75,18 @@ class Checkup:
             compiled, numbers, scale = self._measured(batch, careful=False)
             if any(in_doubt(numbers[key]) for key in ("forward", "backward")) or not _finite(numbers):
                 compiled, numbers, scale = self._measured(batch, careful=True)
-            assert compiled.traced.seen is not None
+            traced = compiled.traced
+            assert traced.seen is not None
             return read(
                 Numbers(
-                    self.model, compiled.traced.seen, numbers, scale, samples, compiled.loss_function, compiled.costs
+                    self.model,
+                    traced.tree,
+                    traced.seen,
+                    numbers,
+                    scale,
+                    samples,
+                    compiled.loss_function,
+                    compiled.costs,
                 )
             )
 

@@ -7,10 +7,12 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import keras
 import msgspec
 import numpy as np
 
 from tfopt.model.cost.activations import function_flops
+from tfopt.model.layers import LayerNode, own_variables
 from tfopt.pathways.health.expected import expected_gains, glorot_std, he_std, initial_std
 from tfopt.pathways.health.fans import fan_in_of, fans_of_shape
 from tfopt.pathways.health.functions import UNITLESS, function_of
@@ -42,6 +44,7 @@ class Numbers:
     """What a pass gave (`arrays`, see `Pass`) and all that it takes to read it. Gradients are `scale` too large."""
 
     model: Any
+    tree: Sequence[LayerNode]
     seen: Seen
     arrays: Mapping[str, np.ndarray]
     scale: float
@@ -64,6 +67,7 @@ def read(numbers: Numbers) -> HealthReport:
     """The report, with its warnings."""
     seen, arrays = numbers.seen, numbers.arrays
     layers, forward, backward, expected = [], [], [], []
+    normalised = any(is_normalisation(each.layer) for each in seen.watching.layers)
     weighing = [
         depth for each, depth in zip(seen.watching.layers, seen.depths, strict=True) if is_weight_layer(each.layer)
     ]
@@ -78,7 +82,8 @@ def read(numbers: Numbers) -> HealthReport:
         if is_weight_layer(each.layer) and depth:
             forward.append((depth, input_rms))
             backward.append((depth, gradient.norm if gradient else None))
-            if depth < max(weighing):  # the last layers' gains lie behind the last point
+            # A normalisation makes up for any gain; those of the last layers lie behind the last point.
+            if depth < max(weighing) and not normalised:
                 expected.append(_expected(each, following, following, input_rms))
     ahead = gain(levels(forward), [each and each[0] for each in expected])
     back = gain(levels(backward)[::-1], [each and each[1] for each in expected])
@@ -99,8 +104,9 @@ def read(numbers: Numbers) -> HealthReport:
     facts = Facts(
         report,
         bad_inputs=float(arrays["entering"][:, 1].max(initial=0)),
-        normalised=any(is_normalisation(each.layer) for each in seen.watching.layers),
+        normalised=normalised,
         trained=_looks_trained(numbers),
+        wholes=_wholes(numbers.tree),
     )
     return msgspec.structs.replace(report, warnings=warnings_of(facts))
 
@@ -173,6 +179,7 @@ def _per_call(row: LayerCost | None) -> int | None:
 def _variables(numbers: Numbers) -> Iterator[VariableHealth]:
     trained = {id(each.value): number for number, each in enumerate(numbers.model.trainable_weights)}
     arrays = numbers.arrays
+    holders = {id(variable): path for path, held in own_variables(numbers.tree).items() for variable in held}
     for variable, (norm, bad, size), mean in zip(
         numbers.model.weights, arrays["weights"], arrays["means"], strict=True
     ):
@@ -185,6 +192,7 @@ def _variables(numbers: Numbers) -> Iterator[VariableHealth]:
         std = math.sqrt(max(norm**2 / size - mean**2, 0.0)) if size and norm < math.inf else math.nan
         yield VariableHealth(
             path=variable.path,
+            layer=holders.get(id(variable), ""),
             shape=tuple(variable.shape),
             trainable=trainable,
             norm=_finite(norm),
@@ -205,6 +213,18 @@ def _looks_trained(numbers: Numbers) -> bool:
         if variable.name in ("bias", "beta")
     ]
     return not norms or any(norms)
+
+
+def _wholes(tree: Sequence[LayerNode]) -> dict[str, str]:
+    """For each layer inside another that is not a model: the outermost such layer."""
+    found: dict[str, str] = {}
+    around: LayerNode | None = None
+    for node in tree:
+        if around is not None and node.depth > around.depth:
+            found[node.path] = around.path
+        else:
+            around = None if isinstance(node.layer, keras.Model) else node
+    return found
 
 
 def _together(rows: Sequence[np.ndarray]) -> Size | None:

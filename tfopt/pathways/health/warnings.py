@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from tfopt.records.influence import ActivationHealth, Gain, HealthReport, HealthWarning, VariableHealth
@@ -14,7 +13,7 @@ __all__ = ["Facts", "warnings_of"]
 
 GAIN = (0.8, 1.25)  # per weight layer: over 20 of them 0.01 and 87 times
 STEPS = 4  # between five weight layers
-FAR = 100.0  # in all: from here on it is more than a note
+NOTED, FAR = 10.0, 100.0  # in all: from here on it is a note, or more than that
 DEAD = 0.1
 DEAD_AT_RANDOM = 0.5  # a symmetric initializer with no bias leaves at most half of the units without a sample
 SATURATED = 0.5
@@ -26,12 +25,14 @@ FROM_EXPECTED = 2.0
 @dataclass(frozen=True)
 class Facts:
     """`bad_inputs` is the share of the batch's inputs that is not finite; `normalised`: the model has normalisations;
-    `trained`: not all biases are zero any more, or there are none."""
+    `trained`: not all biases are zero any more, or there are none. `wholes` has the outermost layer around a layer that
+    is a part of one (an attention's projections), by their paths."""
 
     report: HealthReport
     bad_inputs: float = 0.0
     normalised: bool = False
     trained: bool = True
+    wholes: Mapping[str, str] = field(default_factory=dict)
 
 
 Rule = Callable[[Facts], Iterator[HealthWarning]]
@@ -72,7 +73,7 @@ def _weights(facts: Facts) -> Iterator[HealthWarning]:
             message=f"weights are NaN or infinite: {_paths(bad)}",
             evidence=f"{sum(each.nonfinite for each in bad)} values, {bad[0].nonfinite} of them in {bad[0].path}",
             hint="go back to a checkpoint from before, and lower the learning rate or clip gradients",
-            layers=tuple(each.path for each in bad),
+            layers=tuple(dict.fromkeys(each.layer for each in bad)),
         )
 
 
@@ -96,7 +97,7 @@ def _gradients(facts: Facts) -> Iterator[HealthWarning]:
     """Where everything ahead is finite; else the gradients are not the cause."""
     ahead = facts.report.loss is None or any(each.nonfinite for each in facts.report.layers)
     layers = [each.path for each in facts.report.layers if each.nonfinite_gradient]
-    variables = [each.path for each in facts.report.variables if each.gradient and each.gradient_norm is None]
+    variables = [each.layer for each in facts.report.variables if each.gradient and each.gradient_norm is None]
     if (layers or variables) and not ahead:
         # The gradient comes from the loss: the last layer is where it went wrong first.
         where = layers[-1] if layers else variables[-1]
@@ -104,7 +105,7 @@ def _gradients(facts: Facts) -> Iterator[HealthWarning]:
             id="nonfinite-gradients",
             severity="problem",
             message=f"gradients are NaN or infinite from {where} backward, although the loss is finite",
-            evidence=f"{len(variables)} of {len(facts.report.variables)} variables have such a gradient",
+            evidence=f"the gradients of {len(variables)} of {len(facts.report.variables)} variables",
             hint="look for roots, norms and divisions of what may be zero",
             layers=tuple(dict.fromkeys(layers or variables)),
         )
@@ -132,7 +133,7 @@ def _disconnected(facts: Facts) -> Iterator[HealthWarning]:
             message=f"no gradient reaches {_paths(without)}",
             evidence=f"{len(without)} of {len(facts.report.variables)} trainable variables do not affect the loss",
             hint="use their layers in the model's call, give each output a loss, or set them trainable = False",
-            layers=tuple(each.path for each in without),
+            layers=tuple(dict.fromkeys(each.layer for each in without)),
         )
 
 
@@ -154,8 +155,10 @@ def _flow(gain: Gain | None, kind: str, what: str, of: str) -> Iterator[HealthWa
         return
     vanishing = gain.mean < low
     total = gain.mean**gain.steps
-    far = total * FAR <= 1 or total >= FAR
-    severity: Literal["warning", "note"] = "warning" if far else "note"
+    change = 1 / max(total, 1e-300) if vanishing else total
+    if change < NOTED:
+        return
+    severity: Literal["warning", "note"] = "warning" if change >= FAR else "note"
     usual = "" if gain.expected is None else f"; He's or Glorot's initializer would give {gain.expected:.2f}"
     yield HealthWarning(
         id=f"{'vanishing' if vanishing else 'exploding'}-{kind}",
@@ -178,9 +181,9 @@ def _dead(facts: Facts) -> Iterator[HealthWarning]:
             id="dead-units",
             severity="warning" if (worst.dead or 0) > DEAD_AT_RANDOM else "note",
             message=f"units give zero for every sample of this batch: {_paths(bad)}",
-            evidence=f"{_count(worst)} units of {worst.function} in {worst.path}, on {worst.values_per_unit} values "
-            f"each, {facts.report.samples} samples; a unit active on more than {sure:.1%} of independent values would have "
-            "shown with 95 % certainty",
+            evidence=f"{_count(worst)} units of {worst.function} in {worst.path} on {worst.values_per_unit} values "
+            f"each, {facts.report.samples} samples; a unit active on more than {sure:.1%} of independent values would "
+            "have shown with 95 % certainty",
             hint="give more samples to be surer; lower the learning rate, or use a leaky function or a normalisation",
             layers=tuple(dict.fromkeys(each.path for each in bad)),
         )
@@ -205,18 +208,24 @@ def _saturated(facts: Facts) -> Iterator[HealthWarning]:
 
 @_rule
 def _spread(facts: Facts) -> Iterator[HealthWarning]:
-    ratios = [each for each in facts.report.variables if each.trainable and len(each.shape) > 1 and each.ratio]
-    if len(ratios) < 2:
+    """Between layers as wholes: queries and keys of an attention that is still uniform get next to no gradient."""
+    fastest: dict[str, VariableHealth] = {}
+    for each in facts.report.variables:
+        whole = facts.wholes.get(each.layer, each.layer)
+        if each.trainable and len(each.shape) > 1 and each.ratio:
+            fastest[whole] = max(each, fastest.get(whole, each), key=_speed)
+    if len(fastest) < 2:
         return
-    least, most = (pick(ratios, key=lambda each: each.ratio or 0) for pick in (min, max))
-    if (spread := (most.ratio or 0) / (least.ratio or math.inf)) > SPREAD:
+    least, most = min(fastest.values(), key=_speed), max(fastest.values(), key=_speed)
+    spread = _speed(most) / _speed(least)
+    if spread > SPREAD:
         yield HealthWarning(
             id="gradient-spread",
             severity="warning",
             message=f"layers learn at very different speeds: {spread:.1g} times between {least.path} and {most.path}",
             evidence=f"|gradient| / |weight| is {least.ratio:.2g} and {most.ratio:.2g}",
             hint="an optimizer that scales each gradient (Adam, LAMB) evens it out; plain SGD does not",
-            layers=(least.path, most.path),
+            layers=(least.layer, most.layer),
         )
 
 
@@ -236,7 +245,7 @@ def _initialization(facts: Facts) -> Iterator[HealthWarning]:
     bad = [
         each
         for each in facts.report.variables
-        if each.std_to_he is not None and not low <= each.std_to_he <= high and _layer_of(each, off)
+        if each.std_to_he is not None and not low <= each.std_to_he <= high and each.layer in off
     ]
     if bad:
         yield HealthWarning(
@@ -246,14 +255,12 @@ def _initialization(facts: Facts) -> Iterator[HealthWarning]:
             evidence=f"the deviation of {bad[0].path} is {bad[0].std_to_he:.2g} times He's, {bad[0].std_to_glorot:.2g} "
             "times Glorot's, and the layer's gain is as far off",
             hint="leave kernel_initializer to its default, or use he_normal before relu",
-            layers=tuple(each.path for each in bad),
+            layers=tuple(dict.fromkeys(each.layer for each in bad)),
         )
 
 
-def _layer_of(variable: VariableHealth, layers: set[str]) -> bool:
-    """Whether a variable belongs to one of `layers`, whose paths begin with the model's name."""
-    holder = variable.path.rpartition("/")[0]
-    return any(path == holder or path.endswith(f"/{holder}") for path in layers)
+def _speed(variable: VariableHealth) -> float:
+    return variable.ratio or 0.0
 
 
 def _count(each: ActivationHealth) -> str:
