@@ -199,9 +199,8 @@ ZOO: dict[str, Callable[..., keras.Model]] = {
 def batch(model: keras.Model, size: int, seed: int = 0) -> tuple[Any, Any]:
     """Inputs and class targets for a model of the zoo, as numpy arrays."""
     rng = np.random.default_rng(seed)
-    inputs = getattr(model, "inputs", None)  # a subclassed model has none
-    shape = inputs[0].shape[1:] if inputs else (256,)
-    if inputs and "int" in inputs[0].dtype:
+    shape = model.inputs[0].shape[1:] if model.inputs else (256,)
+    if model.inputs and "int" in model.inputs[0].dtype:
         x = rng.integers(0, 1000, (size, *shape)).astype("int32")
     else:
         x = rng.standard_normal((size, *shape)).astype("float32")

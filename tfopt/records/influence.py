@@ -217,8 +217,9 @@ class LayerHealth(Record, frozen=True, kw_only=True):
     `input_rms` is over all inputs together, `input_gradient_rms` of the gradient that this call gives back to them.
     `forward_gain` is output / input, `backward_gain` gradient at the input / at the output.
     `expected_forward_gain` is what He's (before a relu and its like) or Glorot's initialization gives for the layer's
-    shape and its own activation, at the same input, where that is defined. `nonfinite` is the share of outputs that
-    are NaN or infinite. Null: not floating point, not finite, or no gradient there.
+    shape and its own activation, at the same input, where that is defined. `nonfinite` is the share of outputs
+    that are NaN or infinite, or of what its activation function was given (a relu makes 0 of NaN).
+    Null: not floating point, not finite, or no gradient there.
     """
 
     path: str

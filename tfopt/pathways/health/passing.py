@@ -78,7 +78,10 @@ class Pass:
             scaled = loss * scale
         self.seen = seen = Seen(watching, trace, frozenset(id(leaf) for leaf in keras.tree.flatten(outputs)))
         seen.depths = _depths(watching, self.is_weight_layer)
-        values = _unique([tensor for each in watching.layers for tensor in (*each.inputs, *each.outputs)])
+        values = _unique(
+            [tensor for each in watching.layers for tensor in (*each.inputs, *each.outputs)]
+            + [each.given for each in watching.functions]
+        )
         ways = _unique(
             [*values, *(tensor for each in watching.layers for tensor in each.copies)]
             + [tensor for each in watching.functions for tensor in (each.x, each.y)]

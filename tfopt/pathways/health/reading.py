@@ -114,6 +114,8 @@ def read(numbers: Numbers) -> HealthReport:
 def _layer(numbers: Numbers, each: SeenLayer, expected: tuple[float, float] | None) -> LayerHealth:
     entering, leaving = numbers.forward(each.inputs), numbers.forward(each.outputs)
     in_front, behind = numbers.backward(each.outputs), numbers.backward(each.copies)
+    inside = [function for function in numbers.seen.watching.functions if function.layer is each.layer]
+    given = numbers.forward([function.given for function in inside if function.call == each.call])
     return LayerHealth(
         path=each.path,
         type=type(each.layer).__name__,
@@ -125,7 +127,7 @@ def _layer(numbers: Numbers, each: SeenLayer, expected: tuple[float, float] | No
         forward_gain=_ratio(leaving, entering),
         backward_gain=_ratio(behind, in_front),
         expected_forward_gain=expected[0] if expected else None,
-        nonfinite=leaving.bad if leaving else 0.0,
+        nonfinite=max((size.bad for size in (leaving, given) if size), default=0.0),
         nonfinite_gradient=in_front.bad if in_front else 0.0,
     )
 

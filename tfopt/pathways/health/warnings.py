@@ -41,8 +41,10 @@ _ORDER = ("problem", "warning", "note")
 
 
 def warnings_of(facts: Facts) -> tuple[HealthWarning, ...]:
-    """What all rules say, the worst first."""
+    """What all rules say, the worst first; of numbers that are not finite, only where they come from."""
     found = [warning for each in _RULES for warning in each(facts)]
+    if any(warning.severity == "problem" for warning in found):
+        found = [warning for warning in found if warning.severity == "problem" or warning.id == "no-gradient"]
     return tuple(sorted(found, key=lambda warning: _ORDER.index(warning.severity)))
 
 
@@ -85,7 +87,7 @@ def _activations(facts: Facts) -> Iterator[HealthWarning]:
         yield HealthWarning(
             id="nonfinite-activations",
             severity="problem",
-            message=f"{first.path} is the first layer whose output has values that are NaN or infinite",
+            message=f"{first.path} is the first layer with values that are NaN or infinite",
             evidence=f"{first.nonfinite:.2%} of its values; {len(bad)} of {len(facts.report.layers)} layer calls",
             hint="look at its weights, and at divisions, logarithms and roots in it",
             layers=tuple(dict.fromkeys(each.path for each in bad)),
