@@ -12,7 +12,7 @@ from tfopt.pathways.health.functions import SATURATED
 
 __all__ = ["activity", "dense", "in_doubt", "means", "saturated", "sizes"]
 
-_LEAST, _MOST = 1e-15, 1e15
+_LEAST, _MOST = 1e-12, 1e15
 """Norms between which a sum of squares in float32 neither overflowed nor lost what counts."""
 
 
@@ -35,9 +35,12 @@ def sizes(tensors: Sequence[Any], *, careful: bool) -> Any:
 
 
 def in_doubt(sizes: np.ndarray) -> bool:
-    """Whether one of these may have been too small or too large, or has something that is not finite."""
-    norms = sizes[sizes[:, 2] > 0, 0]
-    return bool((~((norms > _LEAST) & (norms < _MOST))).any())
+    """Whether one of these may have been too small or too large, or has something that is not finite.
+
+    A zero by itself is one: signals that vanish pass what is small before they underflow to nothing.
+    """
+    norms = sizes[:, 0]
+    return bool((~(norms < _MOST) | ((norms > 0) & (norms < _LEAST))).any())
 
 
 def _careful(tensor: Any) -> tuple[Any, Any]:

@@ -12,7 +12,7 @@ from tfopt.wording import listed
 __all__ = ["Facts", "warnings_of"]
 
 GAIN = (0.8, 1.25)  # per weight layer: over 20 of them 0.01 and 87 times
-STEPS = 4  # between five weight layers
+STEPS = 5  # weight layers, at least
 NOTED, FAR = 10.0, 100.0  # in all: from here on it is a note, or more than that
 DEAD = 0.1
 DEAD_AT_RANDOM = 0.5  # a symmetric initializer with no bias leaves at most half of the units without a sample
