@@ -24,8 +24,11 @@ def _data(*shape: int, size: int = 256, classes: int = 10) -> tuple[Any, Any]:
 
 
 def _deep(activation: str, initializer: Any, depth: int = 20) -> keras.Model:
+    """Each layer with an initializer of its own: one that is shared gives them all the same weights."""
+    kind = keras.initializers.get(initializer)
+    config = {key: value for key, value in kind.get_config().items() if key != "seed"}
     keras.utils.set_random_seed(0)
-    hidden = [layers.Dense(64, activation=activation, kernel_initializer=initializer) for _ in range(depth)]
+    hidden = [layers.Dense(64, activation=activation, kernel_initializer=type(kind)(**config)) for _ in range(depth)]
     return keras.Sequential([keras.Input((64,)), *hidden, layers.Dense(10)])
 
 
