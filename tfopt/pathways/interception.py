@@ -39,6 +39,7 @@ __all__ = [
     "intercepted",
     "keep_mask",
     "layers_of",
+    "observed",
     "operation_class",
 ]
 
@@ -95,6 +96,36 @@ def carry_mask(layer: Any, first: Any, outputs: Any) -> Any:
 
 
 @contextlib.contextmanager
+def observed(
+    model: Any, handler: Handler, *, functions: Mapping[str, Wrapper], attributes: Mapping[str, Wrapper]
+) -> Iterator[Callable[[Any, str, Any], None]]:
+    """While the block traces `model`, in this thread, with variables and dtypes as they are:
+
+    Args:
+        model: whose layers are meant by `attributes`.
+        handler: every call of a layer or operation goes through it.
+        functions: `"nn.relu"` or `"numpy.tanh"`: what takes the place of that function of Keras's backend.
+        attributes: `"activation"`: what takes the place of such an attribute of a layer, where it can be called.
+
+    Yields:
+        `patch(target, name, replacement)`, for whatever else is to be replaced meanwhile.
+    """
+    with _LOCK, patching() as patch:
+        ours = _only_in(threading.get_ident())
+        patch(Operation, "__call__", ours(Operation.__call__, _operation_call(handler)))
+        patch(Layer, "__call__", ours(Layer.__call__, _layer_call(handler)))
+        for name, wrapper in functions.items():
+            module, function = name.split(".")
+            original = getattr(BACKENDS[module], function)
+            patch(BACKENDS[module], function, ours(original, _wrapped(wrapper(original))))
+        for layer in layers_of(model):
+            for name, wrapper in attributes.items():
+                if callable(vars(layer).get(name)):
+                    patch(layer, name, wrapper(vars(layer)[name]))
+        yield patch
+
+
+@contextlib.contextmanager
 def intercepted(
     model: Any,
     handler: Handler,
@@ -104,13 +135,10 @@ def intercepted(
     values: Sequence[tuple[Any, Any]],
     dtype: str | None,
 ) -> Iterator[dict[int, Any]]:
-    """While the block traces `model`, in this thread:
+    """The same (`observed`), with other values and another dtype:
 
     Args:
-        model: whose layers are meant by `attributes`.
-        handler: every call of a layer or operation goes through it.
-        functions: `"nn.relu"` or `"numpy.tanh"`: what takes the place of that function of Keras's backend.
-        attributes: `"activation"`: what takes the place of such an attribute of a layer, where it can be called.
+        model: see `observed`; so are `handler`, `functions` and `attributes`.
         values: what each variable's value is, of the variable's shape and any dtype.
         dtype: the dtype in which layers compute; None: each in its own.
 
@@ -121,23 +149,14 @@ def intercepted(
     # Given to the constructor, they would be cast to the variables' dtypes.
     scope.state_mapping.update((id(variable), value) for variable, value in values)
     floatx = keras.config.floatx()
-    with _LOCK, patching() as patch:
+    with observed(model, handler, functions=functions, attributes=attributes) as patch:
         ours = _only_in(threading.get_ident())
-        patch(Operation, "__call__", ours(Operation.__call__, _operation_call(handler)))
-        patch(Layer, "__call__", ours(Layer.__call__, _layer_call(handler)))
         if dtype is not None:
             for owner, name in ((DTypePolicy, "compute_dtype"), (Sequential, "input_dtype")):
                 patch(owner, name, _computing_in(dtype, vars(owner)[name], threading.get_ident()))
             # It would cast what a nested model is given back to the dtype that it was made with.
             patch(Functional, "_convert_inputs_to_tensors", ours(Functional._convert_inputs_to_tensors, _as_they_are))
-        for name, wrapper in functions.items():
-            module, function = name.split(".")
-            original = getattr(BACKENDS[module], function)
-            patch(BACKENDS[module], function, ours(original, _wrapped(wrapper(original))))
         for layer in layers_of(model):
-            for name, wrapper in attributes.items():
-                if callable(vars(layer).get(name)):
-                    patch(layer, name, wrapper(vars(layer)[name]))
             patch(layer, "_losses", [])  # of the trace, whose tensors must not outlive it
             patch(layer, "_loss_ids", set())
             if "use_cudnn" in vars(layer):  # the fused kernel would pass the cell by
