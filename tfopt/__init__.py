@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from tfopt.diagnosis.diagnose import doctor as doctor
     from tfopt.errors import TfoptError as TfoptError
     from tfopt.profiling.compare import compare as compare
+    from tfopt.profiling.influence import influence as influence
     from tfopt.profiling.inspect import inspect as inspect
     from tfopt.profiling.profile import profile as profile
     from tfopt.records.comparison import ComparisonRecord as ComparisonRecord
     from tfopt.records.diagnosis import DiagnosisRecord as DiagnosisRecord
     from tfopt.records.difference import DifferenceRecord as DifferenceRecord
+    from tfopt.records.influence import InfluenceRecord as InfluenceRecord
     from tfopt.records.inspection import InspectionRecord as InspectionRecord
     from tfopt.records.profile import ProfileRecord as ProfileRecord
     from tfopt.records.trace import TraceRecord as TraceRecord
@@ -34,6 +36,7 @@ _HOMES = {
     "ComparisonRecord": "tfopt.records.comparison",
     "DiagnosisRecord": "tfopt.records.diagnosis",
     "DifferenceRecord": "tfopt.records.difference",
+    "InfluenceRecord": "tfopt.records.influence",
     "InspectionRecord": "tfopt.records.inspection",
     "ProfileRecord": "tfopt.records.profile",
     "TfoptError": "tfopt.errors",
@@ -43,6 +46,7 @@ _HOMES = {
     "compare": "tfopt.profiling.compare",
     "diff": "tfopt.report.against",
     "doctor": "tfopt.diagnosis.diagnose",
+    "influence": "tfopt.profiling.influence",
     "inspect": "tfopt.profiling.inspect",
     "profile": "tfopt.profiling.profile",
     "read_run": "tfopt.report.runs",
@@ -54,6 +58,7 @@ __all__ = [
     "ComparisonRecord",
     "DiagnosisRecord",
     "DifferenceRecord",
+    "InfluenceRecord",
     "InspectionRecord",
     "ProfileRecord",
     "TfoptError",
@@ -64,6 +69,7 @@ __all__ = [
     "compare",
     "diff",
     "doctor",
+    "influence",
     "inspect",
     "profile",
     "read_run",
