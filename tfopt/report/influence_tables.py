@@ -206,7 +206,11 @@ def paths(found: StrongPaths | None, rules: Sequence[LayerRule], most: int) -> I
 
 
 def _steps(path: StrongPath, root: str) -> list[str]:
-    return [layer.removeprefix(root) + ("" if unit is None else f"[{unit}]") for layer, unit in path.steps]
+    calls = path.calls or (1,) * len(path.steps)
+    return [
+        layer.removeprefix(root) + (f" #{call}" if call > 1 else "") + ("" if unit is None else f"[{unit}]")
+        for (layer, unit), call in zip(path.steps, calls, strict=True)
+    ]
 
 
 def _texts(several: Sequence[Sequence[str]], *, whole: bool) -> list[str]:
@@ -218,8 +222,11 @@ def _texts(several: Sequence[Sequence[str]], *, whole: bool) -> list[str]:
 
 
 def _shortened(steps: Sequence[str], common: set[str]) -> Iterator[str]:
-    own = [at for at, step in enumerate(steps) if step not in common][: _SHOWN_STEPS - 2]
-    kept = sorted({0, *own, len(steps) - 1})
+    """The ends, the first steps of its own, and where these are few some on the way."""
+    own = [at for at, step in enumerate(steps) if step not in common and at not in (0, len(steps) - 1)]
+    inner = _SHOWN_STEPS - 2
+    way = own[:inner] + [len(steps) * part // (inner + 1) for part in range(1, inner + 1)][: inner - len(own)]
+    kept = sorted({0, *way, len(steps) - 1})
     for at, before in zip(kept, [-1, *kept], strict=False):
         if at > before + 1:
             yield "…"
