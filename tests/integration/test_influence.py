@@ -16,6 +16,8 @@ from tfopt.cli.main import main
 from tfopt.errors import InputError
 from tfopt.records.influence import InfluenceRecord
 
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras, while saving
+
 ROOT = Path(__file__).parents[2]
 L = keras.layers
 

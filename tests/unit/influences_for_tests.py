@@ -163,7 +163,7 @@ def plain() -> InfluenceRecord:
 def _relevance(root: str = ROOT) -> RelevanceReport:
     rules, edges = _blocks(5)
     return RelevanceReport(
-        target="predicted",
+        target="logit of the predicted class",
         samples=256,
         result_mean=4.2,
         inputs=0.9,

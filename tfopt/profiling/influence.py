@@ -14,6 +14,7 @@ import tfopt
 from tfopt.errors import InputError, UsageError
 from tfopt.model.said import said_as_notes
 from tfopt.model.source import identify
+from tfopt.profiling.telling import told
 from tfopt.records.base import Note
 from tfopt.records.influence import InfluenceInfo, InfluenceRecord
 from tfopt.report.progress import ProgressCallback, silent
@@ -27,6 +28,8 @@ if TYPE_CHECKING:  # these import TensorFlow, which is loaded quietly and late
 __all__ = ["influence"]
 
 Mode = Literal["data-free", "data", "both"]
+Target = Literal["predicted", "margin"] | int
+_WORDS: tuple[Literal["predicted", "margin"], ...] = ("predicted", "margin")
 _BATCH = 32
 
 
@@ -139,7 +142,7 @@ class _Asked:
     """What a person asked for. `health_wanted`: by name, so that it is an error if it cannot be had."""
 
     mode: Mode
-    target: str | int
+    target: Target
     groups: Mapping[str, Group]
     top: int
     paths: int
@@ -162,11 +165,12 @@ class _Asked:
         return self.options.batch_size or _BATCH
 
 
-def _target(given: str | int) -> str | int:
+def _target(given: str | int) -> Target:
     """UsageError where it is neither a word that is known nor a number."""
     text = str(given)
-    if text in ("predicted", "margin"):
-        return text
+    for word in _WORDS:
+        if text == word:
+            return word
     if text.isdecimal():
         return int(text)
     raise UsageError(f"unknown target {text!r}", "use predicted, margin, or the number of an output, from 0")
@@ -190,15 +194,16 @@ def _grouped(given: Sequence[str] | Mapping[str, Group]) -> Mapping[str, Group]:
 def _parts(
     model: Any, asked: _Asked, notes: list[Note], progress: ProgressCallback
 ) -> tuple[dict[str, Any], Batch | None]:
-    """The reports that were asked for, by their names in the record."""
+    """The reports that were asked for, by their names in the record. What nobody asked for by name may fail: a note
+    tells."""
     from tfopt.workload.failures import explained
 
     found: dict[str, Any] = {}
     batch = _data(model, asked, notes, progress)
-    shape = asked.options.input_shape
     if asked.mode != "data":
         from tfopt.pathways.path_weights import path_weights
 
+        shape = _shape(model, asked, batch, notes)
         progress("summing all paths", None)
         with explained("summing all paths"):
             found["paths"] = path_weights(
@@ -208,7 +213,7 @@ def _parts(
             from tfopt.pathways.top_paths import top_paths
 
             progress("finding the strongest paths", None)
-            with explained("finding the strongest paths"):
+            with told("the strongest paths are not known", notes):
                 found["strongest"] = top_paths(model, asked.paths, level=asked.level, input_shape=shape)
     if batch is None:
         return found, None
@@ -222,15 +227,34 @@ def _parts(
         from tfopt.pathways.health import health
 
         progress("looking at signals and gradients", None)
-        with explained("looking at signals and gradients"):
+        with explained("health") if asked.health_wanted else told("health is not known", notes):
             found["health"] = health(model, batch.x, batch.y)
     if asked.ablate is not None and _targets_there(batch, "ablation", True, notes):
         from tfopt.pathways.ablation import ablate
 
         progress("setting units to zero", None)
         with explained("setting units to zero"):
-            found["ablation"] = ablate(model, batch.x, batch.y, count=asked.ablate, batch_size=asked.batch_size)
+            found["ablation"] = ablate(
+                model, batch.x, batch.y, count=asked.ablate, seed=asked.options.seed, batch_size=asked.batch_size
+            )
     return found, batch
+
+
+def _shape(model: Any, asked: _Asked, batch: Batch | None, notes: list[Note]) -> Sequence[str]:
+    """The shape of an input of ones: as asked for, else that of the data, else of a default length, which is noted."""
+    from tfopt.model.inputs import input_specs
+    from tfopt.workload.batch import default_lengths, resolve_shapes
+
+    given = asked.options.input_shape
+    specs = input_specs(model, input_shape=given)
+    if not given and batch is not None and len(batch.inputs) == len(specs):
+        return tuple(
+            f"{spec.name}={','.join(map(str, info.shape[1:]))}"
+            for spec, info in zip(specs, batch.inputs, strict=True)
+            if None in spec.shape[1:]
+        )
+    notes.extend(default_lengths(specs, resolve_shapes(specs, 1, given)[1]))
+    return given
 
 
 def _data(model: Any, asked: _Asked, notes: list[Note], progress: ProgressCallback) -> Batch | None:

@@ -13,6 +13,7 @@ from tfopt.wording import counted
 __all__ = ["ablation", "contributions", "health", "health_phrase", "percentages", "result_of", "spent"]
 
 _MOST_CANCELLATION = 100.0
+_LEAST = 5e-5  # of the result: 0 % below it
 _SEVERITIES = ("problem", "warning", "note")
 
 
@@ -22,9 +23,8 @@ def percentages(report: RelevanceReport) -> bool:
 
 
 def result_of(report: RelevanceReport) -> str:
-    """What contributions are to."""
-    names = {"predicted": "the predicted class's logit", "margin": "the predicted class's margin over the others"}
-    return names.get(report.target, f"output {report.target}" if report.target.isdigit() else report.target)
+    """What contributions are to: `the logit of the predicted class`."""
+    return f"the {report.target}" if report.target else "the result"
 
 
 def spent(report: RelevanceReport) -> str:
@@ -37,12 +37,13 @@ def spent(report: RelevanceReport) -> str:
         )
     return (
         f"{over}, inputs make {_percent(report.inputs)} of {result_of(report)} and biases {_percent(report.biases)};"
-        f" {_percent(report.unattributed)} could not be attributed. Terms cancel {report.cancellation:.3g} ×."
+        f" {_percent(report.unattributed)} could not be attributed. Before they cancel, terms are"
+        f" {units.scientific(report.cancellation)} × the result."
     )
 
 
 def _percent(share: float) -> str:
-    return f"{'−' if share < 0 else ''}{units.percent(abs(share)).replace('–', '0 %')}"
+    return f"{'−' if share < 0 else ''}{units.percent(abs(share))}" if abs(share) >= _LEAST else "0 %"
 
 
 def contributions(report: RelevanceReport | None, most: int) -> Iterator[Table]:
@@ -60,7 +61,7 @@ def contributions(report: RelevanceReport | None, most: int) -> Iterator[Table]:
     left = report.biases - sum(row.bias for row in shown)
     more = len(adding) - len(shown)
     rest: list[tuple[Value, ...]] = [(f"biases of {counted(more, 'more layer')}", left)] if more else []
-    rest.append(("not attributed", report.unattributed))
+    rest.append(("not attributed", report.unattributed if abs(report.unattributed) >= _LEAST else 0.0))
     yield Table(
         "Contributions",
         "contribution",
@@ -79,8 +80,8 @@ def health_phrase(report: HealthReport) -> str:
         for way, gain in (("forward", report.forward_gain), ("backward", report.backward_gain))
         if gain is not None
     ]
-    told = f"gain per layer {', '.join(gains)}" if gains else "no gain known"
-    return f"{told}; {counted(len(report.warnings), 'warning') if report.warnings else 'nothing to warn of'}"
+    warned = counted(len(report.warnings), "warning") if report.warnings else "nothing to warn of"
+    return f"gain per layer {', '.join(gains)}; {warned}" if gains else warned
 
 
 def ordered(report: HealthReport) -> list[HealthWarning]:

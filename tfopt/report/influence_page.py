@@ -9,6 +9,7 @@ from tfopt.records.influence import Certificate, InfluenceRecord, LayerRule, Pat
 from tfopt.report import influence_data as on_data
 from tfopt.report import influence_tables as tables
 from tfopt.report import units
+from tfopt.report.changes import name_of
 from tfopt.report.influence_rows import every_row
 from tfopt.report.page import Page, Table, Tone
 from tfopt.report.summary import subject
@@ -136,7 +137,7 @@ def _circumstances(record: InfluenceRecord) -> Iterator[str]:
         yield f"max-pool {record.paths.maxpool}"
         yield "with biases" if record.paths.biases == "include" else "without biases"
     if record.relevance is not None or record.health is not None or record.ablation is not None:
-        yield f"data {run.data}"
+        yield f"data {name_of(run.data)}"
         yield f"{run.samples} samples"
     yield f"TensorFlow {run.tensorflow}, Keras {run.keras}"
 
