@@ -219,7 +219,9 @@ def _ablation() -> AblationReport:
         intact=0.93,
         rows=(
             AblationRow(chosen="weakest", score="path weights", units=10, metric=0.928, change=-0.002),
-            AblationRow(chosen="strongest", score="path weights", units=10, metric=0.51, change=-0.42),
+            AblationRow(
+                chosen="strongest", score="path weights", units=10, metric=0.51, change=-0.42, accuracy_change=-0.4
+            ),
             AblationRow(chosen="random", score="", units=10, metric=0.88, change=-0.05, deviation=0.02, draws=5),
         ),
         verdict="path weights find units that matter here: the strongest cost 8 times as much as random ones",

@@ -97,7 +97,7 @@ def test_the_answer_goes_to_standard_output_and_to_files_and_comes_back(here: He
 
 def test_verbose_shows_every_row(here: Here, library: Library) -> None:
     few, every = here("influence", "m").out, here("influence", "m", "--verbose").out
-    assert "2 more merges" in few
+    assert "3 more merges" in few
     assert "more" not in every
     assert "block_1_add\n" in every
 

@@ -15,6 +15,7 @@ __all__ = [
     "INFLUENCE_SCHEMA",
     "AblationReport",
     "AblationRow",
+    "AblationVerdict",
     "ActivationHealth",
     "Certificate",
     "EdgeShare",
@@ -27,6 +28,7 @@ __all__ = [
     "LayerHealth",
     "LayerRule",
     "PathReport",
+    "Ranking",
     "RelevanceReport",
     "Status",
     "StrongPath",
@@ -134,7 +136,8 @@ class PathReport(Record, frozen=True, kw_only=True):
     """Path weights: sums over all paths from inputs to outputs of the product of |w| along each, without data.
 
     `log10_total` is of their total R. `consistent` where every certificate is met: the sums are exact for the rules of
-    `layers`; approximated layers stay approximations. `peak_bytes` is what a pass allocated, where it is known.
+    `layers`; approximated layers stay approximations. `dtype_reason` says why it is not the dtype asked for (empty
+    where it is). `peak_bytes` is what a pass allocated, where it is known.
     """
 
     log10_total: float | None
@@ -149,6 +152,7 @@ class PathReport(Record, frozen=True, kw_only=True):
     maxpool: Literal["sum", "max"] = "sum"
     biases: Literal["exclude", "include"] = "exclude"
     dtype: str = "float64"
+    dtype_reason: str = ""
     normalised: bool = False
     peak_bytes: int | None = None
 
@@ -171,7 +175,9 @@ class RelevanceReport(Record, frozen=True, kw_only=True):
 
     Inputs (with looked-up embeddings), biases and `unattributed` add up to 1. `unattributed_share` is relative to
     Σ|contribution| of inputs and biases, `cancellation` is Σ|contribution| / |result|: where it exceeds 100, shares
-    say nothing, and none are shown as percentages. `target` says what the result is; `result_mean` is its mean.
+    say nothing, and none are shown as percentages: inputs count element by element and sample by sample, what a
+    variable adds element by element. `target` says what the result is, of which `output`; `result_mean` is its mean.
+    `left_out` samples had a result that was zero or not finite.
     """
 
     target: str
@@ -190,14 +196,17 @@ class RelevanceReport(Record, frozen=True, kw_only=True):
     edges: tuple[EdgeShare, ...]
     dtype: str = "float64"
     output: str = ""
+    left_out: int = 0
     peak_bytes: int | None = None
 
 
 class StrongPath(Record, frozen=True, kw_only=True):
     """One path: layers and, at unit level, channels along it. `log10_weight` is of the product of |w| along it (unit
-    level); `flow` the estimated share of all paths (layer level)."""
+    level); `flow` the estimated share of all paths (layer level). `calls` has for each step which of the layer's calls
+    it is, from 1."""
 
     steps: tuple[tuple[str, int | None], ...]
+    calls: tuple[int, ...] = ()
     log10_weight: float | None = None
     flow: float | None = None
 
@@ -282,7 +291,11 @@ class HealthReport(Record, frozen=True, kw_only=True):
 
 class AblationRow(Record, frozen=True, kw_only=True):
     """The metric after units were set to zero: those that `score` ranks weakest or strongest, or random ones (mean and
-    deviation over `draws`). `change` is to the intact model."""
+    deviation over `draws`). `change` is to the intact model; the same for accuracy, where targets are classes.
+
+    `units` counts what was set to zero, branches at level `branch`; `layers` says in which layers they are (merges, for
+    branches), the most first.
+    """
 
     chosen: Literal["weakest", "strongest", "random"]
     score: str
@@ -291,17 +304,43 @@ class AblationRow(Record, frozen=True, kw_only=True):
     change: float | None
     deviation: float | None = None
     draws: int = 1
+    accuracy: float | None = None
+    accuracy_change: float | None = None
+    accuracy_deviation: float | None = None
+    layers: tuple[tuple[str, int], ...] = ()
+
+
+Ranking = Literal["better", "no better", "backwards", "unknown"]
+"""Than random: `better` where the weakest cost less than every random draw and the strongest more (random sets would
+come out so once in (draws + 1) · (draws + 2) times), `backwards` where it is the other way round."""
+
+
+class AblationVerdict(Record, frozen=True, kw_only=True):
+    """What one score is worth on this model and these data, in one word and in one sentence."""
+
+    score: str
+    ranking: Ranking
+    sentence: str
 
 
 class AblationReport(Record, frozen=True, kw_only=True):
-    """What a score is worth on this model: the change of a metric when units are set to zero."""
+    """What scores are worth on this model: the change of a metric when units, or branches, are set to zero.
+
+    `candidates` may be set to zero: all but the model's outputs. `warning` says why the figures mean nothing (empty
+    where nothing is known against them).
+    """
 
     metric: str
     samples: int
     intact: float | None
     rows: tuple[AblationRow, ...]
     verdict: str = ""
-    """One sentence."""
+    """One sentence per score."""
+    level: Literal["unit", "branch"] = "unit"
+    candidates: int = 0
+    intact_accuracy: float | None = None
+    verdicts: tuple[AblationVerdict, ...] = ()
+    warning: str = ""
 
 
 class InfluenceInfo(Record, frozen=True, kw_only=True):

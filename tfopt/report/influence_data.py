@@ -35,9 +35,10 @@ def spent(report: RelevanceReport) -> str:
             f"{over} no percentages: terms {units.scientific(report.cancellation)} times as large as the result cancel,"
             " so that shares of it say nothing."
         )
+    left = f" ({report.left_out} left out: their result is zero or no number)" if report.left_out else ""
+    parts = f"inputs make {_percent(report.inputs)} of {result_of(report)} and biases {_percent(report.biases)}"
     return (
-        f"{over}, inputs make {_percent(report.inputs)} of {result_of(report)} and biases {_percent(report.biases)};"
-        f" {_percent(report.unattributed)} could not be attributed. Before they cancel, terms are"
+        f"{over}{left}, {parts}; {_percent(report.unattributed)} could not be attributed. Before they cancel, terms are"
         f" {units.scientific(report.cancellation)} × the result."
     )
 
@@ -128,8 +129,10 @@ def ablation(report: AblationReport | None) -> Iterator[Table]:
         Column("metric", "metric", "scientific", drop=1),
         Column("change", "change", "change"),
         Column("deviation", "±", "scientific"),
+        Column("accuracy_change", "accuracy", "change_share", drop=3),
+        Column("accuracy_deviation", "±", "share", drop=3),
     )
-    rows = tuple((row.chosen, row.score, row.units, row.metric, row.change, row.deviation) for row in report.rows)
+    rows = tuple(tuple(getattr(row, column.key) for column in columns) for row in report.rows)
     intact = "" if report.intact is None else f"{report.metric} of the intact model {units.scientific(report.intact)}"
-    caption = ". ".join(filter(None, (report.verdict.rstrip("."), intact))) + "."
-    yield Table("Ablation", "ablation", columns, rows, caption=caption)
+    told = (part.strip().rstrip(".") for part in (report.warning, *report.verdict.splitlines(), intact))
+    yield Table("Ablation", "ablation", columns, rows, caption=". ".join(filter(None, told)) + ".")

@@ -136,6 +136,8 @@ def _circumstances(record: InfluenceRecord) -> Iterator[str]:
         yield f"total 10^{record.paths.log10_total:.1f}" if record.paths.log10_total is not None else "no total"
         yield f"max-pool {record.paths.maxpool}"
         yield "with biases" if record.paths.biases == "include" else "without biases"
+        if record.paths.dtype_reason:
+            yield f"{record.paths.dtype}: {record.paths.dtype_reason}"
     if record.relevance is not None or record.health is not None or record.ablation is not None:
         yield f"data {name_of(run.data)}"
         yield f"{run.samples} samples"
