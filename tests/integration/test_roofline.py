@@ -21,7 +21,7 @@ from tfopt.model.cost import layer_costs
 from tfopt.records.profile import LayerRow, ProfileRecord
 from tfopt.report.progress import silent
 from tfopt.workload.device import place
-from tfopt.workload.machine import _waited_s, known_machine
+from tfopt.workload.machine import _ADDITION, _Probe, _waited_s, known_machine, measure_machine
 
 
 def _probe(record: ProfileRecord) -> LayerRow:
@@ -56,6 +56,19 @@ def test_what_a_busy_machine_gives_is_told_and_not_kept(monkeypatch: pytest.Monk
     assert note.message.startswith("the machine was busy when its roofs were measured: threads waited for 100.0 %")
     assert machine != before
     assert known_machine(place("cpu"), False, silent) == (before, ())
+
+
+def test_the_peak_is_the_best_run_and_the_bandwidth_the_usual_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory that is shared gives twice as much for a moment, now and then."""
+
+    def turn(probe: _Probe) -> list[float]:
+        return [50e9, 96e9, 51e9] if probe.what == _ADDITION else [1e9, 400e9, 2e9]
+
+    monkeypatch.setattr("tfopt.workload.machine._turn", turn)
+    monkeypatch.setattr("tfopt.workload.machine._SECONDS", 0.0)
+    machine = measure_machine(place("cpu"))
+    assert machine.bandwidth_gb_per_s == pytest.approx(51.0)
+    assert set(machine.peak_gflops.values()) == {400.0}
 
 
 def test_waiting_is_seen_where_linux_tells_it() -> None:

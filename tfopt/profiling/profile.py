@@ -56,8 +56,8 @@ def profile(
     """Profile one step of a saved model or of a Keras model object: the record of the run.
 
     Args:
-        model: a path (`.keras`, `.h5`, SavedModel folder), `app:NAME`, or a built Keras model. A model object is left
-            as it was: weights, optimizer, compile state and dtype policies.
+        model: a path (`.keras`, `.h5`, SavedModel folder), `app:NAME`, or a built Keras model, which is left as it was:
+            weights, optimizer, compile state and dtype policies.
         mode: `train` for a whole training step, `infer` for the forward pass.
         batch_size: examples per step; default 32, or what the data has.
         input_shape: shapes without the batch for free dimensions, such as `("96,96,3",)` or `("tokens=128",)`.
