@@ -12,6 +12,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tfopt.diagnosis.diagnose import doctor as doctor
     from tfopt.errors import TfoptError as TfoptError
+    from tfopt.pathways.ablation import ablate as ablate
+    from tfopt.pathways.health import health as health
+    from tfopt.pathways.path_weights import path_scores as path_scores
+    from tfopt.pathways.path_weights import path_weights as path_weights
+    from tfopt.pathways.relevance import relevance as relevance
+    from tfopt.pathways.rules.registry import roles as roles
+    from tfopt.pathways.rules.registry import rule as rule
+    from tfopt.pathways.saliency import weight_saliency as weight_saliency
+    from tfopt.pathways.top_paths import top_paths as top_paths
     from tfopt.profiling.compare import compare as compare
     from tfopt.profiling.influence import influence as influence
     from tfopt.profiling.inspect import inspect as inspect
@@ -43,15 +52,24 @@ _HOMES = {
     "TraceDifferenceRecord": "tfopt.records.trace_difference",
     "TraceRecord": "tfopt.records.trace",
     "View": "tfopt.report.view",
+    "ablate": "tfopt.pathways.ablation",
     "compare": "tfopt.profiling.compare",
     "diff": "tfopt.report.against",
     "doctor": "tfopt.diagnosis.diagnose",
+    "health": "tfopt.pathways.health",
     "influence": "tfopt.profiling.influence",
     "inspect": "tfopt.profiling.inspect",
+    "path_scores": "tfopt.pathways.path_weights",
+    "path_weights": "tfopt.pathways.path_weights",
     "profile": "tfopt.profiling.profile",
     "read_run": "tfopt.report.runs",
     "read_trace": "tfopt.trace.summary",
+    "relevance": "tfopt.pathways.relevance",
     "render": "tfopt.report",
+    "roles": "tfopt.pathways.rules.registry",
+    "rule": "tfopt.pathways.rules.registry",
+    "top_paths": "tfopt.pathways.top_paths",
+    "weight_saliency": "tfopt.pathways.saliency",
 }
 
 __all__ = [
@@ -66,15 +84,24 @@ __all__ = [
     "TraceRecord",
     "View",
     "__version__",
+    "ablate",
     "compare",
     "diff",
     "doctor",
+    "health",
     "influence",
     "inspect",
+    "path_scores",
+    "path_weights",
     "profile",
     "read_run",
     "read_trace",
+    "relevance",
     "render",
+    "roles",
+    "rule",
+    "top_paths",
+    "weight_saliency",
 ]
 
 
