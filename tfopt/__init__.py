@@ -12,12 +12,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tfopt.diagnosis.diagnose import doctor as doctor
     from tfopt.errors import TfoptError as TfoptError
+    from tfopt.pathways.ablation import ablate as ablate
+    from tfopt.pathways.health import health as health
+    from tfopt.pathways.path_weights import path_scores as path_scores
+    from tfopt.pathways.path_weights import path_weights as path_weights
+    from tfopt.pathways.relevance import relevance as relevance
+    from tfopt.pathways.rules.registry import roles as roles
+    from tfopt.pathways.rules.registry import rule as rule
+    from tfopt.pathways.saliency import weight_saliency as weight_saliency
+    from tfopt.pathways.top_paths import top_paths as top_paths
     from tfopt.profiling.compare import compare as compare
+    from tfopt.profiling.influence import influence as influence
     from tfopt.profiling.inspect import inspect as inspect
     from tfopt.profiling.profile import profile as profile
     from tfopt.records.comparison import ComparisonRecord as ComparisonRecord
     from tfopt.records.diagnosis import DiagnosisRecord as DiagnosisRecord
     from tfopt.records.difference import DifferenceRecord as DifferenceRecord
+    from tfopt.records.influence import InfluenceRecord as InfluenceRecord
     from tfopt.records.inspection import InspectionRecord as InspectionRecord
     from tfopt.records.profile import ProfileRecord as ProfileRecord
     from tfopt.records.trace import TraceRecord as TraceRecord
@@ -34,26 +45,38 @@ _HOMES = {
     "ComparisonRecord": "tfopt.records.comparison",
     "DiagnosisRecord": "tfopt.records.diagnosis",
     "DifferenceRecord": "tfopt.records.difference",
+    "InfluenceRecord": "tfopt.records.influence",
     "InspectionRecord": "tfopt.records.inspection",
     "ProfileRecord": "tfopt.records.profile",
     "TfoptError": "tfopt.errors",
     "TraceDifferenceRecord": "tfopt.records.trace_difference",
     "TraceRecord": "tfopt.records.trace",
     "View": "tfopt.report.view",
+    "ablate": "tfopt.pathways.ablation",
     "compare": "tfopt.profiling.compare",
     "diff": "tfopt.report.against",
     "doctor": "tfopt.diagnosis.diagnose",
+    "health": "tfopt.pathways.health",
+    "influence": "tfopt.profiling.influence",
     "inspect": "tfopt.profiling.inspect",
+    "path_scores": "tfopt.pathways.path_weights",
+    "path_weights": "tfopt.pathways.path_weights",
     "profile": "tfopt.profiling.profile",
     "read_run": "tfopt.report.runs",
     "read_trace": "tfopt.trace.summary",
+    "relevance": "tfopt.pathways.relevance",
     "render": "tfopt.report",
+    "roles": "tfopt.pathways.rules.registry",
+    "rule": "tfopt.pathways.rules.registry",
+    "top_paths": "tfopt.pathways.top_paths",
+    "weight_saliency": "tfopt.pathways.saliency",
 }
 
 __all__ = [
     "ComparisonRecord",
     "DiagnosisRecord",
     "DifferenceRecord",
+    "InfluenceRecord",
     "InspectionRecord",
     "ProfileRecord",
     "TfoptError",
@@ -61,14 +84,24 @@ __all__ = [
     "TraceRecord",
     "View",
     "__version__",
+    "ablate",
     "compare",
     "diff",
     "doctor",
+    "health",
+    "influence",
     "inspect",
+    "path_scores",
+    "path_weights",
     "profile",
     "read_run",
     "read_trace",
+    "relevance",
     "render",
+    "roles",
+    "rule",
+    "top_paths",
+    "weight_saliency",
 ]
 
 

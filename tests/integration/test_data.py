@@ -169,7 +169,7 @@ def test_free_dimensions_get_a_stated_default() -> None:
     assert record.run.inputs[0].shape == (32, 32, 4)
     assert record.run.inputs[0].values == "standard normal, free length 32 (default)"
     (note,) = (note for note in record.notes if "sequence (?, 4) → (32, 4)" in note.message)
-    assert "the time is for that length" in note.message
+    assert "the result is for that length" in note.message
     assert "--input-shape sequence=32,4" in note.hint
     chosen = tfopt.profile(net, steps=2, trace_steps=1, input_shape=("sequence=5,4",))
     assert (chosen.run.inputs[0].shape, chosen.run.inputs[0].values) == ((32, 5, 4), "standard normal")

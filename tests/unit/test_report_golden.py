@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from comparisons_for_tests import COMPARISONS
+from influences_for_tests import INFLUENCES
 from inspections_for_tests import INSPECTIONS
 from records_for_tests import DIFFERENCES, FOLDER, RECORDS, diagnosis
 from traces_for_tests import gpu, hostile, record_of
@@ -62,11 +63,19 @@ RANKED: dict[str, tuple[str, View]] = {
     "arms.csv": ("csv", View()),
     "record.json": ("json", View()),
 }
+CARRIED: dict[str, tuple[str, View]] = {
+    **{f"{width}.txt": ("table", View(width=width)) for width in (80, 120)},
+    "all.txt": ("table", View(width=80, top=0)),
+    "page.md": ("md", View()),
+    "rows.csv": ("csv", View()),
+    "record.json": ("json", View()),
+}
 MADE = {
     **RECORDS,
     **DIFFERENCES,
     **INSPECTIONS,
     **COMPARISONS,
+    **INFLUENCES,
     "trace-difference": lambda: diff(record_of(hostile, "new"), record_of(gpu, "old")),
 }
 
@@ -77,6 +86,7 @@ CASES = {
 } | {f"{name}-{case}": (name, *wish) for name in (*DIFFERENCES, "trace-difference") for case, wish in COMPARED.items()}
 CASES |= {f"{name}-{case}": (name, *wish) for name in INSPECTIONS for case, wish in INSPECTED.items()}
 CASES |= {f"{name}-{case}": (name, *wish) for name in COMPARISONS for case, wish in RANKED.items()}
+CASES |= {f"{name}-{case}": (name, *wish) for name in INFLUENCES for case, wish in CARRIED.items()}
 
 
 TRACES: dict[str, tuple[str, View]] = {

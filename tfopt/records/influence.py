@@ -385,10 +385,12 @@ class AblationReport(Record, frozen=True, kw_only=True):
 
 
 class InfluenceInfo(Record, frozen=True, kw_only=True):
-    """The circumstances. `mode`: which reports were asked for."""
+    """The circumstances. `mode`: which reports were asked for. `samples` of the data were used, `batch_size` at a
+    time; both are 0 where nothing needed data."""
 
     mode: Literal["data-free", "data", "both"]
     batch_size: int
+    samples: int
     inputs: tuple[InputInfo, ...]
     data: str
     seed: int

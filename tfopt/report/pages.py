@@ -10,6 +10,7 @@ from tfopt.records.base import Record
 from tfopt.records.comparison import ComparisonRecord
 from tfopt.records.diagnosis import DiagnosisRecord
 from tfopt.records.difference import DifferenceRecord
+from tfopt.records.influence import InfluenceRecord
 from tfopt.records.inspection import InspectionRecord
 from tfopt.records.trace import TraceRecord
 from tfopt.records.trace_difference import TraceDifferenceRecord
@@ -17,6 +18,7 @@ from tfopt.report import (
     comparison_page,
     diagnosis_page,
     difference_page,
+    influence_page,
     inspection_page,
     trace_difference_page,
     trace_page,
@@ -33,6 +35,7 @@ PAGES: dict[type[Record], Callable[..., Page]] = {
     DifferenceRecord: difference_page.page,
     TraceDifferenceRecord: trace_difference_page.page,
     InspectionRecord: inspection_page.page,
+    InfluenceRecord: influence_page.page,
 }
 
 

@@ -19,6 +19,7 @@ from tfopt.errors import InputError, UsageError
 from tfopt.records.comparison import COMPARISON_SCHEMA, ComparisonRecord
 from tfopt.records.diagnosis import DIAGNOSIS_SCHEMA, DiagnosisRecord
 from tfopt.records.difference import DIFFERENCE_SCHEMA, DifferenceRecord
+from tfopt.records.influence import INFLUENCE_SCHEMA, InfluenceRecord
 from tfopt.records.inspection import INSPECTION_SCHEMA, InspectionRecord
 from tfopt.records.profile import SCHEMA, ProfileRecord
 from tfopt.records.trace import TRACE_SCHEMA, TraceRecord
@@ -72,6 +73,7 @@ _Shown = (
     | DifferenceRecord
     | TraceDifferenceRecord
     | InspectionRecord
+    | InfluenceRecord
 )
 _KINDS: dict[str | None, type[_Shown]] = {
     SCHEMA: ProfileRecord,
@@ -80,6 +82,7 @@ _KINDS: dict[str | None, type[_Shown]] = {
     DIFFERENCE_SCHEMA: DifferenceRecord,
     TRACE_DIFFERENCE_SCHEMA: TraceDifferenceRecord,
     INSPECTION_SCHEMA: InspectionRecord,
+    INFLUENCE_SCHEMA: InfluenceRecord,
     COMPARISON_SCHEMA: ComparisonRecord,
 }
 
