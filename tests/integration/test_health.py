@@ -12,7 +12,7 @@ from keras import layers
 
 from tfopt.errors import RunFailed, UsageError
 from tfopt.pathways.health import Checkup, health
-from tfopt.records.influence import HealthReport
+from tfopt.records.health import HealthReport
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 N = keras.initializers.RandomNormal

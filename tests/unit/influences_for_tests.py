@@ -7,20 +7,22 @@ import msgspec
 from records_for_tests import HOSTILE, flat
 from records_for_tests import hostile as hostile_run
 
+from tfopt.records.ablation import AblationReport, AblationRow
 from tfopt.records.base import Note
-from tfopt.records.influence import (
-    AblationReport,
-    AblationRow,
+from tfopt.records.health import (
     ActivationHealth,
+    HealthReport,
+    HealthWarning,
+    LayerHealth,
+    VariableHealth,
+)
+from tfopt.records.influence import (
     Certificate,
     EdgeShare,
     GroupShare,
-    HealthReport,
-    HealthWarning,
     InfluenceInfo,
     InfluenceRecord,
     LayerContribution,
-    LayerHealth,
     LayerRule,
     PathReport,
     RelevanceReport,
@@ -28,7 +30,6 @@ from tfopt.records.influence import (
     StrongPaths,
     StrongWeight,
     UnitShares,
-    VariableHealth,
     VariableShare,
 )
 from tfopt.records.profile import InputInfo

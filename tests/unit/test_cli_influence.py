@@ -89,7 +89,7 @@ def test_every_option_arrives(here: Here, library: Library) -> None:
 def test_the_answer_goes_to_standard_output_and_to_files_and_comes_back(here: Here, library: Library) -> None:
     said = here("influence", "m", "-o", "a.json", "-o", "b.csv")
     assert "41 of 1280 filters of block_1_conv carry 80 % of all paths" in said.out
-    assert json.loads(Path("a.json").read_text())["schema"] == "tfopt.pathways/1"
+    assert json.loads(Path("a.json").read_text())["schema"] == "tfopt.influence/1"
     assert Path("b.csv").read_text().startswith("kind,path,of,call,share,value,status")
     assert here("report", "a.json").out == said.out
     assert json.loads(here("influence", "m", "--format", "json").out) == json.loads(Path("a.json").read_text())

@@ -8,7 +8,13 @@ import msgspec
 import pytest
 
 from tfopt.pathways.health.warnings import Facts, warnings_of
-from tfopt.records.influence import ActivationHealth, Gain, HealthReport, LayerHealth, VariableHealth
+from tfopt.records.health import (
+    ActivationHealth,
+    Gain,
+    HealthReport,
+    LayerHealth,
+    VariableHealth,
+)
 
 LAYER = LayerHealth(
     path="m/a",

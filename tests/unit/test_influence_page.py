@@ -152,7 +152,7 @@ def test_json_is_the_whole_record_by_the_published_schema(name: str) -> None:
     record = INFLUENCES[name]()
     text = render(record, View(top=1), "json")
     assert msgspec.json.decode(text, type=InfluenceRecord) == record
-    jsonschema.validate(json.loads(text), json.loads((SCHEMAS / "pathways.schema.json").read_text()))
+    jsonschema.validate(json.loads(text), json.loads((SCHEMAS / "influence.schema.json").read_text()))
 
 
 def test_csv_has_every_number_whatever_the_view() -> None:

@@ -15,8 +15,13 @@ from tfopt.pathways.metrics import metric_of
 from tfopt.pathways.samples import samples_of
 from tfopt.pathways.switches import Level, Measured, Switched
 from tfopt.pathways.unit_scores import Subject, scored
+from tfopt.records.ablation import (
+    AblationReport,
+    AblationRow,
+    AblationVerdict,
+    Ranking,
+)
 from tfopt.records.base import finite
-from tfopt.records.influence import AblationReport, AblationRow, AblationVerdict, Ranking
 from tfopt.wording import counted
 from tfopt.workload.targets import loss_name
 

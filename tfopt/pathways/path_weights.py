@@ -28,7 +28,12 @@ from tfopt.pathways.sums import Sums, Weight
 from tfopt.pathways.surrogate import Surrogate
 from tfopt.pathways.tables import edge_shares, layer_rules, unit_shares
 from tfopt.pathways.tracing import Lowered
-from tfopt.records.influence import GroupShare, PathReport, StrongWeight, VariableShare
+from tfopt.records.influence import (
+    GroupShare,
+    PathReport,
+    StrongWeight,
+    VariableShare,
+)
 from tfopt.wording import listed
 from tfopt.workload.batch import resolve_shapes
 from tfopt.workload.failures import explained

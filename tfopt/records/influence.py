@@ -8,39 +8,31 @@ from __future__ import annotations
 
 from typing import Literal
 
+from tfopt.records.ablation import AblationReport
 from tfopt.records.base import Note, Record
+from tfopt.records.health import HealthReport
 from tfopt.records.profile import InputInfo, ModelInfo
 
 __all__ = [
     "INFLUENCE_SCHEMA",
-    "AblationReport",
-    "AblationRow",
-    "AblationVerdict",
-    "ActivationHealth",
     "Certificate",
     "EdgeShare",
-    "Gain",
     "GroupShare",
-    "HealthReport",
-    "HealthWarning",
     "InfluenceInfo",
     "InfluenceRecord",
     "LayerContribution",
-    "LayerHealth",
     "LayerRule",
     "PathReport",
-    "Ranking",
     "RelevanceReport",
     "Status",
     "StrongPath",
     "StrongPaths",
     "StrongWeight",
     "UnitShares",
-    "VariableHealth",
     "VariableShare",
 ]
 
-INFLUENCE_SCHEMA: Literal["tfopt.pathways/1"] = "tfopt.pathways/1"
+INFLUENCE_SCHEMA: Literal["tfopt.influence/1"] = "tfopt.influence/1"
 
 Status = Literal["exact", "linearised", "approximated", "as is"]
 """How faithful a layer's rule is; `as is`: no rule is known, the layer ran as it is and the certificates judge it."""
@@ -220,170 +212,6 @@ class StrongPaths(Record, frozen=True, kw_only=True):
     unavailable: str = ""
 
 
-class LayerHealth(Record, frozen=True, kw_only=True):
-    """Root mean squares around one layer call, forward and backward, and their ratios (gains).
-
-    `input_rms` is over all inputs together, `input_gradient_rms` of the gradient that this call gives back to them.
-    `forward_gain` is output / input, `backward_gain` gradient at the input / at the output.
-    `expected_forward_gain` is what He's (before a relu and its like) or Glorot's initialization gives for the layer's
-    shape and its own activation, at the same input, where that is defined. `nonfinite` is the share of outputs
-    that are NaN or infinite, or of what its activation function was given (a relu makes 0 of NaN).
-    Null: not floating point, not finite, or no gradient there.
-    """
-
-    path: str
-    type: str
-    call: int = 1
-    input_rms: float | None
-    output_rms: float | None
-    gradient_rms: float | None
-    input_gradient_rms: float | None = None
-    forward_gain: float | None
-    backward_gain: float | None
-    expected_forward_gain: float | None = None
-    nonfinite: float = 0.0
-    nonfinite_gradient: float = 0.0
-
-
-class ActivationHealth(Record, frozen=True, kw_only=True):
-    """One call of an activation function, in the layer `path`: the share of zeros, of `units` (channels) that were zero
-    on every sample and position (`dead`; null with less than 256 values per unit), of saturated values (null where the
-    function has no such range); the gradient's root mean square behind the function relative to that in front of it;
-    and its cost: FLOPs per step, forward and backward, beside those of its layer (null: unknown)."""
-
-    path: str
-    function: str
-    call: int = 1
-    zero: float
-    dead: float | None
-    saturated: float | None
-    gradient_flow: float | None
-    units: int = 0
-    values_per_unit: int = 0
-    output: bool = False
-    """Whether the model gives its result away."""
-    flops: int | None = None
-    layer_flops: int | None = None
-
-
-class VariableHealth(Record, frozen=True, kw_only=True):
-    """A trainable variable: norms of weight and gradient (null: no gradient reaches it), their ratio, and the standard
-    deviation relative to what He's and Glorot's initializers would give. Others are listed where not all of their
-    values are finite (`trainable` is false). `layer` is the path of the layer that holds it."""
-
-    path: str
-    layer: str = ""
-    shape: tuple[int, ...] = ()
-    trainable: bool = True
-    norm: float | None
-    gradient_norm: float | None
-    ratio: float | None
-    std_to_he: float | None = None
-    std_to_glorot: float | None = None
-    nonfinite: int = 0
-    gradient: bool = True
-    """Whether a gradient reaches it at all, finite or not."""
-
-
-class HealthWarning(Record, frozen=True, kw_only=True):
-    """Something that is wrong, or likely to be: `evidence` has the numbers, `hint` what to do."""
-
-    id: str
-    severity: Literal["problem", "warning", "note"]
-    message: str
-    evidence: str
-    hint: str = ""
-    layers: tuple[str, ...] = ()
-
-
-class Gain(Record, frozen=True, kw_only=True):
-    """From one weight layer to the next, over the `steps` between the first and the last of them: the geometric `mean`,
-    the `median` step, and what He's or Glorot's initialization would give (null where no layer's is defined).
-
-    What counts is what a weight layer is given, after normalisation: forward its root mean square, backward the norm of
-    the gradient with respect to it.
-    """
-
-    mean: float
-    median: float
-    steps: int
-    expected: float | None = None
-
-
-class HealthReport(Record, frozen=True, kw_only=True):
-    """Signals and gradients of one batch, as a training step sees them with its random layers off.
-
-    `forward_gain` and `backward_gain` are the means of `forward` and `backward` (null below three weight layers in a
-    row). `loss_function` says what was minimised.
-    """
-
-    samples: int
-    loss: float | None
-    loss_function: str = ""
-    forward_gain: float | None
-    backward_gain: float | None
-    forward: Gain | None = None
-    backward: Gain | None = None
-    layers: tuple[LayerHealth, ...]
-    activations: tuple[ActivationHealth, ...]
-    variables: tuple[VariableHealth, ...]
-    warnings: tuple[HealthWarning, ...]
-
-
-class AblationRow(Record, frozen=True, kw_only=True):
-    """The metric after units were set to zero: those that `score` ranks weakest or strongest, or random ones (mean and
-    deviation over `draws`). `change` is to the intact model; the same for accuracy, where targets are classes.
-
-    `units` counts what was set to zero, branches at level `branch`; `layers` says in which layers they are (merges, for
-    branches), the most first.
-    """
-
-    chosen: Literal["weakest", "strongest", "random"]
-    score: str
-    units: int
-    metric: float | None
-    change: float | None
-    deviation: float | None = None
-    draws: int = 1
-    accuracy: float | None = None
-    accuracy_change: float | None = None
-    accuracy_deviation: float | None = None
-    layers: tuple[tuple[str, int], ...] = ()
-
-
-Ranking = Literal["better", "no better", "backwards", "unknown"]
-"""Than random: `better` where the weakest cost less than every random draw and the strongest more (random sets would
-come out so once in (draws + 1) · (draws + 2) times), `backwards` where it is the other way round."""
-
-
-class AblationVerdict(Record, frozen=True, kw_only=True):
-    """What one score is worth on this model and these data, in one word and in one sentence."""
-
-    score: str
-    ranking: Ranking
-    sentence: str
-
-
-class AblationReport(Record, frozen=True, kw_only=True):
-    """What scores are worth on this model: the change of a metric when units, or branches, are set to zero.
-
-    `candidates` may be set to zero: all but the model's outputs. `warning` says why the figures mean nothing (empty
-    where nothing is known against them).
-    """
-
-    metric: str
-    samples: int
-    intact: float | None
-    rows: tuple[AblationRow, ...]
-    verdict: str = ""
-    """One sentence per score."""
-    level: Literal["unit", "branch"] = "unit"
-    candidates: int = 0
-    intact_accuracy: float | None = None
-    verdicts: tuple[AblationVerdict, ...] = ()
-    warning: str = ""
-
-
 class InfluenceInfo(Record, frozen=True, kw_only=True):
     """The circumstances. `mode`: which reports were asked for. `samples` of the data were used, `batch_size` at a
     time; both are 0 where nothing needed data."""
@@ -406,7 +234,7 @@ class InfluenceInfo(Record, frozen=True, kw_only=True):
 class InfluenceRecord(Record, frozen=True, kw_only=True):
     """What carries one model's result."""
 
-    schema: Literal["tfopt.pathways/1"] = INFLUENCE_SCHEMA
+    schema: Literal["tfopt.influence/1"] = INFLUENCE_SCHEMA
     model: ModelInfo
     run: InfluenceInfo
     paths: PathReport | None = None

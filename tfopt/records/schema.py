@@ -28,7 +28,7 @@ PUBLISHED: dict[str, type[Record]] = {
     "trace.schema.json": TraceRecord,
     "trace-difference.schema.json": TraceDifferenceRecord,
     "inspection.schema.json": InspectionRecord,
-    "pathways.schema.json": InfluenceRecord,
+    "influence.schema.json": InfluenceRecord,
 }
 
 

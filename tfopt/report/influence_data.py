@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tfopt.records.influence import AblationReport, HealthReport, HealthWarning, RelevanceReport
+from tfopt.records.ablation import AblationReport
+from tfopt.records.health import HealthReport, HealthWarning
+from tfopt.records.influence import RelevanceReport
 from tfopt.report import units
 from tfopt.report.influence_tables import root_of
 from tfopt.report.page import Column, Table, Value

@@ -5,7 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from tfopt.records.influence import Certificate, InfluenceRecord, LayerRule, PathReport, UnitShares
+from tfopt.records.influence import (
+    Certificate,
+    InfluenceRecord,
+    LayerRule,
+    PathReport,
+    UnitShares,
+)
 from tfopt.report import influence_data as on_data
 from tfopt.report import influence_tables as tables
 from tfopt.report import units

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from tfopt.records.health import HealthReport
 from tfopt.records.influence import (
     Certificate,
     EdgeShare,
-    HealthReport,
     InfluenceRecord,
     LayerRule,
     PathReport,

@@ -21,7 +21,7 @@ from tfopt.pathways.health.reading import Numbers, read
 from tfopt.pathways.health.roles import axis_of, is_weight_layer
 from tfopt.pathways.health.statistics import in_doubt
 from tfopt.records.cost import LayerCost
-from tfopt.records.influence import HealthReport
+from tfopt.records.health import HealthReport
 from tfopt.workload.batch import batch_length
 from tfopt.workload.failures import explained
 

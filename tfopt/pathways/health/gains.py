@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from statistics import median
 
-from tfopt.records.influence import Gain
+from tfopt.records.health import Gain
 
 __all__ = ["gain", "levels"]
 

@@ -22,7 +22,12 @@ from tfopt.pathways.health.roles import is_normalisation, is_weight_layer, kerne
 from tfopt.pathways.health.warnings import Facts, warnings_of
 from tfopt.pathways.health.watching import SeenFunction, SeenLayer
 from tfopt.records.cost import LayerCost
-from tfopt.records.influence import ActivationHealth, HealthReport, LayerHealth, VariableHealth
+from tfopt.records.health import (
+    ActivationHealth,
+    HealthReport,
+    LayerHealth,
+    VariableHealth,
+)
 
 __all__ = ["ENOUGH", "Numbers", "read"]
 

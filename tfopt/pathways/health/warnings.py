@@ -6,7 +6,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tfopt.records.influence import ActivationHealth, Gain, HealthReport, HealthWarning, VariableHealth
+from tfopt.records.health import (
+    ActivationHealth,
+    Gain,
+    HealthReport,
+    HealthWarning,
+    VariableHealth,
+)
 from tfopt.wording import listed
 
 __all__ = ["Facts", "warnings_of"]
