@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from tfopt.pathways.plan import Plan
-from tfopt.pathways.sums import Sums
+from tfopt.pathways.sums import EdgeSum, Sums
 from tfopt.pathways.surrogate import Surrogate
 from tfopt.records.base import finite
 from tfopt.records.influence import Certificate
 
-__all__ = ["BETWEEN", "inflows", "path_certificates", "relevance_certificates", "sourceless"]
+__all__ = ["BETWEEN", "constants", "inflows", "path_certificates", "relevance_certificates", "sourceless", "starting"]
 
 LINEAR = {"float64": 1e-8, "float32": 1e-4}
 NEGATIVE = {"float64": 1e-12, "float32": 1e-5}
@@ -72,9 +72,22 @@ def relevance_certificates(sums: Sums, plan: Plan, unattributed_share: float) ->
     value, layer = _conservation(sums, plan)
     limit = UNATTRIBUTED[plan.dtype]
     return (
-        _within("euler", abs(unattributed_share), limit, None if abs(unattributed_share) <= limit else layer),
+        _within("euler", abs(unattributed_share), limit, _outside(sums) if value <= limit else layer),
         _within("conservation", value, limit, layer),
     )
+
+
+def starting(sums: Sums) -> float:
+    """What flows out of inputs, of layers that nothing flows into (less what these add) and of other constants."""
+    lone = sourceless(sums)
+    looked_up = (sums.flows - sums.added_by_node)[lone].sum()
+    return float(sums.inputs.sum() + looked_up + sum(edge.value for edge in constants(sums)))
+
+
+def constants(sums: Sums) -> Iterator[EdgeSum]:
+    """What flows into layers from neither an input nor a layer, beside what does."""
+    lone = sourceless(sums)
+    return (edge for edge in sums.edges if not edge.sources and not lone[edge.target])
 
 
 def inflows(sums: Sums) -> np.ndarray:
@@ -85,9 +98,10 @@ def inflows(sums: Sums) -> np.ndarray:
 
 
 def sourceless(sums: Sums) -> np.ndarray:
-    """Which nodes nothing flows into: looked-up embeddings, encoded categories. Paths start there, too."""
+    """Which nodes nothing flows into: looked-up embeddings, encoded categories, whole numbers as inputs. Paths start
+    there, too."""
     lone = np.ones(len(sums.nodes), bool)
-    lone[[edge.target for edge in sums.edges]] = False
+    lone[[edge.target for edge in sums.edges if edge.sources]] = False
     return lone
 
 
@@ -107,10 +121,7 @@ def _worst(found: Iterable[Found]) -> Found:
 
 def _euler(sums: Sums, plan: Plan) -> float:
     """For a linear function, the sum over inputs of input × gradient is the function."""
-    starting = sums.inputs.sum() + sums.flows[sourceless(sums)].sum()
-    if plan.constants:
-        starting += sums.biases
-    return abs(float(starting) / sums.total - 1)
+    return abs((starting(sums) + (sums.biases if plan.constants else 0.0)) / sums.total - 1)
 
 
 def _additivity(whole: Sums, first: Sums, rest: Sums) -> Found:

@@ -30,7 +30,17 @@ from keras.src.ops.operation import Operation
 
 from tfopt.model.patching import patching
 
-__all__ = ["BACKENDS", "PRIVATE", "Handler", "LayerScale", "intercepted", "keep_mask", "layers_of", "operation_class"]
+__all__ = [
+    "BACKENDS",
+    "PRIVATE",
+    "Handler",
+    "LayerScale",
+    "carry_mask",
+    "intercepted",
+    "keep_mask",
+    "layers_of",
+    "operation_class",
+]
 
 Handler = Callable[[Any, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 """Is given an operation, how to call it, and the arguments; returns its outputs."""
@@ -43,7 +53,10 @@ PRIVATE = (
     (Operation, "__call__"),
     (Layer, "__call__"),
     (Layer, "_flatten_layers"),
+    (Layer, "_set_mask_metadata"),
     (DTypePolicy, "compute_dtype"),
+    (Layer(), "_losses"),
+    (Layer(), "_loss_ids"),
     (Functional, "_convert_inputs_to_tensors"),
     (Sequential, "input_dtype"),
     (keras.StatelessScope(), "state_mapping"),
@@ -71,6 +84,14 @@ def keep_mask(source: Any, target: Any) -> Any:
     if mask is not None:
         backend.set_keras_mask(target, mask)
     return target
+
+
+def carry_mask(layer: Any, first: Any, outputs: Any) -> Any:
+    """`outputs` of a layer whose own `__call__` was passed by, with the Keras mask that it would have given them."""
+    masks = keras.tree.map_structure(backend.get_keras_mask, first)
+    if layer.supports_masking and any(mask is not None for mask in keras.tree.flatten(masks)):
+        layer._set_mask_metadata(first, outputs, masks)
+    return outputs
 
 
 @contextlib.contextmanager
@@ -116,6 +137,8 @@ def intercepted(
             for name, wrapper in attributes.items():
                 if callable(vars(layer).get(name)):
                     patch(layer, name, wrapper(vars(layer)[name]))
+            patch(layer, "_losses", [])  # of the trace, whose tensors must not outlive it
+            patch(layer, "_loss_ids", set())
             if "use_cudnn" in vars(layer):  # the fused kernel would pass the cell by
                 patch(layer, "use_cudnn", False)
         try:

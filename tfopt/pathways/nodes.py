@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tfopt.records.influence import Status
 
-__all__ = ["INPUT", "Edge", "Node", "Source", "Trial", "is_data"]
+__all__ = ["INPUT", "Edge", "Entangled", "Lowered", "Node", "Source", "Trial", "constant_in", "is_data"]
 
 INPUT = -1
 """In place of a node's number: the model's inputs, and whatever no node made."""
@@ -76,3 +77,18 @@ class Trial:
     def numbers(self) -> tuple[Any, ...]:
         """The measured ones."""
         return self.least, self.increase, self.additivity, self.weights
+
+
+def constant_in(dtype: Any, leaf: Any) -> Any:
+    """What is no tensor of the trace: an array of numbers in its dtype, anything else as it is."""
+    is_array = isinstance(leaf, np.ndarray | tf.Tensor) and tf.as_dtype(leaf.dtype).is_floating and not is_data(leaf)
+    return np.asarray(leaf).astype(dtype.as_numpy_dtype) if is_array else leaf
+
+
+class Lowered(BaseException):
+    """A layer, by its path, computes in float32 whatever the dtype of its policy is. (No `Exception`: Keras would put
+    the arguments of the call into its message.)"""
+
+
+class Entangled(BaseException):
+    """Python between the layers joins tensors of different scales: the trace cannot be normalised. (See `Lowered`.)"""

@@ -50,7 +50,8 @@ class Sums:
     that say nothing were found to be offsets, `connected` through which ones any path leads; `trials`
     are those of layers without a rule of tfopt's. `least_weights` is by number of the variable, the least weight ×
     gradient relative to the largest. `whole`: layers gave the outputs as they are. `biases` is all that is added,
-    times gradient, and `bias_magnitude` the sum of absolute values over elements of offsets.
+    times gradient; `by_rules` the part of it that no variable holds (f(0), constants), and the sum of its absolute
+    values, element by element. On data, nothing is said of what is least (0).
     """
 
     total: float
@@ -76,4 +77,5 @@ class Sums:
     told: Mapping[str, np.ndarray]
     added_by_node: np.ndarray
     biases: float
-    bias_magnitude: float
+    by_rules: float
+    by_rules_magnitude: float

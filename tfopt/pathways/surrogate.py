@@ -20,7 +20,7 @@ from tfopt.pathways.rules.registry import Rule, role_of, rule_for
 from tfopt.pathways.sums import EdgeSum, Sums, Weight
 from tfopt.pathways.tracing import Tracing
 
-__all__ = ["Part", "Surrogate"]
+__all__ = ["Part", "Surrogate", "raised"]
 
 Objective = Callable[..., tuple[Any, Mapping[str, Any]]]
 """Is given the model's outputs (before a last softmax or sigmoid) and further arguments; returns the scalar whose
@@ -111,7 +111,7 @@ class Surrogate:
         for number, mask in (masks or {}).items():
             values[number] = tf.convert_to_tensor(values[number]) * tf.cast(mask, values[number].dtype)
         portions = tf.constant(PORTIONS[part], self.plan.dtype) * scale
-        arguments = (_raised(inputs, self.plan.dtype), values, portions, further)
+        arguments = (raised(inputs, self.plan.dtype), values, portions, further)
         if self._compiled is None:
             self._compile(arguments)
         assert self._compiled is not None
@@ -208,20 +208,17 @@ class Surrogate:
         chosen = [number for number, weight in enumerate(self.weights) if self._asked(weight)]
         weights = [effective[number] for number in chosen]
         units = [unit, *(node.unit for node in tracing.nodes)] if self.plan.constants else []
-        gradients = tape.gradient(
-            total,
-            [made, [edge.tensor for edge in split], weights, units],
-        )
+        sources = [made, [edge.tensor for edge in split], weights, units, tracing.constants]
+        gradients = tape.gradient(total, sources)
         connected = np.array([gradient is not None for gradient in gradients[2]], bool)
-        of_made, of_split, of_weights, of_units = _zeros_for_none(
-            gradients, [made, [edge.tensor for edge in split], weights, units]
-        )
+        of_made, of_split, of_weights, of_units, of_constants = _zeros_for_none(gradients, sources)
+        least = _least if self.plan.free else _none  # contributions on data have either sign
         out: dict[str, Any] = {"total": total, "log_scale": scales, "told": told}
         products = [tensor * gradient for tensor, gradient in zip(made, of_made, strict=True)]
         out["made"] = _stacked([tf.reduce_sum(product) for product in products])
         out["made_magnitude"] = _stacked([tf.reduce_sum(tf.abs(product)) for product in products])
-        out["made_least"] = _stacked([_least(tensor) for tensor in made])
-        out["made_least_gradient"] = _stacked([_least(gradient) for gradient in of_made])
+        out["made_least"] = _stacked([least(tensor) for tensor in made])
+        out["made_least_gradient"] = _stacked([least(gradient) for gradient in of_made])
         out["units"] = {
             str(number): _by_channel(product, tracing.nodes[source.node].operation)
             for number, (source, product) in enumerate(zip(tracing.made, products, strict=True))
@@ -230,19 +227,21 @@ class Surrogate:
         split_products = [edge.tensor * gradient for edge, gradient in zip(split, of_split, strict=True)]
         out["split"] = _stacked([tf.reduce_sum(product) for product in split_products])
         out["split_magnitude"] = _stacked([tf.reduce_sum(tf.abs(product)) for product in split_products])
-        out["split_least"] = _stacked([_least(edge.tensor) for edge in split])
-        out["split_least_gradient"] = _stacked([_least(gradient) for gradient in of_split])
-        out["least_output"] = tf.reduce_min(_stacked([_least(result) for result in results]))
+        out["split_least"] = _stacked([least(edge.tensor) for edge in split])
+        out["split_least_gradient"] = _stacked([least(gradient) for gradient in of_split])
+        out["least_output"] = tf.reduce_min(_stacked([least(result) for result in results]))
         scores = [weight * gradient for weight, gradient in zip(weights, of_weights, strict=True)]
-        out["least_weights"] = _stacked([_least(score) for score in scores])
+        out["least_weights"] = _stacked([least(score) for score in scores])
         out["weights"] = _stacked([tf.reduce_sum(score) for score in scores])
-        out["weight_magnitude"] = _stacked([tf.reduce_sum(tf.abs(score)) for score in scores])
         out["tops"] = [
             tf.math.top_k(tf.reshape(score, (-1,)), min(self._top, int(np.prod(score.shape)))) for score in scores
         ] if self._top else []  # fmt: skip
         out["arrays"] = scores if self._arrays else []
-        constants = [gradient * one for gradient, one in zip(of_units, units, strict=True)]
-        out["biases"], out["constants"] = sum(constants[:1], tf.zeros((), self.plan.dtype)), _stacked(constants[1:])
+        added = [gradient * one for gradient, one in zip(of_units, units, strict=True)]
+        out["biases"], out["added_by_node"] = sum(added[:1], tf.zeros((), self.plan.dtype)), _stacked(added[1:])
+        by_rules = [value * gradient for value, gradient in zip(tracing.constants, of_constants, strict=True)]
+        out["by_rules"] = _stacked([tf.reduce_sum(each) for each in by_rules])
+        out["by_rules_magnitude"] = _stacked([tf.reduce_sum(tf.abs(each)) for each in by_rules])
         out["added"] = [tracing.found.get(id(self.weights[number].variable), tf.constant(False)) for number in chosen]
         out["trials"] = [_stacked(trial.numbers) for trial in tracing.trials]
         self.chosen, self._split, self._connected = chosen, split, connected
@@ -302,16 +301,11 @@ class Surrogate:
                 for trial, values in zip(tracing.trials, out["trials"], strict=True)
             ),
             told={key: np.asarray(value) for key, value in out["told"].items()},
-            added_by_node=numbers["constants"] if len(numbers["constants"]) else np.zeros(count),
+            added_by_node=numbers["added_by_node"] if len(numbers["added_by_node"]) else np.zeros(count),
             biases=float(numbers["biases"]),
-            bias_magnitude=float(np.abs(numbers["weight_magnitude"][self._are_offsets(added)]).sum()),
+            by_rules=float(numbers["by_rules"].sum()),
+            by_rules_magnitude=float(numbers["by_rules_magnitude"].sum()),
         )
-
-    def _are_offsets(self, added: np.ndarray) -> list[int]:
-        """Which of the `chosen` variables are added."""
-        return [
-            place for place, number in enumerate(self.chosen) if self.weights[number].role == "offset" or added[number]
-        ]
 
     def _edge_sums(self, tracing: Tracing, numbers: Mapping[str, np.ndarray]) -> list[EdgeSum]:
         number_of = {id(source): number for number, source in enumerate(tracing.made)}
@@ -336,12 +330,14 @@ def _is_own(rule: Rule | None) -> bool:
     return rule is not None and rule.own
 
 
-def _raised(inputs: Any, dtype: str) -> Any:
-    def raised(leaf: Any) -> Any:
+def raised(inputs: Any, dtype: str) -> Any:
+    """A structure of tensors, those of floating-point numbers in that dtype."""
+
+    def one(leaf: Any) -> Any:
         tensor = tf.convert_to_tensor(leaf)
         return tf.cast(tensor, dtype) if tensor.dtype.is_floating else tensor
 
-    return keras.tree.map_structure(raised, inputs)
+    return keras.tree.map_structure(one, inputs)
 
 
 def _trains(model: Any) -> bool:
@@ -377,6 +373,10 @@ def _stacked(scalars: Sequence[Any]) -> Any:
 def _least(tensor: Any) -> Any:
     """The least element relative to the largest magnitude; 0 where all are 0."""
     return tf.math.divide_no_nan(tf.reduce_min(tensor), tf.reduce_max(tf.abs(tensor)))
+
+
+def _none(tensor: Any) -> Any:
+    return tf.zeros((), tf.float64)
 
 
 def _least_by(groups: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:

@@ -37,7 +37,7 @@ def edge_shares(sums: Sums) -> tuple[EdgeShare, ...]:
     into = Counter(edge.target for edge in sums.edges)
     return tuple(
         EdgeShare(
-            sources=tuple(dict.fromkeys(_name(sums, source) for source in edge.sources)),
+            sources=tuple(dict.fromkeys(_name(sums, source) for source in edge.sources or (INPUT,))),
             target=sums.nodes[edge.target].path,
             call=sums.nodes[edge.target].call,
             share=float(edge.value / sums.total) if sums.total else 0.0,

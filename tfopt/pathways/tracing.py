@@ -10,19 +10,18 @@ from functools import partial
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from tfopt.pathways.interception import keep_mask
-from tfopt.pathways.nodes import INPUT, Edge, Node, Source, Trial, is_data
+from tfopt.pathways.interception import carry_mask, keep_mask
+from tfopt.pathways.nodes import INPUT, Edge, Lowered, Node, Source, Trial, constant_in, is_data
 from tfopt.pathways.plan import Plan
-from tfopt.pathways.rules.activations import GATING, HOMOGENEOUS
-from tfopt.pathways.rules.registry import Call, rule_for
+from tfopt.pathways.rules.activations import GATING, HOMOGENEOUS, around_zero
+from tfopt.pathways.rules.registry import Call, exactly, rule_for
 from tfopt.pathways.scales import common_scale, no_scale
 from tfopt.pathways.unknown import are_added, trials, weight_trials
 from tfopt.records.influence import Status
 
-__all__ = ["Lowered", "Tracing"]
+__all__ = ["Tracing"]
 
 _OTHER_DTYPE = re.compile(r"float(16|32)|half|dtype", re.IGNORECASE)  # in what TensorFlow says of mixed dtypes
 _ORDER: tuple[Status, ...] = ("exact", "linearised", "approximated", "as is")
@@ -53,6 +52,7 @@ class Tracing:
         self.edges: list[Edge] = []
         self.made: list[Source] = []
         self.trials: list[Trial] = []
+        self.constants: list[Any] = []  # what rules add
         self.offsets: dict[int, Any] = {}  # what offsets are for a unit of 1, by the variables' ids
         self.found: dict[int, Any] = {}  # whether a variable whose name does not say so is an offset, by its id
         self.squashes: list[Any] = []  # softmax results, in the order of their calls
@@ -86,10 +86,21 @@ class Tracing:
 
     def constant(self, tensor: Any) -> Any:
         """See `Call.constant`."""
+        added = self._counted(tensor)
+        if self.plan.constants and added.graph is self._unit.graph:  # not in a loop, where no gradient can be asked for
+            self.constants.append(added)
+        return added
+
+    def _counted(self, tensor: Any) -> Any:
+        """An offset times the unit by which what the node adds is counted; nothing where it does not count."""
         if not self.plan.constants:
             return tf.zeros_like(tensor)
         unit = self._unit if self.node is None else self.node.unit
         return (tf.abs(tensor) if self.plan.free else tensor) * tf.cast(unit, tensor.dtype)
+
+    def flows_in(self) -> bool:
+        """Whether anything flows into the node that is being traced."""
+        return self.node is not None and any(edge.target == self.node.index and edge.sources for edge in self.edges)
 
     def gate_value(self, tensor: Any) -> Any | None:
         """What a squashing function gives (with data) or gives at zero (without), where one made this tensor."""
@@ -154,30 +165,22 @@ class Tracing:
         if name not in HOMOGENEOUS:
             self.mark("linearised", name)
         with self.untouched():
-            at_zero, slope_at_zero = self._around_zero(name, function)
+            at_zero, slope_at_zero = around_zero(function)
             if self.plan.free:
                 y = tf.identity(x)
-                value = tf.fill(tf.shape(x), tf.cast(at_zero, x.dtype))
+                value = tf.fill(tf.shape(x), exactly(at_zero, x.dtype))
             else:
                 value = tf.stop_gradient(function(x))
                 small = tf.abs(x) < (1e-30 if x.dtype == tf.float32 else 1e-200)
-                slope = tf.where(small, tf.cast(slope_at_zero, x.dtype), (value - at_zero) / tf.where(small, 1.0, x))
+                slope = tf.where(
+                    small, exactly(slope_at_zero, x.dtype), (value - at_zero) / tf.where(small, tf.ones_like(x), x)
+                )
                 y = x * tf.stop_gradient(slope)
                 if at_zero:
-                    y = y + self.constant(tf.cast(at_zero, x.dtype))
+                    y = y + self.constant(tf.fill(tf.shape(x), exactly(at_zero, x.dtype)))
         if name in GATING:
             self.gates(y, value)
         return self.squashed(y) if name == "sigmoid" else y
-
-    def _around_zero(self, name: str, function: Callable[..., Any]) -> tuple[float, float]:
-        """f(0) and f′(0)."""
-        with tf.init_scope():
-            zero = tf.zeros((1, 1), tf.float64)
-            with tf.GradientTape() as tape:
-                tape.watch(zero)
-                value = function(zero)
-            gradient = tape.gradient(value, zero)
-            return float(value[0, 0]), 0.0 if gradient is None else float(gradient[0, 0])
 
     # ---- the calls
 
@@ -202,7 +205,7 @@ class Tracing:
             invoke = partial(self._invoke, operation, run)
             self._weigh(node, invoke, (args, kwargs))
             outputs = self._in_dtype(node, lambda: invoke((args, kwargs)))
-            if not any(edge.target == node.index for edge in self.edges):
+            if not self.flows_in():
                 outputs = keras.tree.map_structure(lambda leaf: self.portion(leaf, node.index), outputs)
             elif not node.own and self.plan.free:
                 self.trials += trials(invoke, (args, kwargs), outputs, node, self.plan.constants)
@@ -243,6 +246,9 @@ class Tracing:
     def _ruled(self, operation: Any, run: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         assert self.node is not None
         call = Call(operation, args, kwargs, run, self)
+        layer = isinstance(operation, keras.layers.Layer)
+        if not call.tensors and not layer:  # counting, comparing
+            return run(*args, **kwargs)
         found = rule_for(type(operation))
         if found is None or (not call.tensors and not found.own):
             self.mark("as is", "")
@@ -250,7 +256,10 @@ class Tracing:
             return run(*args, **kwargs)
         self.mark(found.status, found.reason)
         self.node.own = self.node.own and found.own and _knows_functions(operation)
-        return found.apply(call) if call.leaves else run(*args, **kwargs)
+        if not call.leaves:
+            return run(*args, **kwargs)
+        outputs = found.apply(call)
+        return carry_mask(operation, [*args, *kwargs.values()][0], outputs) if layer else outputs
 
     def _invoke(self, operation: Any, run: Callable[..., Any], arguments: Any) -> Any:
         return self._ruled(operation, run, *arguments)
@@ -273,6 +282,7 @@ class Tracing:
                 continue
             copy = tf.cast(tensor, self.dtype) if tensor.dtype != self.dtype else tf.identity(tensor)
             known = id(tensor) in self._known
+            self.watch(copy)
             self.edges.append(Edge(tuple(sources), node.index, copy, known))
             self._copied(tensor, copy)
             if factor is not None:
@@ -280,7 +290,7 @@ class Tracing:
                 self._copied(tensor, copy)
             copies[id(tensor)] = copy
         args, kwargs = keras.tree.map_structure(
-            lambda leaf: copies.get(id(leaf), _constant_in(self.dtype, leaf)), (args, kwargs)
+            lambda leaf: copies.get(id(leaf), constant_in(self.dtype, leaf)), (args, kwargs)
         )
         return common, args, kwargs
 
@@ -356,21 +366,10 @@ class Tracing:
             self.trials += [Trial(node.index, weights=tf.cast(both, tf.float64)) for _, both in verdicts]
         for each in held:
             if each in self.offsets:
-                self.values[each] = self.constant(self.offsets[each])
+                self.values[each] = self._counted(self.offsets[each])
             elif each in self.found:
                 value = self._said[each]
-                self.values[each] = tf.where(self.found[each], self.constant(value), value)
-
-
-class Lowered(BaseException):
-    """A layer, by its path, computes in float32 whatever the dtype of its policy is. (No `Exception`: Keras would put
-    the arguments of the call into its message.)"""
-
-
-def _constant_in(dtype: Any, leaf: Any) -> Any:
-    """What is no tensor of the trace: an array of numbers in its dtype, anything else as it is."""
-    is_array = isinstance(leaf, np.ndarray | tf.Tensor) and tf.as_dtype(leaf.dtype).is_floating and not is_data(leaf)
-    return np.asarray(leaf).astype(dtype.as_numpy_dtype) if is_array else leaf
+                self.values[each] = tf.where(self.found[each], self._counted(value), value)
 
 
 def _has_weights(operation: Any) -> bool:

@@ -173,7 +173,9 @@ class RelevanceReport(Record, frozen=True, kw_only=True):
 
     Inputs (with looked-up embeddings), biases and `unattributed` add up to 1. `unattributed_share` is relative to
     Σ|contribution| of inputs and biases, `cancellation` is Σ|contribution| / |result|: where it exceeds 100, shares
-    say nothing, and none are shown as percentages. `target` says what the result is; `result_mean` is its mean.
+    say nothing, and none are shown as percentages: inputs count element by element and sample by sample, what a
+    variable adds element by element. `target` says what the result is, of which `output`; `result_mean` is its mean.
+    `left_out` samples had a result that was zero or not finite.
     """
 
     target: str
@@ -192,6 +194,7 @@ class RelevanceReport(Record, frozen=True, kw_only=True):
     edges: tuple[EdgeShare, ...]
     dtype: str = "float64"
     output: str = ""
+    left_out: int = 0
     peak_bytes: int | None = None
 
 

@@ -16,6 +16,7 @@ __all__ = [
     "ELEMENTWISE",
     "GATING",
     "HOMOGENEOUS",
+    "around_zero",
     "gate_function",
     "is_elementwise",
     "layer_activation",
@@ -33,6 +34,7 @@ _NN = (
     " soft_shrink softplus softsign sparse_plus sparse_sigmoid squareplus tanh tanh_shrink threshold"
 )
 ELEMENTWISE = frozenset(name for name in _NN.split() if hasattr(BACKENDS["nn"], name))
+_FUNCTIONS = "Abs Absolute Ceil Clip Cos Cosh Exp Expm1 Floor Log1p Round Sign Sin Sinh Sqrt Square Tan"
 _OWN_FUNCTIONS = ELEMENTWISE | {"softmax", "log_softmax", "linear", "glu"}
 
 
@@ -114,7 +116,8 @@ def layer_activation(tracer: Any, function: Any) -> Any:
     if isinstance(function, keras.layers.Layer):  # with a rule of its own
         return function
 
-    elementwise = is_elementwise(function)
+    with tracer.untouched():
+        elementwise = is_elementwise(function)
 
     def replaced(x: Any, *args: Any, **kwargs: Any) -> Any:
         if tracer.inside or not elementwise:
@@ -137,6 +140,17 @@ def gate_function(tracer: Any, function: Callable[..., Any]) -> Callable[..., An
     return replaced
 
 
+def around_zero(function: Callable[..., Any]) -> tuple[float, float]:
+    """f(0) and f′(0)."""
+    with tf.init_scope():
+        zero = tf.zeros((1, 1), tf.float64)
+        with tf.GradientTape() as tape:
+            tape.watch(zero)
+            value = function(zero)
+        gradient = tape.gradient(value, zero)
+        return float(value[0, 0]), 0.0 if gradient is None else float(gradient[0, 0])
+
+
 def is_elementwise(function: Callable[..., Any]) -> bool:
     """Whether a function gives for each number what it gives for that number alone."""
     try:
@@ -156,6 +170,15 @@ def is_elementwise(function: Callable[..., Any]) -> bool:
 def _relu(call: Call) -> Any:
     plain = call.layer.max_value is None and not call.layer.threshold
     return call.tracer.elementwise("relu" if plain else "clipped relu", call.layer.call, call.x)
+
+
+@rule(*(operation_class(name) for name in _FUNCTIONS.split()))
+def _function(call: Call) -> Any:
+    """With data, a slope and f(0) like any function of single elements; without, as it is."""
+    if call.free:
+        call.tracer.mark("as is", "")
+        return call.proceed()
+    return call.tracer.elementwise(type(call.layer).__name__.lower(), call.run, call.x)
 
 
 @rule(keras.layers.PReLU, own=True)

@@ -85,9 +85,11 @@ def _attention(call: Call) -> Any:
 
 @rule(L.Embedding, own=True, starts=True)
 def _embedding(call: Call) -> Any:
-    """Without data: the mean row of |E|, at each place."""
+    """Without data: the mean row of |E|, at each place. With it, rows are where contributions start; inside a layer
+    that other inputs flow into (positions, in most cases), they are what this adds."""
     if not call.free:
-        return call.proceed()
+        rows = call.proceed()
+        return keep_mask(rows, call.constant(rows)) if call.tracer.flows_in() else rows
     call.tracer.mark("exact", "mean over the vocabulary")
     rows = tf.convert_to_tensor(keras.ops.convert_to_tensor(call.layer.embeddings))
     places = call.leaves[0]

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from tfopt.pathways.interception import LayerScale, keep_mask
-from tfopt.pathways.rules.registry import Call, roles, rule
+from tfopt.pathways.rules.registry import Call, exactly, roles, rule
 
 __all__: list[str] = []
 
@@ -45,8 +45,8 @@ def _layer_normalization(call: Call) -> Any:
     shape = [size if axis in _positive(axes, call.x) else 1 for axis, size in enumerate(call.x.shape)]
     y = call.x
     if not call.free:
-        centred = y if layer.rms_scaling else y - tf.reduce_mean(y, axes, keepdims=True)
-        y = centred * _reciprocal_root(centred, axes, layer.epsilon)
+        centred = y - tf.reduce_mean(y, axes, keepdims=True)
+        y = (y if layer.rms_scaling else centred) * _reciprocal_root(centred, axes, layer.epsilon)
     if layer.gamma is not None:
         y = y * tf.reshape(call.value(layer.gamma), shape)
     if getattr(layer, "beta", None) is not None:
@@ -111,7 +111,7 @@ def _rescaling(call: Call) -> Any:
 
 def _reciprocal_root(centred: Any, axes: list[int], epsilon: float) -> Any:
     mean_square = tf.reduce_mean(tf.square(centred), axes, keepdims=True)
-    return tf.stop_gradient(tf.math.rsqrt(mean_square + tf.cast(epsilon, centred.dtype)))
+    return tf.stop_gradient(tf.math.rsqrt(mean_square + exactly(epsilon, centred.dtype)))
 
 
 def _positive(axes: list[int], x: Any) -> set[int]:

@@ -13,7 +13,7 @@ from tfopt.pathways.nodes import is_data
 from tfopt.pathways.plan import Plan
 from tfopt.records.influence import Status
 
-__all__ = ["Call", "Role", "Rule", "Tracer", "role_of", "roles", "rule", "rule_for"]
+__all__ = ["Call", "Role", "Rule", "Tracer", "exactly", "role_of", "roles", "rule", "rule_for"]
 
 Role = Literal["weight", "offset", "statistic", "unknown"]
 """A `weight` multiplies what comes in, an `offset` is added to it, a `statistic` is neither (a variance, a seed)."""
@@ -31,6 +31,7 @@ class Tracer(Protocol):
     def depends(self, tensor: Any, on: Any) -> bool: ...
     def elementwise(self, name: str, function: Callable[..., Any], x: Any) -> Any: ...
     def ends_here(self) -> bool: ...
+    def flows_in(self) -> bool: ...
     def mark(self, status: Status, reason: str) -> None: ...
 
 
@@ -65,8 +66,10 @@ class Call:
 
     @property
     def x(self) -> Any:
-        """The first of them."""
-        return self.tensors[0]
+        """The first of them; where there is none, the first tensor, as floating-point numbers."""
+        if self.tensors:
+            return self.tensors[0]
+        return next(tf.cast(leaf, self.tracer.plan.dtype) for leaf in self.leaves if tf.is_tensor(leaf))
 
     def proceed(self) -> Any:
         """The call as it is."""
@@ -79,6 +82,11 @@ class Call:
     def constant(self, tensor: Any) -> Any:
         """Something that is added whatever comes in: it counts as a bias, or not at all."""
         return self.tracer.constant(tensor)
+
+
+def exactly(number: Any, dtype: Any) -> Any:
+    """A number or tensor in a dtype; `tf.cast` would round a number of Python's to float32 first."""
+    return tf.cast(number, dtype) if tf.is_tensor(number) else tf.convert_to_tensor(number, dtype)
 
 
 Function = Callable[[Call], Any]
