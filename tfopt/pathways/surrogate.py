@@ -14,6 +14,7 @@ from tfopt.pathways.heads import heads_of, last_squashes
 from tfopt.pathways.interception import intercepted
 from tfopt.pathways.nodes import INPUT, Edge, Trial
 from tfopt.pathways.plan import Plan
+from tfopt.pathways.reductions import Reductions, stacked
 from tfopt.pathways.rules.activations import gate_function, layer_activation, replacements
 from tfopt.pathways.rules.layers import pooling_sums
 from tfopt.pathways.rules.registry import Rule, role_of, rule_for
@@ -212,43 +213,45 @@ class Surrogate:
         gradients = tape.gradient(total, sources)
         connected = np.array([gradient is not None for gradient in gradients[2]], bool)
         of_made, of_split, of_weights, of_units, of_constants = _zeros_for_none(gradients, sources)
-        least = _least if self.plan.free else _none  # contributions on data have either sign
+        of = Reductions(self.plan.free)
         out: dict[str, Any] = {"total": total, "log_scale": scales, "told": told}
         products = [tensor * gradient for tensor, gradient in zip(made, of_made, strict=True)]
-        out["made"] = _stacked([tf.reduce_sum(product) for product in products])
-        out["made_magnitude"] = _stacked([tf.reduce_sum(tf.abs(product)) for product in products])
-        out["made_least"] = _stacked([least(tensor) for tensor in made])
-        out["made_least_gradient"] = _stacked([least(gradient) for gradient in of_made])
+        out["made"] = of.sums(products)
+        out["made_magnitude"] = of.magnitudes(products)
+        out["made_least"] = of.least(made)
+        out["made_least_gradient"] = of.least(of_made)
         out["units"] = {
             str(number): _by_channel(product, tracing.nodes[source.node].operation)
             for number, (source, product) in enumerate(zip(tracing.made, products, strict=True))
             if source.node != INPUT and _has_kernel(tracing.nodes[source.node].operation)
         }
         split_products = [edge.tensor * gradient for edge, gradient in zip(split, of_split, strict=True)]
-        out["split"] = _stacked([tf.reduce_sum(product) for product in split_products])
-        out["split_magnitude"] = _stacked([tf.reduce_sum(tf.abs(product)) for product in split_products])
-        out["split_least"] = _stacked([least(edge.tensor) for edge in split])
-        out["split_least_gradient"] = _stacked([least(gradient) for gradient in of_split])
-        out["least_output"] = tf.reduce_min(_stacked([least(result) for result in results]))
+        out["split"] = of.sums(split_products)
+        out["split_magnitude"] = of.magnitudes(split_products)
+        out["split_least"] = of.least([edge.tensor for edge in split])
+        out["split_least_gradient"] = of.least(of_split)
+        out["least_output"] = tf.reduce_min(of.least(results))
         scores = [weight * gradient for weight, gradient in zip(weights, of_weights, strict=True)]
-        out["least_weights"] = _stacked([least(score) for score in scores])
-        out["weights"] = _stacked([tf.reduce_sum(score) for score in scores])
+        out["least_weights"] = of.least(scores)
+        out["weights"] = of.sums(scores)
         out["tops"] = [
             tf.math.top_k(tf.reshape(score, (-1,)), min(self._top, int(np.prod(score.shape)))) for score in scores
         ] if self._top else []  # fmt: skip
         out["arrays"] = scores if self._arrays else []
         added = [gradient * one for gradient, one in zip(of_units, units, strict=True)]
-        out["biases"], out["added_by_node"] = sum(added[:1], tf.zeros((), self.plan.dtype)), _stacked(added[1:])
+        out["biases"], out["added_by_node"] = sum(added[:1], tf.zeros((), self.plan.dtype)), stacked(added[1:])
         by_rules = [value * gradient for value, gradient in zip(tracing.constants, of_constants, strict=True)]
-        out["by_rules"] = _stacked([tf.reduce_sum(each) for each in by_rules])
-        out["by_rules_magnitude"] = _stacked([tf.reduce_sum(tf.abs(each)) for each in by_rules])
+        out["by_rules"] = of.sums(by_rules)
+        out["by_rules_magnitude"] = of.magnitudes(by_rules)
         out["added"] = [tracing.found.get(id(self.weights[number].variable), tf.constant(False)) for number in chosen]
-        out["trials"] = [_stacked(trial.numbers) for trial in tracing.trials]
+        out["trials"] = [stacked(trial.numbers) for trial in tracing.trials]
         self.chosen, self._split, self._connected = chosen, split, connected
         return out
 
     def _asked(self, weight: Weight) -> bool:
-        if not keras.backend.is_float_dtype(weight.variable.dtype) or weight.role == "statistic":
+        """Whether the gradient with respect to it is needed; that of what is left out is not."""
+        left_out = weight.role == "offset" and not self.plan.constants
+        if not keras.backend.is_float_dtype(weight.variable.dtype) or weight.role == "statistic" or left_out:
             return False
         return self._with_weights or weight.role == "offset" or id(weight.variable) in self._unsaid
 
@@ -364,19 +367,6 @@ def _zeros_for_none(gradients: Any, tensors: Any) -> Any:
         [tf.zeros_like(tensor) if gradient is None else gradient for gradient, tensor in zip(*each, strict=True)]
         for each in zip(gradients, tensors, strict=True)
     ]
-
-
-def _stacked(scalars: Sequence[Any]) -> Any:
-    return tf.stack([tf.cast(scalar, tf.float64) for scalar in scalars]) if scalars else tf.zeros((0,), tf.float64)
-
-
-def _least(tensor: Any) -> Any:
-    """The least element relative to the largest magnitude; 0 where all are 0."""
-    return tf.math.divide_no_nan(tf.reduce_min(tensor), tf.reduce_max(tf.abs(tensor)))
-
-
-def _none(tensor: Any) -> Any:
-    return tf.zeros((), tf.float64)
 
 
 def _least_by(groups: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:
