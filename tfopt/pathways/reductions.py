@@ -27,7 +27,7 @@ class Reductions:
         return self.sums(tensors if self._free else [tf.abs(tensor) for tensor in tensors])
 
     def least(self, tensors: Sequence[Any]) -> Any:
-        """The least element relative to the largest magnitude; 0 where all are 0, and on data, where any sign is right."""
+        """The least element relative to the largest magnitude; 0 where all are 0, and on data, where signs differ."""
         if not self._free:
             return tf.zeros((len(tensors),), tf.float64)
         least, most = (self._each(operation, tensors) for operation in (tf.raw_ops.Min, tf.raw_ops.Max))
