@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfopt.errors import InputError
 from tfopt.model.layers import layer_tree, own_variables
 from tfopt.pathways.heads import heads_of, last_squashes
 from tfopt.pathways.interception import intercepted
@@ -44,6 +45,9 @@ class Surrogate:
         arrays: give the sums of each element of each variable.
         top: how many of the largest elements of each variable to give.
         weights: take gradients with respect to weights; where not, of what is added alone.
+
+    Raises:
+        InputError: `model` is no Keras model.
     """
 
     def __init__(
@@ -56,6 +60,11 @@ class Surrogate:
         top: int = 0,
         weights: bool = True,
     ) -> None:
+        if not isinstance(model, keras.Model):
+            raise InputError(
+                "a SavedModel has no layers to look into, only the graph of its signature",
+                "give the .keras or HDF5 file that it was exported from",
+            )
         self.model, self.plan = model, plan
         self._objective, self._arrays, self._top, self._with_weights = objective, arrays, top, weights
         tree = layer_tree(model)
