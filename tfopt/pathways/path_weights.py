@@ -22,18 +22,12 @@ import tensorflow as tf
 from tfopt.errors import UsageError
 from tfopt.model.inputs import input_specs, pack_inputs
 from tfopt.pathways.certificates import path_certificates
+from tfopt.pathways.nodes import Entangled, Lowered
 from tfopt.pathways.plan import Biases, MaxPool, Plan
-from tfopt.pathways.scales import Entangled
 from tfopt.pathways.sums import Sums, Weight
 from tfopt.pathways.surrogate import Surrogate
 from tfopt.pathways.tables import edge_shares, layer_rules, unit_shares
-from tfopt.pathways.tracing import Lowered
-from tfopt.records.influence import (
-    GroupShare,
-    PathReport,
-    StrongWeight,
-    VariableShare,
-)
+from tfopt.records.influence import GroupShare, PathReport, StrongWeight, VariableShare
 from tfopt.wording import listed
 from tfopt.workload.batch import resolve_shapes
 from tfopt.workload.failures import explained
