@@ -55,10 +55,8 @@ def main() -> None:
     print(f"{'model':30} {'log10 R':>9} {'euler':>8} {'addit.':>8} {'conserv.':>8} {'negative':>8} {'s':>6}  rules")
     rows = [_in_process(name, arguments.normalised) for name in names]
     met = sum(row["met"] for row in rows)
-    print(
-        f"wanted {len(rows)} consistent or refused with a reason, measured {met}: "
-        f"{'met' if met == len(rows) else 'missed'}"
-    )
+    verdict = "met" if met == len(rows) else "missed"
+    print(f"wanted {len(rows)} consistent or refused with a reason, measured {met}: {verdict}")
 
 
 def _names(arguments: argparse.Namespace) -> list[str]:
