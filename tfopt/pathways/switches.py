@@ -118,7 +118,16 @@ class Switched:
         """What the model gives with these positions of the vector at zero."""
         vector = np.ones(self.size, "float32")
         vector[list(positions)] = 0
-        means = [np.asarray(self._compiled(tf.constant(vector), *batch)) for batch in self._batches]
+        return self._measured(vector, self._batches)
+
+    def shuffled(self, order: np.ndarray) -> Measured:
+        """What it gives intact where each sample has the target of another."""
+        y = keras.tree.map_structure(lambda array: None if array is None else array[order], self.samples.y)
+        samples = dataclasses.replace(self.samples, y=y)
+        return self._measured(np.ones(self.size, "float32"), map(samples.cut, samples.batches()))
+
+    def _measured(self, vector: np.ndarray, batches: Iterable[tuple[Any, Any]]) -> Measured:
+        means = [np.asarray(self._compiled(tf.constant(vector), *batch)) for batch in batches]
         counts = [len(numbers) for numbers in self.samples.batches()]
         loss, right = np.average(means, axis=0, weights=counts)
         return Measured(float(loss), None if np.isnan(right) else float(right))
