@@ -55,12 +55,17 @@ def main() -> None:
     print(f"{'model':30} {'log10 R':>9} {'euler':>8} {'addit.':>8} {'conserv.':>8} {'negative':>8} {'s':>6}  rules")
     rows = [_in_process(name, arguments.normalised) for name in names]
     met = sum(row["met"] for row in rows)
-    print(f"wanted {len(rows)} consistent, measured {met}: {'met' if met == len(rows) else 'missed'}")
+    print(
+        f"wanted {len(rows)} consistent or refused with a reason, measured {met}: "
+        f"{'met' if met == len(rows) else 'missed'}"
+    )
 
 
 def _names(arguments: argparse.Namespace) -> list[str]:
     if arguments.models:
         folder = Path(arguments.models)
+        if not folder.is_dir():
+            raise SystemExit(f"{folder} is absent: name a folder, or set {strangers.VARIABLES['models']}")
         names = [str(file) for file in sorted(folder.iterdir()) if file.suffix != ".md"]
     else:
         names = list(NORMALISED if arguments.normalised and not arguments.only else application_names())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -12,6 +13,8 @@ import pytest
 import tensorflow as tf
 
 from bench.certificates import network
+from tfopt.errors import InputError
+from tfopt.model.load import load
 from tfopt.pathways.certificates import BETWEEN
 from tfopt.pathways.path_weights import path_weights
 from tfopt.pathways.rules import registry
@@ -275,6 +278,12 @@ def test_normalised_float32_is_as_good_in_a_deep_network() -> None:
     assert low.log10_total == pytest.approx(high.log10_total, abs=1e-4)
     for row, other in zip(high.units, low.units, strict=True):
         assert dict(other.top) == pytest.approx(dict(row.top), rel=1e-4)
+
+
+def test_a_saved_model_has_no_layers(tmp_path: Path) -> None:
+    _around().export(tmp_path / "saved", verbose=False)
+    with pytest.raises(InputError, match="no layers"):
+        path_weights(load(str(tmp_path / "saved")).model)
 
 
 @pytest.mark.parametrize("name", FAST)

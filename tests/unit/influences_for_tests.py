@@ -3,6 +3,8 @@ mean harm."""
 
 from __future__ import annotations
 
+from functools import partial
+
 import msgspec
 from records_for_tests import HOSTILE, flat
 from records_for_tests import hostile as hostile_run
@@ -32,9 +34,10 @@ from tfopt.records.influence import (
     UnitShares,
     VariableShare,
 )
-from tfopt.records.profile import InputInfo
+from tfopt.records.influence_summary import InfluenceSummary
+from tfopt.records.profile import InputInfo, ProfileRecord
 
-__all__ = ["INFLUENCES", "edge", "full", "hostile", "plain", "rule", "spread", "uncertain"]
+__all__ = ["INFLUENCES", "PROFILES", "edge", "full", "hostile", "plain", "rule", "spread", "uncertain"]
 
 ROOT = "net/"
 
@@ -297,4 +300,20 @@ INFLUENCES = {
     "influence-full": full,
     "influence-uncertain": uncertain,
     "influence-hostile": hostile,
+}
+
+
+def influenced(made: InfluenceRecord) -> ProfileRecord:
+    """A profile that has the short of an influence record."""
+    health = made.health
+    summary = InfluenceSummary(
+        paths=made.paths,
+        samples=None if health is None else health.samples,
+        warnings=() if health is None else health.warnings,
+    )
+    return msgspec.structs.replace(flat(), influence=summary)
+
+
+PROFILES = {
+    name.replace("influence", "influenced", 1): partial(influenced, make()) for name, make in INFLUENCES.items()
 }

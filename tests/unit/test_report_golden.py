@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from comparisons_for_tests import COMPARISONS
-from influences_for_tests import INFLUENCES
+from influences_for_tests import INFLUENCES, PROFILES
 from inspections_for_tests import INSPECTIONS
 from records_for_tests import DIFFERENCES, FOLDER, RECORDS, diagnosis
 from traces_for_tests import gpu, hostile, record_of
@@ -70,8 +70,13 @@ CARRIED: dict[str, tuple[str, View]] = {
     "rows.csv": ("csv", View()),
     "record.json": ("json", View()),
 }
+SUMMARIZED: dict[str, tuple[str, View]] = {
+    **{f"{width}.txt": ("table", View(width=width, top=2)) for width in (80, 120)},
+    "layer.md": ("md", View(top=2)),
+}
 MADE = {
     **RECORDS,
+    **PROFILES,
     **DIFFERENCES,
     **INSPECTIONS,
     **COMPARISONS,
@@ -87,6 +92,7 @@ CASES = {
 CASES |= {f"{name}-{case}": (name, *wish) for name in INSPECTIONS for case, wish in INSPECTED.items()}
 CASES |= {f"{name}-{case}": (name, *wish) for name in COMPARISONS for case, wish in RANKED.items()}
 CASES |= {f"{name}-{case}": (name, *wish) for name in INFLUENCES for case, wish in CARRIED.items()}
+CASES |= {f"{name}-{case}": (name, *wish) for name in PROFILES for case, wish in SUMMARIZED.items()}
 
 
 TRACES: dict[str, tuple[str, View]] = {

@@ -91,4 +91,4 @@ class Lowered(BaseException):
 
 
 class Entangled(BaseException):
-    """Python between the layers joins tensors of different scales: the trace cannot be normalised."""
+    """Python between the layers joins tensors of different scales: the trace cannot be normalised. (See `Lowered`.)"""

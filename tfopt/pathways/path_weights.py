@@ -22,23 +22,17 @@ import tensorflow as tf
 from tfopt.errors import UsageError
 from tfopt.model.inputs import input_specs, pack_inputs
 from tfopt.pathways.certificates import path_certificates
+from tfopt.pathways.nodes import Entangled, Lowered
 from tfopt.pathways.plan import Biases, MaxPool, Plan
-from tfopt.pathways.scales import Entangled
 from tfopt.pathways.sums import Sums, Weight
 from tfopt.pathways.surrogate import Surrogate
 from tfopt.pathways.tables import edge_shares, layer_rules, unit_shares
-from tfopt.pathways.tracing import Lowered
-from tfopt.records.influence import (
-    GroupShare,
-    PathReport,
-    StrongWeight,
-    VariableShare,
-)
+from tfopt.records.influence import GroupShare, PathReport, StrongWeight, VariableShare
 from tfopt.wording import listed
 from tfopt.workload.batch import resolve_shapes
 from tfopt.workload.failures import explained
 
-__all__ = ["Group", "ones", "ones_of", "path_scores", "path_sums", "path_weights"]
+__all__ = ["Group", "log10_total", "ones", "ones_of", "path_scores", "path_sums", "path_weights"]
 
 _NO_KERNEL = re.compile(r"No OpKernel was registered to support Op '(\w+)'")
 
@@ -81,7 +75,7 @@ def path_weights(
     surrogate, whole, reason = path_sums(model, Plan(True, maxpool, biases, dtype), inputs, top=top)
     certificates = path_certificates(surrogate, inputs, whole)
     return PathReport(
-        log10_total=_log10(whole),
+        log10_total=log10_total(whole),
         consistent=all(certificate.met for certificate in certificates),
         certificates=certificates,
         layers=layer_rules(whole),
@@ -142,15 +136,15 @@ def ones_of(dtype: str, shape: Sequence[int]) -> Any:
 
 
 def path_sums(
-    model: Any, plan: Plan, inputs: Any, *, arrays: bool = False, top: int = 0
+    model: Any, plan: Plan, inputs: Any, *, arrays: bool = False, top: int = 0, weights: bool = True
 ) -> tuple[Surrogate, Sums, str]:
     """The pass over `inputs`, and why it is not in the dtype asked for (empty where it is); normalised where Keras
-    connects the layers, so that no depth is too much for the dtype."""
+    connects the layers, so that no depth is too much for the dtype. `weights`: as for `Surrogate`."""
     reason = ""
     attempt = replace(plan, normalised=not plan.constants)
     with explained("summing over paths"):
         while True:
-            surrogate = Surrogate(model, attempt, _sum_of_outputs, arrays=arrays, top=top)
+            surrogate = Surrogate(model, attempt, _sum_of_outputs, arrays=arrays, top=top, weights=weights)
             try:
                 return surrogate, surrogate.run(inputs), reason
             except Entangled:
@@ -170,7 +164,8 @@ def _sum_of_outputs(outputs: Sequence[Any]) -> tuple[Any, dict[str, Any]]:
     return tf.add_n([tf.reduce_sum(output) for output in outputs]), {}
 
 
-def _log10(sums: Sums) -> float | None:
+def log10_total(sums: Sums) -> float | None:
+    """The logarithm of the sum over all paths; None where it is none."""
     positive = math.isfinite(sums.total) and sums.total > 0
     return math.log10(sums.total) + sums.log_scale / math.log(10) if positive else None
 

@@ -7,14 +7,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfopt.pathways.nodes import Source
+from tfopt.pathways.nodes import Entangled, Source
 
-__all__ = ["Entangled", "common_scale", "no_scale"]
-
-
-class Entangled(BaseException):
-    """Python between the layers joins tensors of different scales: the trace cannot be normalised. (No `Exception`:
-    Keras would put the arguments of the call into its message.)"""
+__all__ = ["common_scale", "no_scale"]
 
 
 def no_scale() -> Any:

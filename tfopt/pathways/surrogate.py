@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import keras
@@ -22,6 +22,7 @@ from tfopt.pathways.rules.registry import Rule, role_of, rule_for
 from tfopt.pathways.summing import Taken, summed
 from tfopt.pathways.sums import Sums, Weight
 from tfopt.pathways.tracing import Tracing
+from tfopt.pathways.untuned import as_traced
 
 __all__ = ["Part", "Surrogate", "raised"]
 
@@ -123,7 +124,7 @@ class Surrogate:
         if self._compiled is not None:
             return self._read(self._compiled(*arguments))
         self._compiled = self._compile(arguments)
-        with _as_traced() if self.plan.free else contextlib.nullcontext():
+        with as_traced() if self.plan.free else contextlib.nullcontext():
             return self._read(self._compiled(*arguments))
 
     def _compile(self, arguments: tuple[Any, ...]) -> Any:
@@ -212,20 +213,6 @@ class Surrogate:
         if weight.role == "offset":
             return self.plan.constants
         return self._with_weights or id(weight.variable) in self._unsaid
-
-
-@contextlib.contextmanager
-def _as_traced() -> Iterator[None]:
-    """Functions that first run in the block run as they were traced: on one example, optimizing a graph costs more than
-    is gained in all the runs of it."""
-    before = tf.config.optimizer.get_experimental_options()
-    tf.config.optimizer.set_experimental_options({**before, "disable_meta_optimizer": True})
-    try:
-        yield
-    finally:
-        tf.config.optimizer.set_experimental_options(
-            {**before, "disable_meta_optimizer": before.get("disable_meta_optimizer", False)}
-        )
 
 
 def _is_own(rule: Rule | None) -> bool:

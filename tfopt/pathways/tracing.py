@@ -21,7 +21,7 @@ from tfopt.pathways.scales import common_scale, no_scale
 from tfopt.pathways.unknown import are_added, trials, weight_trials
 from tfopt.records.influence import Status
 
-__all__ = ["Lowered", "Tracing"]
+__all__ = ["Tracing"]
 
 _OTHER_DTYPE = re.compile(r"float(16|32)|half|dtype", re.IGNORECASE)  # in what TensorFlow says of mixed dtypes
 _ORDER: tuple[Status, ...] = ("exact", "linearised", "approximated", "as is")

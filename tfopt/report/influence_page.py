@@ -22,7 +22,7 @@ from tfopt.report.summary import subject
 from tfopt.report.view import View
 from tfopt.wording import counted
 
-__all__ = ["consistency", "headline", "page"]
+__all__ = ["carried", "consistency", "headline", "page"]
 
 _CONCENTRATED = 0.5  # 80 % carried by fewer of the units than this is worth a headline
 _CARRIES = 0.1  # of a layer that carries at least so much
@@ -74,7 +74,7 @@ def headline(record: InfluenceRecord) -> tuple[tuple[str, ...], Tone]:
     if record.paths is not None and not record.paths.consistent:
         return ("not certified: the shares below cannot be relied on",), "alarm"
     if record.paths is not None:
-        return (_carried(record.paths), "consistent" if sure else "on data not certified"), "good" if sure else "alarm"
+        return (carried(record.paths), "consistent" if sure else "on data not certified"), "good" if sure else "alarm"
     if record.relevance is not None:
         return ("consistent" if sure else "not certified", *_inputs(record)), "good" if sure else "alarm"
     return ("nothing was asked for",), "plain"
@@ -86,7 +86,8 @@ def _inputs(record: InfluenceRecord) -> Iterator[str]:
         yield f"{units.percent(report.inputs)} of the result from inputs"
 
 
-def _carried(report: PathReport) -> str:
+def carried(report: PathReport) -> str:
+    """The sentence: which few units, or which branch, most paths lead through."""
     root, types = tables.root_of(report.layers), {rule.path: rule.type for rule in report.layers}
     ranked = [row for row, _ in tables.ranked_units(report.units) if row.share >= _CARRIES]
     if ranked and ranked[0].carrying < _CONCENTRATED * ranked[0].units:

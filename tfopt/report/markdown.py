@@ -12,6 +12,7 @@ from tfopt.records.profile import ProfileRecord
 from tfopt.report import memory, summary, units
 from tfopt.report.advice import advice_blocks
 from tfopt.report.escape import markdown_code, markdown_prose
+from tfopt.report.influence_section import influence_blocks
 from tfopt.report.rows import Ops, Rest, idle, phase_groups, phase_rows, rank_ops, rank_types
 from tfopt.report.tree import Line, record_lines
 from tfopt.report.view import BOTTLENECKS, By, View, listed
@@ -32,6 +33,7 @@ def render(record: ProfileRecord, view: View) -> str:
         "\n".join(f"- {joined(facts)}" for facts in _facts(record, view) if facts),
         _phases(record),
         *_BODIES[view.by](record, view),
+        *influence_blocks(record),
         *advice_blocks(record),
         *(note(remark) for remark in record.notes),
         _footer(record, view),

@@ -20,6 +20,7 @@ from tfopt.pathways.health.passing import Pass
 from tfopt.pathways.health.reading import Numbers, read
 from tfopt.pathways.health.roles import axis_of, is_weight_layer
 from tfopt.pathways.health.statistics import in_doubt
+from tfopt.pathways.untuned import as_traced
 from tfopt.records.cost import LayerCost
 from tfopt.records.health import HealthReport
 from tfopt.workload.batch import batch_length
@@ -96,7 +97,7 @@ class Checkup:
         """The numbers of a pass and what their gradients are multiplied with: less where they would overflow."""
         compiled = self._compiled(batch, careful=careful)
         scale = scale_for(self.model)
-        with _untouched(compiled.function):
+        with _untouched(compiled.function), as_traced():
             while True:
                 out = compiled.function(*batch, tf.constant(scale))
                 numbers = {name: np.asarray(value, dtype=float) for name, value in out.items()}

@@ -29,8 +29,11 @@ def _batch_normalization(call: Call) -> Any:
     shape = [size if axis in _positive([layer.axis], call.x) else 1 for axis, size in enumerate(call.x.shape)]
     scale = tf.math.rsqrt(call.value(layer.moving_variance) + tf.cast(layer.epsilon, call.x.dtype))
     scale = scale * call.value(layer.gamma) if layer.scale else scale
-    offset = call.value(layer.moving_mean) * scale + (call.value(layer.beta) if layer.center else 0)
-    return keep_mask(call.x, call.x * tf.reshape(scale, shape) + tf.reshape(offset, shape))
+    y = call.x * tf.reshape(scale, shape)
+    if call.tracer.plan.constants:
+        offset = call.value(layer.moving_mean) * scale + (call.value(layer.beta) if layer.center else 0)
+        y = y + tf.reshape(offset, shape)
+    return keep_mask(call.x, y)
 
 
 @rule(LayerScale, own=True)
