@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from tfopt.errors import InputError, UsageError
 from tfopt.model.layers import layer_tree
+from tfopt.pathways.channelwise import CHANNELWISE, GLOBAL_POOLING
 from tfopt.pathways.interception import intercepted, keep_mask, operation_class
 from tfopt.pathways.metrics import accuracy, metric_of
 from tfopt.pathways.nodes import is_data
@@ -38,15 +39,7 @@ UNITS = (
 )
 """Layers whose output channels are units."""
 
-_PASSING = (
-    *(L.BatchNormalization, L.Activation, L.ReLU, L.LeakyReLU, L.PReLU, L.ELU, L.Identity, L.Dropout, L.AlphaDropout),
-    *(L.SpatialDropout1D, L.SpatialDropout2D, L.SpatialDropout3D, L.GaussianDropout, L.GaussianNoise, L.Rescaling),
-    *(L.MaxPooling1D, L.MaxPooling2D, L.MaxPooling3D, L.AveragePooling1D, L.AveragePooling2D, L.AveragePooling3D),
-    *(L.GlobalMaxPooling1D, L.GlobalMaxPooling2D, L.GlobalMaxPooling3D, L.GlobalAveragePooling1D),
-    *(L.GlobalAveragePooling2D, L.GlobalAveragePooling3D, L.ZeroPadding1D, L.ZeroPadding2D, L.ZeroPadding3D),
-    *(L.Cropping1D, L.Cropping2D, L.Cropping3D, L.UpSampling1D, L.UpSampling2D, L.UpSampling3D),
-)
-"""Layers each of whose channels is made of the same channel of what they take."""
+_PASSING = (*CHANNELWISE, *GLOBAL_POOLING, L.BatchNormalization, L.Rescaling)
 
 _MERGES = (L.Add, L.Average, L.Concatenate, operation_class("Add"), operation_class("Concatenate"))
 
