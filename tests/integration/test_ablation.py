@@ -173,6 +173,7 @@ def test_a_perfect_score_is_called_better() -> None:
     assert report.intact == pytest.approx(0, abs=1e-10)
     assert report.intact_accuracy is None
     assert "the path score ranks well here" in report.verdict
+    assert report.warning == ""
 
 
 def test_a_misleading_score_is_called_backwards() -> None:
@@ -191,12 +192,12 @@ def test_random_numbers_are_not_called_better() -> None:
     assert report.verdicts[0].ranking == "no better"
 
 
-def test_a_model_that_guesses_gets_no_verdict() -> None:
-    model, (x, _) = network(), samples(60)
-    y = np.arange(60) % 3
-    report = ablate(model, x, y, count=3)
-    assert report.verdicts[0].ranking == "unknown"
-    assert "guessing" in report.warning
+def test_targets_that_mean_nothing_give_no_verdict() -> None:
+    for model, x, y in ((network(), samples(60)[0], np.arange(60) % 3), ladder()):
+        random = y if y.ndim == 1 else np.random.default_rng(7).permutation(y)
+        report = ablate(model, x, random, count=3)
+        assert report.verdicts[0].ranking == "unknown"
+        assert "shuffled targets" in report.warning
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -23,13 +24,18 @@ def _data(*shape: int, size: int = 256, classes: int = 10) -> tuple[Any, Any]:
     return rng.standard_normal((size, *shape)).astype("float32"), rng.integers(0, classes, size)
 
 
-def _deep(activation: str, initializer: Any, depth: int = 20) -> keras.Model:
-    """Each layer with an initializer of its own: one that is shared gives them all the same weights."""
-    kind = keras.initializers.get(initializer)
-    config = {key: value for key, value in kind.get_config().items() if key != "seed"}
-    keras.utils.set_random_seed(0)
-    hidden = [layers.Dense(64, activation=activation, kernel_initializer=type(kind)(**config)) for _ in range(depth)]
+def _deep(activation: str, depth: int = 20) -> keras.Model:
+    hidden = [layers.Dense(64, activation=activation) for _ in range(depth)]
     return keras.Sequential([keras.Input((64,)), *hidden, layers.Dense(10)])
+
+
+def _initialize(model: keras.Model, initializers: Sequence[Any]) -> None:
+    """Each layer's kernel by an initializer of its own: one that is shared gives them all the same weights."""
+    keras.utils.set_random_seed(0)
+    for layer, initializer in zip(model.layers, initializers, strict=False):
+        kind = keras.initializers.get(initializer)
+        config = {key: value for key, value in kind.get_config().items() if key != "seed"}
+        layer.kernel.assign(type(kind)(**config)(layer.kernel.shape))
 
 
 def _ids(report: HealthReport) -> set[str]:
@@ -51,12 +57,12 @@ FACTS: dict[str, list[tuple[Any, float, float, set[str]]]] = {
 }
 
 
-@pytest.mark.parametrize("activation", FACTS)
-def test_measured_gains_of_deep_nets(activation: str) -> None:
-    model = _deep(activation, "zeros")
+@pytest.mark.parametrize(("activation", "depth"), [("relu", 20), ("tanh", 20), ("sigmoid", 10)])
+def test_measured_gains_of_deep_nets(activation: str, depth: int) -> None:
+    model = _deep(activation, depth)
     checkup = Checkup(model, loss=LOSS)
     for initializer, forward, backward, expected in FACTS[activation]:
-        model.set_weights(_deep(activation, initializer).get_weights())
+        _initialize(model, [initializer] * depth)
         report = checkup.run(*_data(64))
         assert report.forward_gain == pytest.approx(forward, rel=0.08), initializer
         assert report.backward_gain == pytest.approx(backward, rel=0.08), initializer
@@ -202,32 +208,37 @@ class Root(layers.Layer):
         return keras.ops.sqrt(keras.ops.abs(x * 0.0))
 
 
+@pytest.fixture(scope="module")
+def dense() -> Checkup:
+    hidden = [layers.Dense(32, activation="relu", name=name) for name in "abc"]
+    return Checkup(keras.Sequential([keras.Input((8,)), *hidden, layers.Dense(3)], name="m"), loss=LOSS)
+
+
 @pytest.mark.parametrize(
-    ("damage", "ids", "named"),
+    ("variable", "change", "expected"),
     [
-        (lambda m, x: m.get_layer("b").kernel.assign(m.get_layer("b").kernel * np.nan),
-         ["nonfinite-weights", "nonfinite-activations", "nonfinite-loss"], "m/b"),
-        (lambda m, x: [m.get_layer(name).kernel.assign(m.get_layer(name).kernel * 1e37) for name in "bc"],
-         ["nonfinite-activations", "nonfinite-loss"], "m/c"),
-        (lambda m, x: x.__setitem__((3, 2), np.inf), ["nonfinite-inputs"], None),
-        (lambda m, x: m.get_layer("a").bias.assign(m.get_layer("a").bias - 100), ["dead-units"], "m/a"),
+        ("b/kernel", lambda w: w * np.nan,
+         {"nonfinite-weights": "m/b", "nonfinite-activations": "m/b", "nonfinite-loss": None}),
+        ("b/bias", lambda w: w + 3e38, {"nonfinite-activations": "m/c", "nonfinite-loss": None}),
+        ("a/bias", lambda w: w - 100, {"dead-units": "m/a"}),
+        ("a/bias", lambda w: w, {}),
     ],
 )  # fmt: skip
-def test_damage_is_named(damage: Any, ids: list[str], named: str | None) -> None:
-    keras.utils.set_random_seed(0)
-    dense = [layers.Dense(32, activation="relu", name=name) for name in "abc"]
-    model = keras.Sequential([keras.Input((8,)), *dense, layers.Dense(3)], name="m")
+def test_damage_is_named(dense: Checkup, variable: str, change: Any, expected: dict[str, str | None]) -> None:
+    _initialize(dense.model, ["he_normal"] * 4)
+    for layer in dense.model.layers:
+        layer.bias.assign(np.zeros(layer.bias.shape))
+    layer, name = variable.split("/")
+    damaged = getattr(dense.model.get_layer(layer), name)
+    damaged.assign(change(damaged.numpy()))
+    found = dense.run(*_data(8, classes=3)).warnings
+    assert {each.id: next(iter(each.layers), None) for each in found} == expected
+
+
+def test_inputs_that_are_not_finite(dense: Checkup) -> None:
     x, y = _data(8, classes=3)
-    damage(model, x)
-    report = health(model, x, y, loss=LOSS)
-    assert [each.id for each in report.warnings][: len(ids)] == ids
-    if named:
-        assert (
-            next(each for each in report.warnings if each.layers and each.id == ids[-2 if len(ids) > 1 else 0]).layers[
-                0
-            ]
-            == named
-        )
+    x[3, 2] = np.inf
+    assert [each.id for each in dense.run(x, y).warnings][:1] == ["nonfinite-inputs"]
 
 
 def test_gradients_that_are_not_finite() -> None:
@@ -239,7 +250,9 @@ def test_gradients_that_are_not_finite() -> None:
 
 
 def test_a_signal_below_what_squares_hold_is_measured() -> None:
-    report = health(_deep("relu", N(stddev=1e-4), depth=8), *_data(64), loss=LOSS)
+    model = _deep("relu", depth=8)
+    _initialize(model, [N(stddev=1e-4)] * 8)
+    report = health(model, *_data(64), loss=LOSS)
     assert report.layers[7].output_rms is not None
     assert 0 < report.layers[7].output_rms < 1e-23
     assert report.forward_gain == pytest.approx(0.000514, rel=0.25)

@@ -15,6 +15,8 @@ import keras
 import numpy as np
 import pytest
 from keras import layers as L
+from keras.src.applications.convnext import LayerScale
+from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
 
 from tfopt.errors import UsageError
 from tfopt.pathways.top_paths import top_paths
@@ -421,6 +423,24 @@ def test_private_names_exist() -> None:
         x = np.zeros((1, 5, 6), "float32")
         layer(x, x)
         assert all(hasattr(getattr(layer, name), "kernel") for name in PRIVATE)
+
+
+def test_layers_of_keras_applications() -> None:
+    """ConvNeXt's x · γ; Inception-ResNet's x + scale · branch, whose parallel edges are the largest of the two."""
+    inputs = keras.Input((3,))
+    x = LayerScale(1.0, 3, name="gamma")(inputs)
+    outputs = CustomScaleLayer(scale=0.5, name="scaled")([x, L.Dense(3, use_bias=False, name="branch")(x)])
+    model = keras.Model(inputs, outputs, name="net")
+    model.set_weights([np.array([1.0, 3.0, -9.0]), np.diag([1.0, 4.0, 1.0])])
+    found = {tuple(path.steps): path.log10_weight for path in top_paths(model, 20).paths}
+    assert len(found) == 6
+    for unit, (gamma, edge) in enumerate(((1, 0.5), (3, 2.0), (9, 0.5))):
+        entry, end = (("(input)", unit), ("net/gamma", unit)), ("net/scaled", unit)
+        assert found[*entry, end] == pytest.approx(np.log10(gamma))
+        assert found[*entry, ("net/branch", unit), end] == pytest.approx(np.log10(gamma * edge))
+    assert np.asarray(model(np.ones((1, 3), "float32"))) == pytest.approx(
+        np.array([[1 * 1.5, 3 * 3.0, -9 * 1.5]])
+    )  # what the weights above are taken from
 
 
 def _blocks(weights: Sequence[np.ndarray]) -> keras.Model:

@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from tfopt.errors import InputError, UsageError
 from tfopt.model.layers import layer_tree
+from tfopt.pathways.channelwise import CHANNELWISE, GLOBAL_POOLING
 from tfopt.pathways.interception import intercepted, keep_mask, operation_class
 from tfopt.pathways.metrics import accuracy, metric_of
 from tfopt.pathways.nodes import is_data
@@ -38,15 +39,7 @@ UNITS = (
 )
 """Layers whose output channels are units."""
 
-_PASSING = (
-    *(L.BatchNormalization, L.Activation, L.ReLU, L.LeakyReLU, L.PReLU, L.ELU, L.Identity, L.Dropout, L.AlphaDropout),
-    *(L.SpatialDropout1D, L.SpatialDropout2D, L.SpatialDropout3D, L.GaussianDropout, L.GaussianNoise, L.Rescaling),
-    *(L.MaxPooling1D, L.MaxPooling2D, L.MaxPooling3D, L.AveragePooling1D, L.AveragePooling2D, L.AveragePooling3D),
-    *(L.GlobalMaxPooling1D, L.GlobalMaxPooling2D, L.GlobalMaxPooling3D, L.GlobalAveragePooling1D),
-    *(L.GlobalAveragePooling2D, L.GlobalAveragePooling3D, L.ZeroPadding1D, L.ZeroPadding2D, L.ZeroPadding3D),
-    *(L.Cropping1D, L.Cropping2D, L.Cropping3D, L.UpSampling1D, L.UpSampling2D, L.UpSampling3D),
-)
-"""Layers each of whose channels is made of the same channel of what they take."""
+_PASSING = (*CHANNELWISE, *GLOBAL_POOLING, L.BatchNormalization, L.Rescaling)
 
 _MERGES = (L.Add, L.Average, L.Concatenate, operation_class("Add"), operation_class("Concatenate"))
 
@@ -118,7 +111,16 @@ class Switched:
         """What the model gives with these positions of the vector at zero."""
         vector = np.ones(self.size, "float32")
         vector[list(positions)] = 0
-        means = [np.asarray(self._compiled(tf.constant(vector), *batch)) for batch in self._batches]
+        return self._measured(vector, self._batches)
+
+    def shuffled(self, order: np.ndarray) -> Measured:
+        """What it gives intact where each sample has the target of another."""
+        y = keras.tree.map_structure(lambda array: None if array is None else array[order], self.samples.y)
+        samples = dataclasses.replace(self.samples, y=y)
+        return self._measured(np.ones(self.size, "float32"), map(samples.cut, samples.batches()))
+
+    def _measured(self, vector: np.ndarray, batches: Iterable[tuple[Any, Any]]) -> Measured:
+        means = [np.asarray(self._compiled(tf.constant(vector), *batch)) for batch in batches]
         counts = [len(numbers) for numbers in self.samples.batches()]
         loss, right = np.average(means, axis=0, weights=counts)
         return Measured(float(loss), None if np.isnan(right) else float(right))

@@ -18,7 +18,6 @@ from tfopt.model.layers import layer_tree
 from tfopt.pathways.health.losses import loss_for, scale_for
 from tfopt.pathways.health.passing import Pass
 from tfopt.pathways.health.reading import Numbers, read
-from tfopt.pathways.health.roles import axis_of, is_weight_layer
 from tfopt.pathways.health.statistics import in_doubt
 from tfopt.pathways.untuned import as_traced
 from tfopt.records.cost import LayerCost
@@ -79,16 +78,7 @@ class Checkup:
             traced = compiled.traced
             assert traced.seen is not None
             return read(
-                Numbers(
-                    self.model,
-                    traced.tree,
-                    traced.seen,
-                    numbers,
-                    scale,
-                    samples,
-                    compiled.loss_function,
-                    compiled.costs,
-                )
+                Numbers(self.model, traced.tree, traced.seen, numbers, scale, samples, compiled.words, compiled.costs)
             )
 
     def _measured(
@@ -110,7 +100,7 @@ class Checkup:
         if key not in self._passes:
             loss, words = loss_for(self.model, self._loss, *batch[:2])
             tree = layer_tree(self.model)
-            traced = Pass(self.model, tree, loss, is_weight_layer, axis_of, careful=careful)
+            traced = Pass(self.model, tree, loss, careful=careful)
             function = tf.function(traced, autograph=False).get_concrete_function(*batch, tf.constant(1.0))
             assert traced.seen is not None
             costs = step_costs(self.model, tree, traced.seen.trace, mode="train", optimizer=None)
@@ -124,7 +114,7 @@ class _Compiled:
 
     traced: Pass
     function: Callable[..., Mapping[str, Any]]
-    loss_function: str
+    words: str
     costs: tuple[LayerCost, ...]
 
 

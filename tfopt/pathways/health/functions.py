@@ -1,4 +1,4 @@
-"""Activation functions that health knows: where they saturate, and which of them are used with He's initializer."""
+"""Activation functions that health knows: where they saturate, and which layers are nothing else."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ import tensorflow as tf
 from tfopt.model.cost import Trace, observing
 from tfopt.model.layers import LayerNode
 from tfopt.pathways.health.losses import Loss
+from tfopt.pathways.health.roles import axis_of, is_weight_layer
 from tfopt.pathways.health.statistics import activity, dense, means, saturated, sizes
 from tfopt.pathways.health.watching import Watching
 from tfopt.pathways.interception import observed
@@ -50,14 +51,11 @@ class Pass:
         model: Any,
         tree: Sequence[LayerNode],
         loss: Loss,
-        is_weight_layer: Callable[[Any], bool],
-        axis_of: Callable[[Any], int],
         *,
         careful: bool,
     ) -> None:
-        """`axis_of`: along which axis of its output a layer has its channels; `careful`: see `sizes`."""
-        self.model, self.tree, self.loss = model, tree, loss
-        self.is_weight_layer, self.axis_of, self.careful = is_weight_layer, axis_of, careful
+        """`careful`: see `sizes`."""
+        self.model, self.tree, self.loss, self.careful = model, tree, loss, careful
         self.seen: Seen | None = None
         self._values = [variable.value for variable in model.weights]
         self._trained = [variable.value for variable in model.trainable_weights]
@@ -77,7 +75,7 @@ class Pass:
             loss = tf.cast(self.loss(x, y, outputs, sample_weight), tf.float32)
             scaled = loss * scale
         self.seen = seen = Seen(watching, trace, frozenset(id(leaf) for leaf in keras.tree.flatten(outputs)))
-        seen.depths = _depths(watching, self.is_weight_layer)
+        seen.depths = _depths(watching)
         values = _unique(
             [tensor for each in watching.layers for tensor in (*each.inputs, *each.outputs)]
             + [each.given for each in watching.functions]
@@ -91,7 +89,7 @@ class Pass:
         seen.backward, of_ways = _connected(ways, of_ways)
         seen.variables, of_weights = _connected(self._trained, of_weights)
         weights = [tf.convert_to_tensor(value) for value in self._values]
-        active = [activity(each.y, self.axis_of(each.layer)) for each in watching.functions]
+        active = [activity(each.y, axis_of(each.layer)) for each in watching.functions]
         return {
             "loss": loss,
             "entering": self._sizes([leaf for leaf in keras.tree.flatten(x) if leaf.dtype.is_floating]),
@@ -100,12 +98,10 @@ class Pass:
             "weights": self._sizes(weights),
             "means": means(weights),
             "gradients": self._sizes(list(map(dense, of_weights))),
-            "active": tf.concat(active, 0) if active else tf.zeros((0,)),
-            "units": tf.stack([tf.size(each) for each in active]) if active else tf.zeros((0,)),
-            "values": tf.stack([tf.size(each.y) for each in watching.functions]) if active else tf.zeros((0,)),
-            "saturated": tf.stack([saturated(each.name, each.y) for each in watching.functions])
-            if active
-            else tf.zeros((0,)),
+            "active": tf.concat([*active, tf.zeros((0,))], 0),
+            "units": _stacked([tf.size(each) for each in active]),
+            "values": _stacked([tf.size(each.y) for each in watching.functions]),
+            "saturated": _stacked([saturated(each.name, each.y) for each in watching.functions]),
         }
 
     def _sizes(self, tensors: Sequence[Any]) -> Any:
@@ -118,7 +114,7 @@ def _connected(of: Sequence[Any], gradients: Sequence[Any]) -> tuple[dict[int, i
     return {id(each): place for place, (each, _) in enumerate(found)}, [gradient for _, gradient in found]
 
 
-def _depths(watching: Watching, is_weight_layer: Callable[[Any], bool]) -> list[int]:
+def _depths(watching: Watching) -> list[int]:
     """For each layer call, the most weight layers on a way from the inputs to it."""
     made = {tensor.op.name for each in watching.layers if is_weight_layer(each.layer) for tensor in each.outputs}
     depths: dict[str, int] = {}
@@ -126,6 +122,10 @@ def _depths(watching: Watching, is_weight_layer: Callable[[Any], bool]) -> list[
         before = max((depths.get(tensor.op.name, 0) for tensor in op.inputs), default=0)
         depths[op.name] = before + (op.name in made)
     return [max((depths[tensor.op.name] for tensor in each.inputs), default=0) for each in watching.layers]
+
+
+def _stacked(numbers: Sequence[Any]) -> Any:
+    return tf.stack(numbers) if numbers else tf.zeros((0,))
 
 
 def _unique(tensors: Iterable[Any]) -> list[Any]:

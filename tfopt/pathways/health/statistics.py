@@ -19,19 +19,16 @@ _LEAST, _MOST = 1e-12, 1e15
 def sizes(tensors: Sequence[Any], *, careful: bool) -> Any:
     """(norm, share that is not finite, number of elements) of each tensor, float64, shape (tensors, 3).
 
-    One op per tensor, and no copy; where that leaves doubts (`in_doubt`), `careful` does without squares that may
-    overflow or underflow, and counts what is not finite.
+    One op per tensor, and no copy; where that leaves doubts (`in_doubt`), `careful` squares in float64, where nothing
+    of float32 overflows or underflows, and counts what is not finite.
     """
     if not tensors:
         return tf.zeros((0, 3), tf.float64)
-    numbers = [tf.cast(tensor, tf.float32) for tensor in tensors]
     counts = tf.stack([tf.cast(tf.size(tensor), tf.float64) for tensor in tensors])
-    if careful:
-        norms, bad = (tf.stack(each) for each in zip(*map(_careful, numbers), strict=True))
-    else:
-        norms = tf.sqrt(2 * tf.stack([tf.nn.l2_loss(tensor) for tensor in numbers]))
-        bad = tf.zeros_like(norms)
-    return tf.stack([tf.cast(norms, tf.float64), tf.cast(bad, tf.float64), counts], 1)
+    numbers = [tf.cast(tensor, tf.float64 if careful else tf.float32) for tensor in tensors]
+    norms = tf.cast(tf.sqrt(2 * tf.stack([tf.nn.l2_loss(tensor) for tensor in numbers])), tf.float64)
+    bad = tf.stack([_nonfinite(tensor) for tensor in numbers]) if careful else tf.zeros_like(norms)
+    return tf.stack([norms, bad, counts], 1)
 
 
 def in_doubt(sizes: np.ndarray) -> bool:
@@ -43,16 +40,10 @@ def in_doubt(sizes: np.ndarray) -> bool:
     return bool((~(norms < _MOST) | ((norms > 0) & (norms < _LEAST))).any())
 
 
-def _careful(tensor: Any) -> tuple[Any, Any]:
-    """The norm relative to the largest element, NaN where not all are finite, and the share of those."""
-    bad = tf.math.divide_no_nan(
-        tf.reduce_sum(tf.cast(~tf.math.is_finite(tensor), tf.float32)), tf.cast(tf.size(tensor), tf.float32)
-    )
-    largest = tf.reduce_max(tf.abs(tf.reshape(tensor, (-1,))), keepdims=True)
-    norm = tf.cast(largest[0], tf.float64) * tf.sqrt(
-        tf.reduce_sum(tf.cast(tf.square(tf.math.divide_no_nan(tensor, largest[0])), tf.float64))
-    )
-    return tf.where(bad > 0, tf.constant(float("nan"), tf.float64), norm), bad
+def _nonfinite(tensor: Any) -> Any:
+    """The share of a tensor that is NaN or infinite; of no elements, none."""
+    bad = tf.reduce_sum(tf.cast(~tf.math.is_finite(tensor), tf.float64))
+    return tf.math.divide_no_nan(bad, tf.cast(tf.size(tensor), tf.float64))
 
 
 def dense(gradient: Any) -> Any:

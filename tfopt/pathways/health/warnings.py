@@ -147,15 +147,16 @@ def _disconnected(facts: Facts) -> Iterator[HealthWarning]:
 
 @_rule
 def _signal(facts: Facts) -> Iterator[HealthWarning]:
-    yield from _flow(facts.report.forward, "signal", "the signal", "root mean square of what weight layers are given")
+    yield from _flow(facts, facts.report.forward, "signal", "root mean square of what weight layers are given")
 
 
 @_rule
 def _gradient(facts: Facts) -> Iterator[HealthWarning]:
-    yield from _flow(facts.report.backward, "gradient", "the gradient", "norm of the gradient there, towards the input")
+    yield from _flow(facts, facts.report.backward, "gradient", "norm of the gradient there, towards the input")
 
 
-def _flow(gain: Gain | None, kind: str, what: str, of: str) -> Iterator[HealthWarning]:
+def _flow(facts: Facts, gain: Gain | None, what: str, of: str) -> Iterator[HealthWarning]:
+    """What a net learned with moderate gains is no fault of its initial weights."""
     low, high = GAIN
     if gain is None or gain.steps < STEPS or low <= gain.mean <= high or low <= gain.median <= high:
         return
@@ -164,14 +165,15 @@ def _flow(gain: Gain | None, kind: str, what: str, of: str) -> Iterator[HealthWa
     vanishing = gain.mean < low
     total = gain.mean**gain.steps
     change = 1 / max(total, 1e-300) if vanishing else total
-    if change < NOTED:
+    if change < (FAR if facts.trained else NOTED):
         return
     severity: Literal["warning", "note"] = "warning" if change >= FAR else "note"
     usual = "" if gain.expected is None else f"; He's or Glorot's initializer would give {gain.expected:.2f}"
     yield HealthWarning(
-        id=f"{'vanishing' if vanishing else 'exploding'}-{kind}",
+        id=f"{'vanishing' if vanishing else 'exploding'}-{what}",
         severity=severity,
-        message=f"{what} {'vanishes' if vanishing else 'explodes'}: {total:.2g} times after {gain.steps} weight layers",
+        message=f"the {what} {'vanishes' if vanishing else 'explodes'}:"
+        f" {total:.2g} times after {gain.steps} weight layers",
         evidence=f"{of}: {gain.mean:.3g} times per weight layer (median {gain.median:.3g}){usual}",
         hint="initialize for the activation function (He before relu), or normalise between the layers",
     )

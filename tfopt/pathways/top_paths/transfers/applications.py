@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import keras
+import numpy as np
 from keras.src.applications.convnext import LayerScale
 from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
 
@@ -21,7 +22,7 @@ __all__: list[str] = []
 @transfer(LayerScale)
 def _layer_scale(call: Call) -> Units:
     """x · γ, by channel."""
-    return scaled(call.x, keras.ops.convert_to_numpy(call.layer.gamma), [len(call.output.shape) - 1])
+    return scaled(call.x, np.asarray(keras.ops.convert_to_tensor(call.layer.gamma)), [len(call.output.shape) - 1])
 
 
 @transfer(CustomScaleLayer)

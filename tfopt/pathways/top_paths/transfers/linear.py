@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tfopt.pathways.top_paths.best import mix, pick, start
 from tfopt.pathways.top_paths.transfers.registry import Call, Unavailable, Units, log10, transfer
@@ -54,9 +55,13 @@ def _of_units(weights: np.ndarray, x: Units) -> np.ndarray:
     return edges
 
 
-def _array(variable: Any) -> np.ndarray:
-    """A variable's values, not copied where they are in the memory of the host."""
-    return np.asarray(keras.ops.convert_to_tensor(variable))
+def _tensor(variable: Any) -> Any:
+    """A variable's values where they are: as an array all of them would be copied, 411 MB for VGG16's largest."""
+    return tf.convert_to_tensor(variable)
+
+
+def _columns(kernel: Any) -> Columns:
+    return lambda begin, end: np.asarray(kernel[..., begin:end])
 
 
 def _last(call: Call) -> int:
@@ -65,10 +70,10 @@ def _last(call: Call) -> int:
 
 @transfer(L.Dense)
 def _dense(call: Call) -> Units:
-    kernel = _array(call.layer.kernel)
+    kernel = _tensor(call.layer.kernel)
     rows, count = kernel.shape
     x = call.x.along(len(call.tensors[0].shape) - 1, rows)
-    return mixed(x, count, lambda begin, end: kernel[:, begin:end], axis=_last(call))
+    return mixed(x, count, _columns(kernel), axis=_last(call))
 
 
 def _channels(call: Call, rank: int) -> int:
@@ -77,12 +82,12 @@ def _channels(call: Call, rank: int) -> int:
 
 @transfer(L.Conv1D, L.Conv2D, L.Conv3D)
 def _convolution(call: Call) -> Units:
-    kernel = _array(call.layer.kernel)  # (taps…, channels of a group, new)
-    axis, groups = _channels(call, kernel.ndim), call.layer.groups
+    kernel = _tensor(call.layer.kernel)  # (taps…, channels of a group, new)
+    axis, groups = _channels(call, len(kernel.shape)), call.layer.groups
     x = call.x.along(axis, kernel.shape[-2] * groups).indexed()
     if kernel.shape[-2] == 1:
-        return _apart(x, kernel.reshape(-1, groups, kernel.shape[-1] // groups), axis)
-    return mixed(x, kernel.shape[-1], lambda begin, end: kernel[..., begin:end], axis=axis, groups=groups)
+        return _apart(x, np.reshape(kernel, (-1, groups, kernel.shape[-1] // groups)), axis)
+    return mixed(x, kernel.shape[-1], _columns(kernel), axis=axis, groups=groups)
 
 
 def _apart(x: Units, kernel: np.ndarray, axis: int) -> Units:
@@ -95,21 +100,20 @@ def _apart(x: Units, kernel: np.ndarray, axis: int) -> Units:
 
 @transfer(L.Conv1DTranspose, L.Conv2DTranspose, L.Conv3DTranspose)
 def _transposed(call: Call) -> Units:
-    kernel = _array(call.layer.kernel)  # (taps…, new, old)
-    rank = len(kernel.shape)
-    axis = _channels(call, rank)
+    kernel = _tensor(call.layer.kernel)  # (taps…, new, old)
+    axis = _channels(call, len(kernel.shape))
     x = call.x.along(axis, kernel.shape[-1]).indexed()
     return mixed(
         x,
         kernel.shape[-2],
-        lambda begin, end: np.swapaxes(kernel[..., begin:end, :], -1, -2),
+        lambda begin, end: np.swapaxes(np.asarray(kernel[..., begin:end, :]), -1, -2),
         axis=axis,
     )
 
 
 @transfer(L.DepthwiseConv1D, L.DepthwiseConv2D)
 def _depthwise(call: Call) -> Units:
-    kernel = _array(call.layer.kernel)  # (taps…, channels, multiplier)
+    kernel = np.asarray(_tensor(call.layer.kernel))  # (taps…, channels, multiplier)
     axis = _channels(call, kernel.ndim)
     return _apart(call.x.along(axis, kernel.shape[-2]).indexed(), kernel, axis)
 
@@ -118,7 +122,7 @@ def _depthwise(call: Call) -> Units:
 def _separable(call: Call) -> Units:
     """One layer: its edge is the largest of those through each of a channel's depthwise outputs."""
     depthwise, pointwise = (
-        np.abs(_array(kernel)) for kernel in (call.layer.depthwise_kernel, call.layer.pointwise_kernel)
+        np.abs(np.asarray(_tensor(kernel))) for kernel in (call.layer.depthwise_kernel, call.layer.pointwise_kernel)
     )
     axis = _channels(call, depthwise.ndim)
     each = depthwise.reshape(-1, *depthwise.shape[-2:]).max(0)
@@ -137,7 +141,7 @@ def _einsum_dense(call: Call) -> Units:
     """The channel that the kernel contracts leads to the last label that only the kernel has; other labels count as
     taps do. A channel that is not contracted stays one."""
     source, held, result = _labels(call)
-    kernel = np.abs(_array(call.layer.kernel))
+    kernel = np.abs(np.asarray(_tensor(call.layer.kernel)))
     x = call.x.indexed()
     label = source[x.axis]
     if label in result:
@@ -163,11 +167,11 @@ def _labels(call: Call) -> tuple[str, str, str]:
 @transfer(L.Embedding)
 def _embedding(call: Call) -> Units:
     """Ways begin here, each with the mean of |E| over the vocabulary."""
-    rows = _array(call.layer.embeddings)
+    rows = _tensor(call.layer.embeddings)
     total = np.zeros(rows.shape[1])
     step = max(1, _ELEMENTS // rows.shape[1])
     for begin in range(0, len(rows), step):
-        total += np.abs(rows[begin : begin + step].astype(np.float64)).sum(0)
+        total += np.abs(np.asarray(rows[begin : begin + step]).astype(np.float64)).sum(0)
     return Units(start(log10(total / len(rows)), call.k), _last(call))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfopt.pathways.channelwise import CHANNELWISE, GLOBAL_POOLING
 from tfopt.pathways.interception import operation_class
 from tfopt.pathways.top_paths.best import NONE, Best, mix, passed, pick
 from tfopt.pathways.top_paths.transfers.registry import Call, Unavailable, Units, log10, transfer, transfer_for
@@ -18,32 +19,25 @@ __all__ = ["placed"]
 
 L = keras.layers
 
-_PASSING = (
-    "Activation Softmax ReLU PReLU ELU LeakyReLU Dropout SpatialDropout1D SpatialDropout2D SpatialDropout3D"
-    " GaussianNoise GaussianDropout AlphaDropout ActivityRegularization Identity Masking UnitNormalization"
-    " MaxPooling1D MaxPooling2D MaxPooling3D AveragePooling1D AveragePooling2D AveragePooling3D UpSampling1D"
-    " UpSampling2D UpSampling3D ZeroPadding1D ZeroPadding2D ZeroPadding3D Cropping1D Cropping2D Cropping3D"
-)
 _ELEMENTS = 2**22  # of the edges between units at once
-_POOLING = "GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D GlobalMaxPooling1D GlobalMaxPooling2D"
-_MOVING = "Flatten Reshape Permute RepeatVector"
 _OPERATIONS = (
     "Reshape Transpose Squeeze ExpandDims GetItem Flip Repeat Tile Moveaxis Swapaxes Ravel BroadcastTo Pad Roll Split"
 )
 
 
-def _layers(names: str) -> Iterator[type]:
-    return (getattr(L, name) for name in names.split())
-
-
-@transfer(*_layers(_PASSING), *map(operation_class, ("Negative", "Clip", "Absolute", "Tanh", "Copy")))
+@transfer(
+    *CHANNELWISE,
+    L.Softmax,
+    L.UnitNormalization,
+    *map(operation_class, ("Negative", "Clip", "Absolute", "Tanh", "Copy")),
+)
 def _pass(call: Call) -> Units:
     """What is averaged over places has weights that add up to 1. That a softmax in the midst ends ways is seen to
     where functions of layers are."""
     return replace(call.x, best=passed(call.x.best))
 
 
-@transfer(*_layers(_POOLING), L.GlobalMaxPooling3D)
+@transfer(*GLOBAL_POOLING)
 def _pool(call: Call) -> Units:
     shape, first = call.tensors[0].shape, call.layer.data_format == "channels_first"
     axis = 1 if first else len(shape) - 1
@@ -61,7 +55,7 @@ def _reduce(call: Call) -> Units:
     return Units(passed(x.best), x.axis if call.layer.keepdims else x.axis - sum(each < x.axis for each in axes))
 
 
-@transfer(*_layers(_MOVING), *map(operation_class, _OPERATIONS.split()))
+@transfer(L.Flatten, L.Reshape, L.Permute, L.RepeatVector, *map(operation_class, _OPERATIONS.split()))
 def _move(call: Call) -> list[Units]:
     """The layer itself is run on the numbers of units, which tells where each went."""
     x, shape = call.x.indexed(), [each or 1 for each in call.tensors[0].shape]
