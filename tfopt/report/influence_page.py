@@ -10,6 +10,7 @@ from tfopt.records.influence import (
     InfluenceRecord,
     LayerRule,
     PathReport,
+    RelevanceReport,
     UnitShares,
 )
 from tfopt.report import influence_data as on_data
@@ -27,7 +28,7 @@ __all__ = ["consistency", "headline", "page"]
 _CONCENTRATED = 0.5  # 80 % carried by fewer of the units than this is worth a headline
 _CARRIES = 0.1  # of a layer that carries at least so much
 _UNEVEN = 1.2  # a branch with so many times its equal part
-_ROWS = {"branches": 2, "units": 4, "weights": 2, "paths": 2, "contributions": 3, "health": 3}
+_ROWS = {"branches": 2, "units": 4, "weights": 2, "paths": 20, "contributions": 3, "health": 3}
 
 _WHERE = {"-o", "--output", "--format"}
 _HOW = {"--force", "-q", "--quiet", "-v", "--verbose"}
@@ -76,14 +77,13 @@ def headline(record: InfluenceRecord) -> tuple[tuple[str, ...], Tone]:
     if record.paths is not None:
         return (_carried(record.paths), "consistent" if sure else "on data not certified"), "good" if sure else "alarm"
     if record.relevance is not None:
-        return ("consistent" if sure else "not certified", *_inputs(record)), "good" if sure else "alarm"
+        return (*_inputs(record.relevance), "consistent" if sure else "not certified"), "good" if sure else "alarm"
     return ("nothing was asked for",), "plain"
 
 
-def _inputs(record: InfluenceRecord) -> Iterator[str]:
-    report = record.relevance
-    if report is not None and on_data.percentages(report):
-        yield f"{units.percent(report.inputs)} of the result from inputs"
+def _inputs(report: RelevanceReport) -> Iterator[str]:
+    if report.consistent and on_data.percentages(report):
+        yield on_data.made_of(report)
 
 
 def _carried(report: PathReport) -> str:
@@ -94,7 +94,8 @@ def _carried(report: PathReport) -> str:
     merge = tables.most_uneven(report)
     if merge is not None and merge.strongest.share >= min(0.9, _UNEVEN / len(merge.branches)):
         way = merge.strongest
-        return f"{units.percent(way.share)} of what meets in {merge.path.removeprefix(root)}: {way.label(root)}"
+        name = f"the {way.label(root)}" if way.skip else way.label(root)
+        return f"{name} carries {units.percent(way.share)} of what meets in {merge.path.removeprefix(root)}"
     if ranked:
         return f"evenly spread: 80 % takes at least {_few(ranked[0], root, types)}"
     return "one way through, without units to tell apart"
@@ -125,28 +126,39 @@ def consistency(certificates: tuple[Certificate, ...], rules: tuple[LayerRule, .
     if failed is not None:
         where = f"in {failed.layer}" if failed.layer else "in the model"
         off = "" if failed.value is None else f", off by {units.scientific(failed.value)}"
-        return (
-            f"Not certified: {failed.name} fails {where}{off}: {_PROVES[failed.name]}. A rule for the layer would "
-            "mend it."
-        )
+        return f"Not certified: {failed.name} fails {where}{off}: {_PROVES[failed.name]}. {_mending(failed)}"
     rough = sum(rule.status != "exact" for rule in rules)
     if not rough:
         return "Consistent: the sums are exact."
     return f"Consistent: the sums are exact for the rules used, which simplify {counted(rough, 'layer')}."
 
 
+def _mending(failed: Certificate) -> str:
+    if failed.name == "finite":
+        return "Weights that are zero or no numbers let no path through: --health looks for them."
+    if failed.layer is None or failed.layer.startswith("("):
+        return "Put functions that the model calls between its layers into a layer that has a rule (docs/influence.md)."
+    return "Give this layer a rule with @tfopt.rule, in a module that --import names (docs/influence.md)."
+
+
 def _circumstances(record: InfluenceRecord) -> Iterator[str]:
     run = record.run
     if record.paths is not None:
         yield "path weights, without data"
-        yield f"total 10^{record.paths.log10_total:.1f}" if record.paths.log10_total is not None else "no total"
-        yield f"max-pool {record.paths.maxpool}"
-        yield "with biases" if record.paths.biases == "include" else "without biases"
+        if record.paths.log10_total is not None:
+            yield f"all paths add up to 10^{record.paths.log10_total:.1f}"
+        if record.paths.maxpool == "max":
+            yield "through the largest of each pooling window"
+        if record.paths.biases == "include":
+            yield "with paths that start at biases"
         if record.paths.dtype_reason:
             yield f"{record.paths.dtype}: {record.paths.dtype_reason}"
     if record.relevance is not None or record.health is not None or record.ablation is not None:
         yield f"data {name_of(run.data)}"
-        yield f"{run.samples} samples"
+        yield counted(run.samples, "sample")
+    known = [report.peak_bytes for report in (record.paths, record.relevance) if report is not None]
+    if peak := max(filter(None, known), default=0):
+        yield f"a pass takes {units.size(peak)}"
     yield f"TensorFlow {run.tensorflow}, Keras {run.keras}"
 
 

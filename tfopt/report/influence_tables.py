@@ -36,6 +36,8 @@ __all__ = [
 
 _TOP_UNITS = 3
 _SHOWN_STEPS = 4
+_WIDTH = 60  # of a path on a page
+_THROUGH = "The paths through any member; 100 %: every path needs one."
 
 
 def root_of(rules: Iterable[LayerRule]) -> str:
@@ -132,7 +134,6 @@ def units(
         Column("layer", "layer", "name"),
         Column("carrying", "carry 80 %", "text"),
         Column("on_data", "on data", "text", drop=3),
-        Column("effective", "like equal", "count", drop=1),
         Column("dead", "dead", "count", drop=4, quiet=not any(row.dead for row, _ in shown)),
         Column("top", "strongest", "text", drop=2),
         Column("top_share", "together", "share", drop=2),
@@ -142,7 +143,6 @@ def units(
             row.path.removeprefix(root) + (f" (and {more} alike)" if more else ""),
             f"{row.carrying} of {row.units}",
             f"{other.carrying} of {other.units}" if (other := others.get(row.path)) else None,
-            row.effective,
             row.dead,
             ", ".join(str(unit) for unit, _ in row.top[:_TOP_UNITS]),
             sum(share for _, share in row.top[:_TOP_UNITS]),
@@ -178,7 +178,7 @@ def groups(found: Sequence[GroupShare]) -> Iterator[Table]:
     )
     rows = tuple((row.name, row.share, row.elements, row.variables) for row in found)
     if rows:
-        yield Table("Groups", "group", columns, rows, bar="share")
+        yield Table("Groups", "group", columns, rows, bar="share", caption=_THROUGH)
 
 
 def paths(found: StrongPaths | None, rules: Sequence[LayerRule], most: int) -> Iterator[Table]:
@@ -218,14 +218,17 @@ def _texts(several: Sequence[Sequence[str]], *, whole: bool) -> list[str]:
     if whole or max(map(len, several)) <= _SHOWN_STEPS:
         return [" → ".join(steps) for steps in several]
     common = set.intersection(*map(set, several)) if len(several) > 1 else set(several[0])
-    return [" → ".join(_shortened(steps, common)) for steps in several]
+    for inner in range(_SHOWN_STEPS - 2, 0, -1):
+        texts = [" → ".join(_shortened(steps, common, inner)) for steps in several]
+        if max(map(len, texts)) <= _WIDTH:
+            break
+    return texts
 
 
-def _shortened(steps: Sequence[str], common: set[str]) -> Iterator[str]:
-    """The ends, the first steps of its own, and where these are few some on the way."""
+def _shortened(steps: Sequence[str], common: set[str], inner: int) -> Iterator[str]:
+    """The ends, `inner` steps of its own, and where these are fewer some on the way."""
     own = [at for at, step in enumerate(steps) if step not in common and at not in (0, len(steps) - 1)]
-    inner = _SHOWN_STEPS - 2
-    way = own[:inner] + [len(steps) * part // (inner + 1) for part in range(1, inner + 1)][: inner - len(own)]
+    way = own[:inner] + [len(steps) * part // (inner + 1) for part in range(1, inner + 1)][: max(0, inner - len(own))]
     kept = sorted({0, *way, len(steps) - 1})
     for at, before in zip(kept, [-1, *kept], strict=False):
         if at > before + 1:
