@@ -99,8 +99,12 @@ def health_phrase(report: HealthReport) -> str:
 def _gain(what: str, mean: float, gain: Gain | None) -> str:
     """`the signal grows 1.78 × per weight layer (He or Glorot initialization: 1.02 ×)`."""
     way = "grows" if mean > _STEADY else "shrinks to" if mean < 1 / _STEADY else "keeps its size,"
-    usual = "" if gain is None or gain.expected is None else _USUAL.format(units.scientific(gain.expected))
-    return f"the {what} {way} {units.scientific(mean)} × per weight layer{usual}"
+    usual = "" if gain is None or gain.expected is None else _USUAL.format(_ratio(gain.expected))
+    return f"the {what} {way} {_ratio(mean)} × per weight layer{usual}"
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.2f}" if 0.01 <= value < 100 else units.scientific(value)
 
 
 def ordered(report: HealthReport) -> list[HealthWarning]:
@@ -138,7 +142,7 @@ def health(report: HealthReport | None, most: int) -> Iterator[Table]:
 def _of_loss(report: HealthReport) -> str:
     if report.loss is None:
         return ""
-    return f", {report.loss_function or 'loss'} {units.scientific(report.loss)}"
+    return f", loss {units.scientific(report.loss)}" + (f" by {report.loss_function}" if report.loss_function else "")
 
 
 def ablation(report: AblationReport | None) -> Iterator[Table]:

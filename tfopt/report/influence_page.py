@@ -125,7 +125,7 @@ def consistency(certificates: tuple[Certificate, ...], rules: tuple[LayerRule, .
     failed = next((one for one in certificates if not one.met), None)
     if failed is not None:
         where = f"in {failed.layer}" if failed.layer else "in the model"
-        off = "" if failed.value is None else f", off by {units.scientific(failed.value)}"
+        off = "" if failed.value is None or failed.name == "finite" else f", off by {units.scientific(failed.value)}"
         return f"Not certified: {failed.name} fails {where}{off}: {_PROVES[failed.name]}. {_mending(failed)}"
     rough = sum(rule.status != "exact" for rule in rules)
     if not rough:
@@ -174,7 +174,7 @@ def _tables(record: InfluenceRecord, view: View) -> Iterator[Table]:
     if record.paths is not None:
         yield from tables.groups(record.paths.groups)
         yield from tables.weights(record.paths.strongest, most["weights"])
-    yield from tables.paths(record.strongest, rules, most["paths"])
+    yield from tables.paths(record.strongest, rules, most["paths"], whole=view.top == 0 and view.width is None)
     yield from on_data.contributions(record.relevance, most["contributions"])
     yield from on_data.health(record.health, most["health"])
     yield from on_data.ablation(record.ablation)
