@@ -12,7 +12,17 @@ from tfopt.report.influence_tables import root_of
 from tfopt.report.page import Column, Table, Value
 from tfopt.wording import counted
 
-__all__ = ["ablation", "contributions", "health", "health_phrase", "made_of", "percentages", "result_of", "spent"]
+__all__ = [
+    "ablation",
+    "contributions",
+    "health",
+    "health_phrase",
+    "made_of",
+    "percent",
+    "percentages",
+    "result_of",
+    "spent",
+]
 
 _MOST_CANCELLATION = 100.0
 _MARGIN = "logit of the predicted class less the mean of the others"
@@ -34,7 +44,7 @@ def result_of(report: RelevanceReport) -> str:
 
 def made_of(report: RelevanceReport) -> str:
     """`inputs make 90.1 % of the output, biases 9.9 %`."""
-    return f"inputs make {_percent(report.inputs)} of {result_of(report)}, biases {_percent(report.biases)}"
+    return f"inputs make {percent(report.inputs)} of {result_of(report)}, biases {percent(report.biases)}"
 
 
 def spent(report: RelevanceReport) -> str:
@@ -46,7 +56,7 @@ def spent(report: RelevanceReport) -> str:
             " so that shares of it say nothing."
         )
     left = f" ({report.left_out} left out: their result is zero or no number)" if report.left_out else ""
-    lost = f", and {_percent(report.unattributed)} could not be attributed" if _some(report.unattributed) else ""
+    lost = f", and {percent(report.unattributed)} could not be attributed" if _some(report.unattributed) else ""
     margin = " The margin is the predicted logit less the mean of the others." if report.target == _MARGIN else ""
     return (
         f"{over}{left}, {made_of(report)}{lost}.{margin} Without their signs the contributions would add up to"
@@ -58,7 +68,8 @@ def _some(share: float) -> bool:
     return abs(share) >= _LEAST
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """A share with its sign; `0 %` where it is nothing to speak of."""
     return f"{'−' if share < 0 else ''}{units.percent(abs(share))}" if _some(share) else "0 %"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from tfopt.records.influence import (
     Certificate,
+    EdgeShare,
     InfluenceRecord,
     LayerRule,
     PathReport,
@@ -75,7 +76,8 @@ def headline(record: InfluenceRecord) -> tuple[tuple[str, ...], Tone]:
     if record.paths is not None and not record.paths.consistent:
         return ("not certified: the shares below cannot be relied on",), "alarm"
     if record.paths is not None:
-        return (_carried(record.paths), "consistent" if sure else "on data not certified"), "good" if sure else "alarm"
+        sureness = "consistent" if sure else "on data not certified"
+        return (_carried(record.paths, record.relevance), sureness), "good" if sure else "alarm"
     if record.relevance is not None:
         return (*_inputs(record.relevance), "consistent" if sure else "not certified"), "good" if sure else "alarm"
     return ("nothing was asked for",), "plain"
@@ -86,7 +88,7 @@ def _inputs(report: RelevanceReport) -> Iterator[str]:
         yield on_data.made_of(report)
 
 
-def _carried(report: PathReport) -> str:
+def _carried(report: PathReport, data: RelevanceReport | None) -> str:
     root, types = tables.root_of(report.layers), {rule.path: rule.type for rule in report.layers}
     ranked = [row for row, _ in tables.ranked_units(report.units) if row.share >= _CARRIES]
     if ranked and ranked[0].carrying < _CONCENTRATED * ranked[0].units:
@@ -95,10 +97,19 @@ def _carried(report: PathReport) -> str:
     if merge is not None and merge.strongest.share >= min(0.9, _UNEVEN / len(merge.branches)):
         way = merge.strongest
         name = f"the {way.label(root)}" if way.skip else way.label(root)
-        return f"{name} carries {units.percent(way.share)} of what meets in {merge.path.removeprefix(root)}"
+        return f"{name} carries {units.percent(way.share)} of what meets in {merge.path.removeprefix(root)}{_beside(way.edge, data)}"
     if ranked:
         return f"evenly spread: 80 % takes at least {_few(ranked[0], root, types)}"
     return "one way through, without units to tell apart"
+
+
+def _beside(edge: EdgeShare, data: RelevanceReport | None) -> str:
+    """The same way on data, which may tell another story: ` (of the result on data 10.5 %)`."""
+    if data is None or not data.consistent or not on_data.percentages(data):
+        return ""
+    same = (edge.sources, edge.target, edge.call)
+    shares = [one.share for one in data.edges if (one.sources, one.target, one.call) == same]
+    return f" (of the result on data: {on_data.percent(shares[0])})" if shares else ""
 
 
 def _few(row: UnitShares, root: str, types: dict[str, str]) -> str:

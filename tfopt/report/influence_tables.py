@@ -37,7 +37,7 @@ __all__ = [
 _TOP_UNITS = 3
 _SHOWN_STEPS = 4
 _INNER = (2, 1, 3, 5, 8)  # so many steps between the ends, the first that tells paths apart and is short enough
-_WIDTH = 60  # of a path on a page
+_WIDTH = 66  # of a path on a page
 _THROUGH = "The paths through any member; 100 %: every path needs one."
 
 
