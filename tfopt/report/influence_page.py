@@ -97,7 +97,8 @@ def _carried(report: PathReport, data: RelevanceReport | None) -> str:
     if merge is not None and merge.strongest.share >= min(0.9, _UNEVEN / len(merge.branches)):
         way = merge.strongest
         name = f"the {way.label(root)}" if way.skip else way.label(root)
-        return f"{name} carries {units.percent(way.share)} of what meets in {merge.path.removeprefix(root)}{_beside(way.edge, data)}"
+        where = merge.path.removeprefix(root)
+        return f"{name} carries {units.percent(way.share)} of what meets in {where}{_beside(way.edge, data)}"
     if ranked:
         return f"evenly spread: 80 % takes at least {_few(ranked[0], root, types)}"
     return "one way through, without units to tell apart"

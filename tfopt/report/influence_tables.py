@@ -137,7 +137,7 @@ def units(
         Column("on_data", "on data", "text", drop=3),
         Column("dead", "dead", "count", drop=4, quiet=not any(row.dead for row, _ in shown)),
         Column("top", "strongest", "text", drop=2),
-        Column("top_share", "together", "share", drop=2),
+        Column("top_share", "together", "share", drop=1),
     )
     rows = tuple(
         (
