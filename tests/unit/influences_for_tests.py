@@ -9,10 +9,11 @@ import msgspec
 from records_for_tests import HOSTILE, flat
 from records_for_tests import hostile as hostile_run
 
-from tfopt.records.ablation import AblationReport, AblationRow
+from tfopt.records.ablation import AblationReport, AblationRow, AblationVerdict
 from tfopt.records.base import Note
 from tfopt.records.health import (
     ActivationHealth,
+    Gain,
     HealthReport,
     HealthWarning,
     LayerHealth,
@@ -193,6 +194,9 @@ def _health() -> HealthReport:
         loss=2.3,
         forward_gain=0.41,
         backward_gain=1.3,
+        forward=Gain(mean=0.41, median=0.45, steps=6, expected=1.0),
+        backward=Gain(mean=1.3, median=1.2, steps=6),
+        loss_function="categorical_crossentropy",
         layers=(
             LayerHealth(
                 path=f"{ROOT}stem", type="Conv2D", input_rms=1.0, output_rms=0.4, gradient_rms=0.1, forward_gain=0.4,
@@ -218,18 +222,20 @@ def _health() -> HealthReport:
 
 def _ablation() -> AblationReport:
     return AblationReport(
-        metric="accuracy",
+        metric="categorical_crossentropy",
         samples=256,
-        intact=0.93,
+        intact=0.4,
+        intact_accuracy=0.93,
         rows=(
-            AblationRow(chosen="weakest", score="path weights", units=10, metric=0.928, change=-0.002),
+            AblationRow(chosen="weakest", score="path", units=10, metric=0.41, change=0.01, accuracy=0.93),
+            AblationRow(chosen="strongest", score="path", units=10, metric=2.4, change=2.0, accuracy=0.53),
             AblationRow(
-                chosen="strongest", score="path weights", units=10, metric=0.51, change=-0.42, accuracy_change=-0.4
+                chosen="random", score="random", units=10, metric=0.9, change=0.5, deviation=0.2, draws=5,
+                accuracy=0.81, accuracy_deviation=0.06,
             ),
-            AblationRow(chosen="random", score="", units=10, metric=0.88, change=-0.05, deviation=0.02, draws=5),
         ),
-        verdict="path weights find units that matter here: the strongest cost 8 times as much as random ones",
-    )
+        verdicts=(AblationVerdict(score="path", ranking="better", sentence="The weakest 10 cost little."),),
+    )  # fmt: skip
 
 
 def full() -> InfluenceRecord:

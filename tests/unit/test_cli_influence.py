@@ -134,6 +134,7 @@ def test_wrong_usage_is_two_lines(here: Here, library: Library, option: tuple[st
         ({"target": "-1"}, "unknown target"),
         ({"groups": ("a=",)}, "names no group"),
         ({"samples": 0}, "samples must be at least 1"),
+        ({"ablate": 2}, "ablation needs data"),
     ],
 )
 def test_wishes_that_mean_nothing_are_refused_before_anything_is_loaded(options: Any, message: str) -> None:

@@ -13,13 +13,13 @@ import pytest
 from influences_for_tests import INFLUENCES, edge, full, hostile, plain, rule, spread, uncertain
 from records_for_tests import HOSTILE
 
-from tfopt.records.influence import EdgeShare, InfluenceRecord, UnitShares
+from tfopt.records.influence import Certificate, EdgeShare, InfluenceRecord, StrongPath, StrongPaths, UnitShares
 from tfopt.report import render
 from tfopt.report.branches import merges
 from tfopt.report.escape import from_csv_cell
-from tfopt.report.influence_data import contributions
-from tfopt.report.influence_page import headline
-from tfopt.report.influence_tables import coverage
+from tfopt.report.influence_data import contributions, health_phrase
+from tfopt.report.influence_page import consistency, headline
+from tfopt.report.influence_tables import coverage, paths
 from tfopt.report.view import View
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schema"
@@ -92,7 +92,7 @@ def test_the_headline_is_what_stands_out() -> None:
     merge = (edge("net/stem", "net/+", 0.97), edge("(input)", "net/+", 0.03))
     tied = (edge("net/stem", "net/+", 0.5), edge("(input)", "net/+", 0.5))
     assert headline(only((few,), merge))[0][0] == "20 of 100 filters of stem carry 80 % of all paths"
-    assert headline(only((even,), merge))[0][0] == "97.0 % of what meets in +: net/stem".replace("net/", "")
+    assert headline(only((even,), merge))[0][0] == "stem carries 97.0 % of what meets in +"
     assert headline(only((even,), tied))[0][0] == "evenly spread: 80 % takes at least 70 of 100 filters of stem"
     assert headline(only(()))[0][0] == "one way through, without units to tell apart"
 
@@ -124,6 +124,51 @@ def test_no_percentages_where_terms_cancel() -> None:
     assert "no percentages: terms 340 times as large" in " ".join(text.split())
     assert "Contributions" not in text
     assert "on data" not in text.split("Branches")[1]
+
+
+def test_what_is_not_certified_says_what_to_do() -> None:
+    def told(name: str, layer: str | None) -> str:
+        bad = Certificate(name=name, value=0.5, limit=1e-8, met=False, layer=layer)  # type: ignore[arg-type]
+        return consistency((bad,), ())
+
+    assert "Give this layer a rule" in told("monotonicity", "net/odd")
+    assert "into a layer that has a rule" in told("euler", None)
+    assert "into a layer that has a rule" in told("conservation", "(between layers)")
+    assert told("finite", None) == (
+        "Not certified: finite fails in the model: the total is no positive number. Weights that are zero or no numbers"
+        " let no path through: --health looks for them."
+    )
+
+
+def test_paths_that_differ_look_different() -> None:
+    def path(*steps: str) -> StrongPath:
+        return StrongPath(steps=tuple((step, None) for step in steps), flow=0.1)
+
+    blocks = [f"{part}_{at}" for at in (1, 2) for part in ("conv", "norm", "relu")]
+    ends = ("(input)", "stem"), ("add_2", "pool", "head")
+    found = (
+        path(*ends[0], *blocks, *ends[1]),
+        path(*ends[0], *blocks[:3], *ends[1]),
+        path(*ends[0], *blocks[3:], *ends[1]),
+    )
+    (table,) = paths(StrongPaths(level="layer", paths=found), (), 20)
+    assert len({row[0] for row in table.rows}) == len(found)
+
+
+def test_gains_stand_beside_what_an_initializer_gives() -> None:
+    report = full().health
+    assert report is not None
+    assert health_phrase(report) == (
+        "the signal shrinks to 0.41 × per weight layer (He or Glorot initialization: 1.00 ×);"
+        " the gradient grows 1.30 × per weight layer; 2 findings"
+    )
+
+
+def test_a_branch_has_its_share_on_data_beside_it() -> None:
+    few = msgspec.structs.replace(only((), full().paths.edges), relevance=full().relevance)  # type: ignore[union-attr]
+    assert headline(few)[0][0] == (
+        "block_5_conv … block_5_project carries 85.0 % of what meets in block_5_add (of the result on data: −20.0 %)"
+    )
 
 
 def test_contributions_add_up_to_the_result() -> None:

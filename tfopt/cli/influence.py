@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tfopt.cli.influence_options import LOOKED_AT, RESULTS
-from tfopt.cli.options import LISTED, MANNERS
+from tfopt.cli.influence_options import LOOKED_AT, REPORT, RESULTS
+from tfopt.cli.options import MANNERS
 from tfopt.cli.settings import Argument, Command
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ Examples:
     "influence",
     cls=Command,
     epilog=_EPILOG,
-    params=[Argument(["model"]), *LOOKED_AT, *RESULTS, *LISTED, *MANNERS],
+    params=[Argument(["model"]), *LOOKED_AT, *RESULTS, *REPORT, *MANNERS],
 )
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:

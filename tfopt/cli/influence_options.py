@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
+from tfopt.cli.options import OUTPUT
 from tfopt.cli.profile_options import MODEL, SEED, THREADS
 from tfopt.cli.settings import Option, in_section
 
-__all__ = ["LOOKED_AT", "RESULTS"]
+__all__ = ["LOOKED_AT", "REPORT", "RESULTS"]
 
 _POSITIVE = click.IntRange(min=1)
 _SHARED = {option.name: option for option in MODEL}
@@ -90,4 +91,17 @@ RESULTS = in_section(
         help="Look at signals and gradients of one batch, or not. Default: where --data is given.",
     ),
     Option(["--strict"], is_flag=True, help="Exit with 1 where the result is not certified."),
+)
+
+REPORT = (
+    *in_section(
+        "Report",
+        Option(
+            ["--top"],
+            type=click.IntRange(min=0),
+            metavar="N",
+            help="Show this many rows of each table, the largest; 0 shows all. JSON and CSV always hold every row.",
+        ),
+    ),
+    *OUTPUT,
 )

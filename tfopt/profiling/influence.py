@@ -84,6 +84,10 @@ def influence(
         UsageError, InputError, RunFailed: with a hint that mends it.
     """
     check_numbers(batch_size=batch_size, input_size=input_size, threads=threads, samples=samples, ablate=ablate)
+    if ablate is not None and data == "synthetic":
+        raise UsageError(
+            "ablation needs data: drawn targets cannot tell what a unit is worth", "bring yours with --data"
+        )
     asked = _Asked(
         mode=mode or ("data-free" if data == "synthetic" else "both"),
         target=_target(target),
@@ -286,7 +290,10 @@ def _targets_there(batch: Batch, what: str, wanted: bool, notes: list[Note]) -> 
     """InputError where data lack the targets that something asked for by name needs; else a note."""
     if batch.y is not None:
         return True
-    message, hint = f"{batch.source} has no targets, which {what} needs", "bring them as y"
+    message, hint = (
+        f"{batch.source} has no targets, which {what} needs",
+        "save them as y beside x, or let the function yield (x, y)",
+    )
     if wanted:
         raise InputError(message, hint)
     notes.append(Note(message=message, hint=hint))

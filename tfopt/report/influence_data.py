@@ -4,18 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tfopt.records.ablation import AblationReport
-from tfopt.records.health import HealthReport, HealthWarning
+from tfopt.records.ablation import AblationReport, AblationVerdict
+from tfopt.records.health import Gain, HealthReport, HealthWarning
 from tfopt.records.influence import RelevanceReport
 from tfopt.report import units
 from tfopt.report.influence_tables import root_of
 from tfopt.report.page import Column, Table, Value
 from tfopt.wording import counted
 
-__all__ = ["ablation", "contributions", "health", "health_phrase", "percentages", "result_of", "spent"]
+__all__ = [
+    "ablation",
+    "contributions",
+    "health",
+    "health_phrase",
+    "made_of",
+    "percent",
+    "percentages",
+    "result_of",
+    "spent",
+]
 
 _MOST_CANCELLATION = 100.0
+_MARGIN = "logit of the predicted class less the mean of the others"
 _LEAST = 5e-5  # of the result: 0 % below it
+_STEADY = 1.05  # a gain so near to 1 is neither growth nor loss
+_USUAL = " (He or Glorot initialization: {} ×)"
 _SEVERITIES = ("problem", "warning", "note")
 
 
@@ -26,11 +39,16 @@ def percentages(report: RelevanceReport) -> bool:
 
 def result_of(report: RelevanceReport) -> str:
     """What contributions are to: `the logit of the predicted class`."""
-    return f"the {report.target}" if report.target else "the result"
+    return f"the {report.target}".replace(_MARGIN, "margin") if report.target else "the result"
+
+
+def made_of(report: RelevanceReport) -> str:
+    """`inputs make 90.1 % of the output, biases 9.9 %`."""
+    return f"inputs make {percent(report.inputs)} of {result_of(report)}, biases {percent(report.biases)}"
 
 
 def spent(report: RelevanceReport) -> str:
-    """How the result is made up, in one sentence."""
+    """How the result is made up, in two sentences."""
     over = f"On {counted(report.samples, 'sample')}"
     if not percentages(report):
         return (
@@ -38,15 +56,21 @@ def spent(report: RelevanceReport) -> str:
             " so that shares of it say nothing."
         )
     left = f" ({report.left_out} left out: their result is zero or no number)" if report.left_out else ""
-    parts = f"inputs make {_percent(report.inputs)} of {result_of(report)} and biases {_percent(report.biases)}"
+    lost = f", and {percent(report.unattributed)} could not be attributed" if _some(report.unattributed) else ""
+    margin = " The margin is the predicted logit less the mean of the others." if report.target == _MARGIN else ""
     return (
-        f"{over}{left}, {parts}; {_percent(report.unattributed)} could not be attributed. Before they cancel, terms are"
+        f"{over}{left}, {made_of(report)}{lost}.{margin} Without their signs the contributions would add up to"
         f" {units.scientific(report.cancellation)} × the result."
     )
 
 
-def _percent(share: float) -> str:
-    return f"{'−' if share < 0 else ''}{units.percent(abs(share))}" if abs(share) >= _LEAST else "0 %"
+def _some(share: float) -> bool:
+    return abs(share) >= _LEAST
+
+
+def percent(share: float) -> str:
+    """A share with its sign; `0 %` where it is nothing to speak of."""
+    return f"{'−' if share < 0 else ''}{units.percent(abs(share))}" if _some(share) else "0 %"
 
 
 def contributions(report: RelevanceReport | None, most: int) -> Iterator[Table]:
@@ -64,7 +88,7 @@ def contributions(report: RelevanceReport | None, most: int) -> Iterator[Table]:
     left = report.biases - sum(row.bias for row in shown)
     more = len(adding) - len(shown)
     rest: list[tuple[Value, ...]] = [(f"biases of {counted(more, 'more layer')}", left)] if more else []
-    rest.append(("not attributed", report.unattributed if abs(report.unattributed) >= _LEAST else 0.0))
+    rest += [("not attributed", report.unattributed)] if _some(report.unattributed) else []
     yield Table(
         "Contributions",
         "contribution",
@@ -77,14 +101,21 @@ def contributions(report: RelevanceReport | None, most: int) -> Iterator[Table]:
 
 
 def health_phrase(report: HealthReport) -> str:
-    """Gains and warnings in a few words."""
-    gains = [
-        f"{units.scientific(gain)} {way}"
-        for way, gain in (("forward", report.forward_gain), ("backward", report.backward_gain))
-        if gain is not None
-    ]
-    warned = counted(len(report.warnings), "warning") if report.warnings else "nothing to warn of"
-    return f"gain per layer {', '.join(gains)}; {warned}" if gains else warned
+    """Gains and findings in a few words."""
+    found = counted(len(report.warnings), "finding") if report.warnings else "nothing to warn of"
+    gains = (("signal", report.forward_gain, report.forward), ("gradient", report.backward_gain, report.backward))
+    return "; ".join((*(_gain(what, mean, gain) for what, mean, gain in gains if mean is not None), found))
+
+
+def _gain(what: str, mean: float, gain: Gain | None) -> str:
+    """`the signal grows 1.78 × per weight layer (He or Glorot initialization: 1.02 ×)`."""
+    way = "grows" if mean > _STEADY else "shrinks to" if mean < 1 / _STEADY else "keeps its size,"
+    usual = "" if gain is None or gain.expected is None else _USUAL.format(_ratio(gain.expected))
+    return f"the {what} {way} {_ratio(mean)} × per weight layer{usual}"
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.2f}" if 0.01 <= value < 100 else units.scientific(value)
 
 
 def ordered(report: HealthReport) -> list[HealthWarning]:
@@ -103,21 +134,26 @@ def health(report: HealthReport | None, most: int) -> Iterator[Table]:
     )
     found = ordered(report)
     shown = found[: most or None]
-    rows: list[tuple[Value, ...]] = [
-        (warning.severity, f"{warning.message} ({warning.evidence})" if warning.evidence else warning.message, _hint)
-        for warning in shown
-        for _hint in (warning.hint or None,)
-    ]
+    rows: list[tuple[Value, ...]] = []
+    for warning in shown:
+        told = f"{warning.message} ({warning.evidence})" if warning.evidence else warning.message
+        known = any(row[2] == warning.hint for row in rows)
+        rows.append((warning.severity, told, None if known else warning.hint or None))
     rows += [("…", f"{len(found) - len(shown)} more", None)] if len(found) > len(shown) else []
     yield Table(
         "Health",
         "health",
         columns,
         tuple(rows or [("fine", health_phrase(report), None)]),
-        caption=f"Signals and gradients of one batch ({counted(report.samples, 'sample')}): {health_phrase(report)}."
-        if rows
-        else "",
+        caption=f"On one batch of {counted(report.samples, 'sample')}{_of_loss(report)}"
+        + (f": {health_phrase(report)}." if rows else "."),
     )
+
+
+def _of_loss(report: HealthReport) -> str:
+    if report.loss is None:
+        return ""
+    return f", loss {units.scientific(report.loss)}" + (f" by {report.loss_function}" if report.loss_function else "")
 
 
 def ablation(report: AblationReport | None) -> Iterator[Table]:
@@ -127,14 +163,33 @@ def ablation(report: AblationReport | None) -> Iterator[Table]:
     columns = (
         Column("chosen", "set to zero", "text"),
         Column("score", "by", "text"),
-        Column("units", "units", "count", drop=2),
+        Column("units", "branches" if report.level == "branch" else "units", "count", drop=2),
         Column("metric", "metric", "scientific", drop=1),
         Column("change", "change", "change"),
         Column("deviation", "±", "scientific"),
-        Column("accuracy_change", "accuracy", "change_share", drop=3),
+        Column("accuracy", "accuracy", "share", drop=3),
         Column("accuracy_deviation", "±", "share", drop=3),
     )
-    rows = tuple(tuple(getattr(row, column.key) for column in columns) for row in report.rows)
-    intact = "" if report.intact is None else f"{report.metric} of the intact model {units.scientific(report.intact)}"
-    told = (part.strip().rstrip(".") for part in (report.warning, *report.verdict.splitlines(), intact))
-    yield Table("Ablation", "ablation", columns, rows, caption=". ".join(filter(None, told)) + ".")
+    intact = ("nothing", "", None, report.intact, None, None, report.intact_accuracy, None)
+    rows = tuple(
+        tuple(
+            getattr(row, column.key) if row.score != row.chosen or column.key != "score" else "" for column in columns
+        )
+        for row in report.rows
+    )
+    worth = [_worth(verdict) for verdict in report.verdicts] or report.verdict.splitlines()
+    told = [part.strip().rstrip(".") for part in (report.warning, *worth, f"The metric is {report.metric}") if part]
+    told = [part[:1].upper() + part[1:] for part in told]
+    yield Table("Ablation", "ablation", columns, (intact, *rows), caption=". ".join(told) + ".")
+
+
+_WORTH = {
+    "better": "The {} score finds what matters here: the weakest cost less than any random draw, the strongest more",
+    "no better": "The {} score is no better than random here",
+    "backwards": "The {} score ranks backwards here, worse than random",
+}
+
+
+def _worth(verdict: AblationVerdict) -> str:
+    """The verdict without its numbers, which the table has."""
+    return _WORTH.get(verdict.ranking, verdict.sentence).format(verdict.score)

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 
 from tfopt.records.influence import (
     Certificate,
+    EdgeShare,
     InfluenceRecord,
     LayerRule,
     PathReport,
+    RelevanceReport,
     UnitShares,
 )
 from tfopt.report import influence_data as on_data
@@ -27,7 +29,7 @@ __all__ = ["carried", "consistency", "headline", "page"]
 _CONCENTRATED = 0.5  # 80 % carried by fewer of the units than this is worth a headline
 _CARRIES = 0.1  # of a layer that carries at least so much
 _UNEVEN = 1.2  # a branch with so many times its equal part
-_ROWS = {"branches": 2, "units": 4, "weights": 2, "paths": 2, "contributions": 3, "health": 3}
+_ROWS = {"branches": 2, "units": 4, "weights": 2, "paths": 20, "contributions": 3, "health": 3}
 
 _WHERE = {"-o", "--output", "--format"}
 _HOW = {"--force", "-q", "--quiet", "-v", "--verbose"}
@@ -74,20 +76,20 @@ def headline(record: InfluenceRecord) -> tuple[tuple[str, ...], Tone]:
     if record.paths is not None and not record.paths.consistent:
         return ("not certified: the shares below cannot be relied on",), "alarm"
     if record.paths is not None:
-        return (carried(record.paths), "consistent" if sure else "on data not certified"), "good" if sure else "alarm"
+        sureness = "consistent" if sure else "on data not certified"
+        return (carried(record.paths, record.relevance), sureness), "good" if sure else "alarm"
     if record.relevance is not None:
-        return ("consistent" if sure else "not certified", *_inputs(record)), "good" if sure else "alarm"
+        return (*_inputs(record.relevance), "consistent" if sure else "not certified"), "good" if sure else "alarm"
     return ("nothing was asked for",), "plain"
 
 
-def _inputs(record: InfluenceRecord) -> Iterator[str]:
-    report = record.relevance
-    if report is not None and on_data.percentages(report):
-        yield f"{units.percent(report.inputs)} of the result from inputs"
+def _inputs(report: RelevanceReport) -> Iterator[str]:
+    if report.consistent and on_data.percentages(report):
+        yield on_data.made_of(report)
 
 
-def carried(report: PathReport) -> str:
-    """The sentence: which few units, or which branch, most paths lead through."""
+def carried(report: PathReport, data: RelevanceReport | None = None) -> str:
+    """The sentence: which few units, or which branch, most paths lead through; the same branch on `data`."""
     root, types = tables.root_of(report.layers), {rule.path: rule.type for rule in report.layers}
     ranked = [row for row, _ in tables.ranked_units(report.units) if row.share >= _CARRIES]
     if ranked and ranked[0].carrying < _CONCENTRATED * ranked[0].units:
@@ -95,10 +97,21 @@ def carried(report: PathReport) -> str:
     merge = tables.most_uneven(report)
     if merge is not None and merge.strongest.share >= min(0.9, _UNEVEN / len(merge.branches)):
         way = merge.strongest
-        return f"{units.percent(way.share)} of what meets in {merge.path.removeprefix(root)}: {way.label(root)}"
+        name = f"the {way.label(root)}" if way.skip else way.label(root)
+        where = merge.path.removeprefix(root)
+        return f"{name} carries {units.percent(way.share)} of what meets in {where}{_beside(way.edge, data)}"
     if ranked:
         return f"evenly spread: 80 % takes at least {_few(ranked[0], root, types)}"
     return "one way through, without units to tell apart"
+
+
+def _beside(edge: EdgeShare, data: RelevanceReport | None) -> str:
+    """The same way on data, which may tell another story: ` (of the result on data 10.5 %)`."""
+    if data is None or not data.consistent or not on_data.percentages(data):
+        return ""
+    same = (edge.sources, edge.target, edge.call)
+    shares = [one.share for one in data.edges if (one.sources, one.target, one.call) == same]
+    return f" (of the result on data: {on_data.percent(shares[0])})" if shares else ""
 
 
 def _few(row: UnitShares, root: str, types: dict[str, str]) -> str:
@@ -125,29 +138,40 @@ def consistency(certificates: tuple[Certificate, ...], rules: tuple[LayerRule, .
     failed = next((one for one in certificates if not one.met), None)
     if failed is not None:
         where = f"in {failed.layer}" if failed.layer else "in the model"
-        off = "" if failed.value is None else f", off by {units.scientific(failed.value)}"
-        return (
-            f"Not certified: {failed.name} fails {where}{off}: {_PROVES[failed.name]}. A rule for the layer would "
-            "mend it."
-        )
+        off = "" if failed.value is None or failed.name == "finite" else f", off by {units.scientific(failed.value)}"
+        return f"Not certified: {failed.name} fails {where}{off}: {_PROVES[failed.name]}. {_mending(failed)}"
     rough = sum(rule.status != "exact" for rule in rules)
     if not rough:
         return "Consistent: the sums are exact."
     return f"Consistent: the sums are exact for the rules used, which simplify {counted(rough, 'layer')}."
 
 
+def _mending(failed: Certificate) -> str:
+    if failed.name == "finite":
+        return "Weights that are zero or no numbers let no path through: --health looks for them."
+    if failed.layer is None or failed.layer.startswith("("):
+        return "Put functions that the model calls between its layers into a layer that has a rule (docs/influence.md)."
+    return "Give this layer a rule with @tfopt.rule, in a module that --import names (docs/influence.md)."
+
+
 def _circumstances(record: InfluenceRecord) -> Iterator[str]:
     run = record.run
     if record.paths is not None:
         yield "path weights, without data"
-        yield f"total 10^{record.paths.log10_total:.1f}" if record.paths.log10_total is not None else "no total"
-        yield f"max-pool {record.paths.maxpool}"
-        yield "with biases" if record.paths.biases == "include" else "without biases"
+        if record.paths.log10_total is not None:
+            yield f"all paths add up to 10^{record.paths.log10_total:.1f}"
+        if record.paths.maxpool == "max":
+            yield "through the largest of each pooling window"
+        if record.paths.biases == "include":
+            yield "with paths that start at biases"
         if record.paths.dtype_reason:
             yield f"{record.paths.dtype}: {record.paths.dtype_reason}"
     if record.relevance is not None or record.health is not None or record.ablation is not None:
         yield f"data {name_of(run.data)}"
-        yield f"{run.samples} samples"
+        yield counted(run.samples, "sample")
+    known = [report.peak_bytes for report in (record.paths, record.relevance) if report is not None]
+    if peak := max(filter(None, known), default=0):
+        yield f"a pass takes {units.size(peak)}"
     yield f"TensorFlow {run.tensorflow}, Keras {run.keras}"
 
 
@@ -163,7 +187,7 @@ def _tables(record: InfluenceRecord, view: View) -> Iterator[Table]:
     if record.paths is not None:
         yield from tables.groups(record.paths.groups)
         yield from tables.weights(record.paths.strongest, most["weights"])
-    yield from tables.paths(record.strongest, rules, most["paths"])
+    yield from tables.paths(record.strongest, rules, most["paths"], whole=view.top == 0 and view.width is None)
     yield from on_data.contributions(record.relevance, most["contributions"])
     yield from on_data.health(record.health, most["health"])
     yield from on_data.ablation(record.ablation)

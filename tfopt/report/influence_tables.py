@@ -36,6 +36,9 @@ __all__ = [
 
 _TOP_UNITS = 3
 _SHOWN_STEPS = 4
+_INNER = (2, 1, 3, 5, 8)  # so many steps between the ends, the first that tells paths apart and is short enough
+_WIDTH = 66  # of a path on a page
+_THROUGH = "The paths through any member; 100 %: every path needs one."
 
 
 def root_of(rules: Iterable[LayerRule]) -> str:
@@ -132,17 +135,15 @@ def units(
         Column("layer", "layer", "name"),
         Column("carrying", "carry 80 %", "text"),
         Column("on_data", "on data", "text", drop=3),
-        Column("effective", "like equal", "count", drop=1),
         Column("dead", "dead", "count", drop=4, quiet=not any(row.dead for row, _ in shown)),
         Column("top", "strongest", "text", drop=2),
-        Column("top_share", "together", "share", drop=2),
+        Column("top_share", "together", "share", drop=1),
     )
     rows = tuple(
         (
             row.path.removeprefix(root) + (f" (and {more} alike)" if more else ""),
             f"{row.carrying} of {row.units}",
             f"{other.carrying} of {other.units}" if (other := others.get(row.path)) else None,
-            row.effective,
             row.dead,
             ", ".join(str(unit) for unit, _ in row.top[:_TOP_UNITS]),
             sum(share for _, share in row.top[:_TOP_UNITS]),
@@ -178,11 +179,11 @@ def groups(found: Sequence[GroupShare]) -> Iterator[Table]:
     )
     rows = tuple((row.name, row.share, row.elements, row.variables) for row in found)
     if rows:
-        yield Table("Groups", "group", columns, rows, bar="share")
+        yield Table("Groups", "group", columns, rows, bar="share", caption=_THROUGH)
 
 
-def paths(found: StrongPaths | None, rules: Sequence[LayerRule], most: int) -> Iterator[Table]:
-    """The strongest paths, or the layer that prevents finding them."""
+def paths(found: StrongPaths | None, rules: Sequence[LayerRule], most: int, *, whole: bool = False) -> Iterator[Table]:
+    """The strongest paths, or the layer that prevents finding them; `whole` with every step."""
     if found is None:
         return
     if not found.paths:
@@ -191,7 +192,7 @@ def paths(found: StrongPaths | None, rules: Sequence[LayerRule], most: int) -> I
             yield Table("Strongest paths", "path", prose, (("–", f"not available: {found.unavailable}"),))
         return
     shown = found.paths[: most or None]
-    texts = _texts([_steps(path, root_of(rules)) for path in shown], whole=not most)
+    texts = _texts([_steps(path, root_of(rules)) for path in shown], whole=whole)
     best = shown[0].log10_weight or 0.0
     columns = (
         Column("path", "path", "name"),
@@ -218,14 +219,17 @@ def _texts(several: Sequence[Sequence[str]], *, whole: bool) -> list[str]:
     if whole or max(map(len, several)) <= _SHOWN_STEPS:
         return [" → ".join(steps) for steps in several]
     common = set.intersection(*map(set, several)) if len(several) > 1 else set(several[0])
-    return [" → ".join(_shortened(steps, common)) for steps in several]
+    tried = [[" → ".join(_shortened(steps, common, inner)) for steps in several] for inner in _INNER]
+    return min(tried, key=lambda texts: (len(several) - len(set(texts)), max(map(len, texts)) > _WIDTH))
 
 
-def _shortened(steps: Sequence[str], common: set[str]) -> Iterator[str]:
-    """The ends, the first steps of its own, and where these are few some on the way."""
-    own = [at for at, step in enumerate(steps) if step not in common and at not in (0, len(steps) - 1)]
-    inner = _SHOWN_STEPS - 2
-    way = own[:inner] + [len(steps) * part // (inner + 1) for part in range(1, inner + 1)][: inner - len(own)]
+def _shortened(steps: Sequence[str], common: set[str], inner: int) -> Iterator[str]:
+    """The ends, and between them `inner` steps: where it leaves what all have in common, else some on the way."""
+    own = [step not in common for step in steps]
+    own[0] = own[-1] = False
+    leaving = [at for at in range(1, len(steps)) if own[at] and not own[at - 1]]
+    on_the_way = [len(steps) * part // (inner + 1) for part in range(1, inner + 1)]
+    way = leaving[:inner] + on_the_way[: max(0, inner - len(leaving))]
     kept = sorted({0, *way, len(steps) - 1})
     for at, before in zip(kept, [-1, *kept], strict=False):
         if at > before + 1:
