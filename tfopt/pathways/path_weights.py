@@ -70,7 +70,7 @@ def path_weights(
         dtype: `float64` (`float32` where a layer computes in that whatever it is told: `dtype_reason` says so), or
             `float32`.
         input_shape: shapes without the batch for free dimensions (`"96,96,3"`, `"tokens=128"`).
-        top: how many of the strongest weights to list.
+        top: how many of the strongest weights to list (of kernels and embeddings; 0 for none).
 
     Raises:
         UsageError: a group matches nothing, or has the wrong shape.
@@ -211,6 +211,7 @@ def _strongest(weights: Sequence[Weight], chosen: Sequence[int], sums: Sums, top
     found = [
         (float(value), weights[number], int(flat))
         for number, (values, places) in zip(chosen, sums.tops, strict=False)
+        if len(weights[number].variable.shape) > 1
         for value, flat in zip(values, places, strict=True)
         if value > 0
     ]

@@ -19,6 +19,7 @@ from tfopt.pathways.readout import read
 from tfopt.pathways.rules.activations import gate_function, layer_activation, replacements
 from tfopt.pathways.rules.layers import pooling_sums
 from tfopt.pathways.rules.registry import Rule, role_of, rule_for
+from tfopt.pathways.scales import common_scale, no_scale
 from tfopt.pathways.summing import Taken, summed
 from tfopt.pathways.sums import Sums, Weight
 from tfopt.pathways.tracing import Tracing
@@ -130,7 +131,7 @@ class Surrogate:
         compiled = tf.function(self._pass, autograph=False)
         compiled.get_concrete_function(*arguments)
         assert self._traced is not None
-        last = last_squashes(self._traced.squashes, self._outputs)
+        last = last_squashes(self._traced.squashes, self._outputs, self._traced.unscaled)
         if last - self._linear:  # a model of Python's: only its graph tells that a softmax was the last thing it did
             self._linear = last
             compiled = tf.function(self._pass, autograph=False)
@@ -180,7 +181,8 @@ class Surrogate:
             last = [tracing.sources_of(result) for result in results]
             self._whole = all(whole for _, whole in last)
             ends = [source for sources, _ in last for source in sources]
-            scales, results = _at_one_scale(tracing, results, self.plan)
+            self._outputs = results
+            log_scale, results = _at_one_scale(tracing, results)
             total, told = self._objective(results, *further)
             total = tf.cast(total, self.plan.dtype)
             wanted = [
@@ -189,8 +191,8 @@ class Surrogate:
                 if self._asked(weight)
             ]
         out, self._taken = summed(tape, tracing, wanted, unit, total, results, ends, arrays=self._arrays, top=self._top)
-        self._traced, self._outputs = tracing, results
-        return {**out, "log_scale": scales, "told": told}
+        self._traced = tracing
+        return {**out, "log_scale": log_scale, "told": told}
 
     def _effective(self, weight: Weight, value: Any) -> Any:
         """A variable's value in the surrogate."""
@@ -246,11 +248,11 @@ def _trains(model: Any) -> bool:
     return bool(getattr(model, "_call_has_training_arg", False))
 
 
-def _at_one_scale(tracing: Tracing, results: list[Any], plan: Plan) -> tuple[Any, list[Any]]:
+def _at_one_scale(tracing: Tracing, results: list[Any]) -> tuple[Any, list[Any]]:
     """The outputs at a common scale, and its logarithm."""
-    if not plan.normalised:
-        return tf.zeros((), tf.float64), results
-    scales = [tracing.sources_of(result)[0][0].log_scale for result in results]
-    common = tf.reduce_max(tf.stack(scales))
-    factors = [tf.cast(tf.exp(scale - common), plan.dtype) for scale in scales]
-    return common, [result * factor for result, factor in zip(results, factors, strict=True)]
+    if not tracing.plan.normalised:
+        return no_scale(), results
+    common, factors = common_scale([tracing.sources_of(result)[0] for result in results], tracing.dtype)
+    return common, [
+        result if factor is None else result * factor for result, factor in zip(results, factors, strict=True)
+    ]

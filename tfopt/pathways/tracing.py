@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from tfopt.pathways.interception import carry_mask, keep_mask
-from tfopt.pathways.nodes import INPUT, Edge, Lowered, Node, Source, Trial, constant_in, is_data
+from tfopt.pathways.nodes import INPUT, Edge, Lowered, Node, Source, Trial, constant_in, is_data, tensor_key
 from tfopt.pathways.plan import Plan
 from tfopt.pathways.rules.activations import GATING, HOMOGENEOUS, around_zero
 from tfopt.pathways.rules.registry import Call, exactly, rule_for
@@ -57,6 +57,7 @@ class Tracing:
         self.offsets: dict[int, Any] = {}  # what offsets are for a unit of 1, by the variables' ids
         self.found: dict[int, Any] = {}  # whether a variable whose name does not say so is an offset, by its id
         self.squashes: list[Any] = []  # softmax results, in the order of their calls
+        self.unscaled: dict[tuple[int, str], Any] = {}  # what tensors were before they were normalised, by their keys
         self.node: Node | None = None
         self.inside = False
         self.values: dict[int, Any] = {}
@@ -315,6 +316,7 @@ class Tracing:
             # Without data a tensor is nowhere negative; where a layer makes it so, it is only scaled less well.
             largest = tf.stop_gradient(tf.maximum(tf.reduce_max(tensor), _TINY))
             made = tensor / largest
+            self.unscaled[tensor_key(made)] = tensor
             log_scale = common + tf.math.log(tf.cast(largest, tf.float64))
         else:
             made = tf.identity(tensor)
@@ -329,7 +331,7 @@ class Tracing:
     def _note(self, source: Source) -> None:
         self.made.append(source)
         self._known[id(source.tensor)] = source
-        self._by_op.setdefault((id(source.tensor.graph), source.tensor.name), source)
+        self._by_op.setdefault(tensor_key(source.tensor), source)
 
     def sources_of(self, tensor: Any) -> tuple[list[Source], bool]:
         """What made a tensor, and whether the graph of layers says so."""
@@ -343,7 +345,7 @@ class Tracing:
         seen, todo = set(), [tensor]
         while todo:
             each = todo.pop()
-            key = (id(each.graph), each.name)
+            key = tensor_key(each)
             if key in seen:
                 continue
             seen.add(key)

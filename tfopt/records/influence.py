@@ -78,7 +78,8 @@ class VariableShare(Record, frozen=True, kw_only=True):
 
 
 class StrongWeight(Record, frozen=True, kw_only=True):
-    """One element of a variable, and the share of all paths that lead through it."""
+    """One element of a variable of two axes or more, and the share of all paths that lead through it. (That of one axis
+    multiplies or adds to a whole unit, and `units` have those.)"""
 
     variable: str
     index: tuple[int, ...]
