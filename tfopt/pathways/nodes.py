@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from tfopt.records.influence import Status
 
-__all__ = ["INPUT", "Edge", "Lowered", "Node", "Source", "Trial", "constant_in", "is_data", "tensor_key"]
+__all__ = ["INPUT", "Edge", "Node", "Source", "Trial", "constant_in", "is_data", "tensor_key"]
 
 INPUT = -1
 """In place of a node's number: the model's inputs, and whatever no node made."""
@@ -88,8 +88,3 @@ def constant_in(dtype: Any, leaf: Any) -> Any:
     """What is no tensor of the trace: an array of numbers in its dtype, anything else as it is."""
     is_array = isinstance(leaf, np.ndarray | tf.Tensor) and tf.as_dtype(leaf.dtype).is_floating and not is_data(leaf)
     return np.asarray(leaf).astype(dtype.as_numpy_dtype) if is_array else leaf
-
-
-class Lowered(BaseException):
-    """A layer, by its path, computes in float32 whatever the dtype of its policy is. (No `Exception`: Keras would put
-    the arguments of the call into its message.)"""

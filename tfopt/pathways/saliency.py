@@ -42,12 +42,14 @@ def weight_saliency(
             outputs.
 
     Raises:
-        UsageError: `per` is something else.
+        UsageError: `per` is something else, there are no targets, or the model is not built.
         InputError: there are no samples, or they do not fit the model or the size of its batches.
         RunFailed: the model does not run on the samples, or gradients are not finite.
     """
     if per not in ("sample", "batch"):
         raise UsageError(f"saliency per {per!r} is not known", "choose sample or batch")
+    if y is None:
+        raise UsageError("saliency needs targets: without them there is no loss", "give x and y")
     samples = samples_of(model, x, y, batch_size=batch_size if per == "batch" else 1)
     if (per == "sample" and samples.batch_size > 1) or (samples.fixed and samples.count % samples.batch_size):
         raise InputError(

@@ -23,6 +23,7 @@ from tfopt.pathways.scales import common_scale, no_scale
 from tfopt.pathways.summing import Taken, summed
 from tfopt.pathways.sums import Sums, Weight
 from tfopt.pathways.tracing import Tracing
+from tfopt.workload.peak.measure import added_bytes
 
 __all__ = ["Part", "Surrogate", "raised"]
 
@@ -92,6 +93,8 @@ class Surrogate:
         self._taken: Taken | None = None
         self._traced: Tracing | None = None
         self._compiled: Callable[..., Any] | None = None
+        self.peak_bytes: int | None = None
+        """What a run added at most to the memory in use; None where nobody counts, or too little was added to count."""
 
     @property
     def chosen(self) -> tuple[int, ...]:
@@ -121,11 +124,17 @@ class Surrogate:
             values[number] = tf.convert_to_tensor(values[number]) * tf.cast(mask, values[number].dtype)
         portions = tf.constant(PORTIONS[part], self.plan.dtype) * scale
         arguments = (raised(inputs, self.plan.dtype), values, portions, further)
-        if self._compiled is not None:
-            return self._read(self._compiled(*arguments))
-        self._compiled = self._compile(arguments)
-        with _as_traced() if self.plan.free else contextlib.nullcontext():
-            return self._read(self._compiled(*arguments))
+        first = self._compiled is None
+        if self._compiled is None:
+            self._compiled = self._compile(arguments)
+        with (
+            _as_traced() if first and self.plan.free else contextlib.nullcontext(),
+            added_bytes(portions.device.rpartition("device:")[2]) as added,
+        ):
+            sums = self._read(self._compiled(*arguments))
+        if added.bytes:
+            self.peak_bytes = max(added.bytes, self.peak_bytes or 0)
+        return sums
 
     def _compile(self, arguments: tuple[Any, ...]) -> Any:
         compiled = tf.function(self._pass, autograph=False)

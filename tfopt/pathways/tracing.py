@@ -13,7 +13,8 @@ import keras
 import tensorflow as tf
 
 from tfopt.pathways.interception import carry_mask, keep_mask
-from tfopt.pathways.nodes import INPUT, Edge, Lowered, Node, Source, Trial, constant_in, is_data, tensor_key
+from tfopt.pathways.lowering import Lowered
+from tfopt.pathways.nodes import INPUT, Edge, Node, Source, Trial, constant_in, is_data, tensor_key
 from tfopt.pathways.plan import Plan
 from tfopt.pathways.rules.activations import GATING, HOMOGENEOUS, around_zero
 from tfopt.pathways.rules.registry import Call, exactly, rule_for
@@ -21,7 +22,7 @@ from tfopt.pathways.scales import common_scale, no_scale
 from tfopt.pathways.unknown import are_added, trials, weight_trials
 from tfopt.records.influence import Status
 
-__all__ = ["Lowered", "Tracing"]
+__all__ = ["Tracing"]
 
 _OTHER_DTYPE = re.compile(r"float(16|32)|half|dtype", re.IGNORECASE)  # in what TensorFlow says of mixed dtypes
 _ORDER: tuple[Status, ...] = ("exact", "linearised", "approximated", "as is")
@@ -207,7 +208,7 @@ class Tracing:
         self.node = node
         try:
             invoke = partial(self._invoke, operation, run)
-            self._weigh(node, invoke, (args, kwargs))
+            self._in_dtype(node, lambda: self._weigh(node, invoke, (args, kwargs)))
             outputs = self._in_dtype(node, lambda: invoke((args, kwargs)))
             if not self.flows_in():
                 outputs = keras.tree.map_structure(lambda leaf: self.portion(leaf, node.index), outputs)
