@@ -70,7 +70,7 @@ class Edge:
 class Trial:
     """What a layer without a rule of tfopt's gave on random inputs: its least value on impulses, its least increase
     when impulses are added, and how far it is from a sum, each relative to its largest value; or how far it is from
-    linear in one of its weights."""
+    linear in one of its weights. The node is `INPUT` for Python between layers."""
 
     node: int
     least: Any = 0.0

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tfopt.model.layers import layer_tree, own_variables
 from tfopt.pathways.heads import heads_of, last_squashes
 from tfopt.pathways.interception import intercepted
-from tfopt.pathways.nodes import INPUT
+from tfopt.pathways.nodes import INPUT, Source
 from tfopt.pathways.plan import Plan
 from tfopt.pathways.readout import read
 from tfopt.pathways.rules.activations import gate_function, layer_activation, replacements
@@ -191,7 +191,7 @@ class Surrogate:
             self._whole = all(whole for _, whole in last)
             ends = [source for sources, _ in last for source in sources]
             self._outputs = results
-            log_scale, results = _at_one_scale(tracing, results)
+            log_scale, results = _at_one_scale(tracing, results, [sources for sources, _ in last])
             total, told = self._objective(results, *further)
             total = tf.cast(total, self.plan.dtype)
             wanted = [
@@ -257,11 +257,11 @@ def _trains(model: Any) -> bool:
     return bool(getattr(model, "_call_has_training_arg", False))
 
 
-def _at_one_scale(tracing: Tracing, results: list[Any]) -> tuple[Any, list[Any]]:
+def _at_one_scale(tracing: Tracing, results: list[Any], made: list[list[Source]]) -> tuple[Any, list[Any]]:
     """The outputs at a common scale, and its logarithm."""
     if not tracing.plan.normalised:
         return no_scale(), results
-    common, factors = common_scale([tracing.sources_of(result)[0] for result in results], tracing.dtype)
+    common, factors = common_scale(made, tracing.dtype)
     return common, [
         result if factor is None else result * factor for result, factor in zip(results, factors, strict=True)
     ]

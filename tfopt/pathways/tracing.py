@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,7 @@ from tfopt.pathways.plan import Plan
 from tfopt.pathways.rules.activations import GATING, HOMOGENEOUS, around_zero
 from tfopt.pathways.rules.registry import Call, exactly, rule_for
 from tfopt.pathways.scales import common_scale, no_scale
-from tfopt.pathways.unknown import are_added, trials, weight_trials
+from tfopt.pathways.unknown import are_added, between, trials, weight_trials
 from tfopt.records.influence import Status
 
 __all__ = ["Tracing"]
@@ -286,9 +286,8 @@ class Tracing:
             if id(tensor) in copies:
                 continue
             copy = tf.cast(tensor, self.dtype) if tensor.dtype != self.dtype else tf.identity(tensor)
-            known = id(tensor) in self._known
             self.watch(copy)
-            self.edges.append(Edge(tuple(sources), node.index, copy, known))
+            self.edges.append(Edge(tuple(sources), node.index, copy, self._try(tensor, sources)))
             self._copied(tensor, copy)
             if factor is not None:
                 copy = keep_mask(tensor, copy * factor)
@@ -335,8 +334,16 @@ class Tracing:
         self._by_op.setdefault(tensor_key(source.tensor), source)
 
     def sources_of(self, tensor: Any) -> tuple[list[Source], bool]:
-        """What made a tensor, and whether the graph of layers says so."""
-        return self._sources(tensor), id(tensor) in self._known
+        """What made an output of the model, and whether the graph of layers says so."""
+        sources = self._sources(tensor)
+        return sources, self._try(tensor, sources)
+
+    def _try(self, tensor: Any, sources: Sequence[Source]) -> bool:
+        """Whether the graph of layers says what made a tensor; where not, what Python made of its sources is tried."""
+        known = id(tensor) in self._known
+        if self.plan.free and not known:
+            self.trials += between(tensor, [source.tensor for source in sources if source.tensor.graph is tensor.graph])
+        return known
 
     def _sources(self, tensor: Any) -> list[Source]:
         """What made a tensor: its node, or the nodes and inputs that TensorFlow's graph leads back to."""

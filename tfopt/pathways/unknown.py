@@ -1,6 +1,7 @@
 """Layers that tfopt has no rule for: which of their weights are added, and whether their outputs are sums over paths.
 
-Both are found by calling the layer, inside the trace, on other inputs and with other weights than its own.
+Both are found by calling the layer, inside the trace, on other inputs and with other weights than its own. Python
+between layers cannot be called again: its gradients tell.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ import keras
 import tensorflow as tf
 
 from tfopt.pathways.interception import keep_mask
-from tfopt.pathways.nodes import Node, Trial, is_data
+from tfopt.pathways.nodes import INPUT, Node, Trial, is_data
 
-__all__ = ["are_added", "trials", "weight_trials"]
+__all__ = ["are_added", "between", "trials", "weight_trials"]
 
 Invoke = Callable[[Any], Any]
 """Calls the layer on a structure like its own arguments."""
@@ -23,6 +24,7 @@ Invoke = Callable[[Any], Any]
 # Of the impulses in each trial: at how many places there is one, and how large they are beside the layer's own input.
 # Large ones find what clips or switches beyond the values at hand.
 _TRIALS = {"float64": ((0.05, 1.0), (0.2, 2.0**24), (0.6, 1.0)), "float32": ((0.05, 1.0), (0.2, 2.0**8), (0.6, 1.0))}
+_FEW = (0.05, 0.2, 0.5, 0.5)  # of the elements that Python made, how many are looked at together
 _SAME = 1e-6
 _SCALES = (2.0**-20, 2.0**20)
 _SEED = 21
@@ -90,6 +92,18 @@ def trials(invoke: Invoke, arguments: Any, outputs: Any, node: Node, constants: 
         others = _choices(invoke(_replaced(arguments, partial(_scaled, scale))))
         changed = [tf.reduce_any(tf.not_equal(*each)) for each in zip(choices, others, strict=True)]
         yield Trial(node.index, additivity=tf.cast(tf.reduce_any(changed), tf.float64))
+
+
+def between(tensor: Any, sources: Sequence[Any]) -> Iterator[Trial]:
+    """What Python made between layers: whether it falls when one of the tensors that it was made of grows. Gradients of
+    random few of its elements: those of all of them, as the pass has them, may hide a difference of neighbours."""
+    for number, density in enumerate(_FEW):
+        draw = tf.random.stateless_uniform(tf.shape(tensor), (_SEED, number), dtype=tensor.dtype)
+        chosen = tf.cast(draw < density, tensor.dtype)
+        found = tf.gradients(tensor, sources, chosen, stop_gradients=sources)
+        for gradient in found:
+            if gradient is not None:
+                yield Trial(INPUT, increase=tf.reduce_min(gradient) / _unit(_largest(gradient)))
 
 
 def _largest(tensor: Any) -> Any:
