@@ -258,7 +258,8 @@ def _trains(model: Any) -> bool:
 
 
 def _at_one_scale(tracing: Tracing, results: list[Any], made: list[list[Source]]) -> tuple[Any, list[Any]]:
-    """The outputs at a common scale, and its logarithm."""
+    """The outputs at a common scale, in one dtype, and the scale's logarithm."""
+    results = [tf.cast(result, tracing.dtype) for result in results]
     if not tracing.plan.normalised:
         return no_scale(), results
     common, factors = common_scale(made, tracing.dtype)
