@@ -4,7 +4,7 @@
 
 Parts: `resnet50` (96 px) and `mlp` (784, 4 × 1024, 10): one pass of path weights with what it reads out, the same with
 its certificates, each a median of ratios to a plain compiled step with SGD; the first call, tracing included, against
-that of the step; what a pass adds to the memory in use. `growth`: path weights of MLPs from half a million to 50 million
+that of the step; what a pass adds to the memory in use. `growth`: path weights of MLPs of half a million to 50 million
 parameters; the slope of the logarithms (1: linear). `summary`: all that a profile adds for influence, against compiling
 its step. `bench.relevance` has contributions on data.
 """

@@ -17,6 +17,7 @@ from tfopt.pathways.saliency import weight_saliency
 from tfopt.records.influence import RelevanceReport
 
 L = keras.layers
+pytestmark = pytest.mark.usefixtures("unoptimized")
 
 
 def shaken(model: Any, seed: int = 0) -> Any:

@@ -140,6 +140,7 @@ def tokens(x: Any) -> Mapping[str, Any]:
     }
 
 
+@pytest.mark.usefixtures("unoptimized")
 @pytest.mark.parametrize(
     ("branches", "shape", "dtype"),
     [

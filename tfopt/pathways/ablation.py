@@ -10,7 +10,6 @@ import msgspec
 import numpy as np
 
 from tfopt.errors import UsageError
-from tfopt.pathways.metrics import metric_of
 from tfopt.pathways.samples import samples_of
 from tfopt.pathways.switches import Level, Measured, Switched
 from tfopt.pathways.unit_scores import Subject, scored
@@ -76,7 +75,7 @@ def ablate(
     _check(count, draws, len(candidates), level)
     subject = Subject(model, samples, loss, level, switched.switches, seed)
     orders = {name: _ranked(candidates, scored(name, subject), seed) for name in scores}
-    intact, metric = switched.without(), loss_name(metric_of(model, loss))
+    intact, metric = switched.without(), loss_name(switched.metric)
     rng = np.random.default_rng(seed)
     random = [switched.without(rng.choice(candidates, count, replace=False)) for _ in range(draws)]
     warning = _warning(switched, intact, rng)

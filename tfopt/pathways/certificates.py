@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tfopt.pathways.nodes import INPUT, Trial
 from tfopt.pathways.plan import Plan
 from tfopt.pathways.sums import EdgeSum, Sums
 from tfopt.pathways.surrogate import Surrogate
@@ -140,7 +141,7 @@ def _ratio(part: Sums, whole: Sums) -> float:
 
 def _apart(sums: Sums) -> Found:
     """How far a layer without a known rule is from a sum over its inputs."""
-    return _worst((trial.additivity, sums.nodes[trial.node].path) for trial in sums.trials)
+    return _worst((trial.additivity, _tried(sums, trial)) for trial in sums.trials)
 
 
 def _in_weights(surrogate: Surrogate, inputs: Any, whole: Sums) -> Iterator[Found]:
@@ -153,7 +154,7 @@ def _in_weights(surrogate: Surrogate, inputs: Any, whole: Sums) -> Iterator[Foun
 
 
 def _in_layers_weights(sums: Sums) -> Found:
-    return _worst((trial.weights, sums.nodes[trial.node].path) for trial in sums.trials)
+    return _worst((trial.weights, _tried(sums, trial)) for trial in sums.trials)
 
 
 def _conservation(sums: Sums, plan: Plan) -> Found:
@@ -203,9 +204,13 @@ def _outside(sums: Sums) -> str | None:
     return None if sums.whole and all(edge.whole for edge in sums.edges) else BETWEEN
 
 
+def _tried(sums: Sums, trial: Trial) -> str:
+    return BETWEEN if trial.node == INPUT else sums.nodes[trial.node].path
+
+
 def _falling(sums: Sums) -> Found:
     """How far an output of a layer without a known rule falls below zero, or when an input grows."""
-    return _worst((-value, sums.nodes[each.node].path) for each in sums.trials for value in (each.least, each.increase))
+    return _worst((-value, _tried(sums, each)) for each in sums.trials for value in (each.least, each.increase))
 
 
 def _not_finite(sums: Sums) -> str | None:

@@ -3,7 +3,8 @@
 A call of a layer or of a `keras.ops` operation, of an activation function or of a pooling goes through the functions
 given here, variables have the values given here, and every layer computes in one dtype. Nothing of the model changes:
 its variables keep their values (`keras.StatelessScope`), its layers get their attributes back, and the classes and
-modules of Keras their functions, whatever happens in between. One thread at a time; other threads see Keras as it is.
+modules of Keras their functions, whatever happens in between. One thread at a time; other threads see Keras as it is,
+but for `keras.config.floatx`, which is one for all, and the layers of this very model, which nobody may call meanwhile.
 
 Private names of Keras used here are in `PRIVATE`; a test checks that they exist.
 """

@@ -8,15 +8,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfopt.workload.targets import infer_loss, loss_name
+from tfopt.workload.targets import loss_name
 
-__all__ = ["accuracy", "metric_of"]
-
-
-def metric_of(model: Any, loss: Any = None) -> Any:
-    """The loss as `compile` takes it: the one asked for, else the model's own, else one that fits its outputs."""
-    own = getattr(model, "loss", None) if loss is None else loss
-    return infer_loss(model)[0] if own is None else own
+__all__ = ["accuracy"]
 
 
 def accuracy(loss: Any, y: Any, outputs: Any) -> Any:

@@ -9,36 +9,30 @@ unit its value times the gradient there.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tfopt.errors import UsageError
+from tfopt.errors import RunFailed, UsageError
 from tfopt.model.inputs import input_specs, pack_inputs
 from tfopt.pathways.certificates import path_certificates
-from tfopt.pathways.nodes import Entangled, Lowered
+from tfopt.pathways.groups import Group, group_share, members
+from tfopt.pathways.lowering import Lowered, why_float32
+from tfopt.pathways.models import check_model
 from tfopt.pathways.plan import Biases, MaxPool, Plan
+from tfopt.pathways.scales import Entangled
 from tfopt.pathways.sums import Sums, Weight
 from tfopt.pathways.surrogate import Surrogate
 from tfopt.pathways.tables import edge_shares, layer_rules, unit_shares
-from tfopt.records.influence import GroupShare, PathReport, StrongWeight, VariableShare
-from tfopt.wording import listed
+from tfopt.records.influence import PathReport, StrongWeight, VariableShare
 from tfopt.workload.batch import resolve_shapes
 from tfopt.workload.failures import explained
 
-__all__ = ["Group", "log10_total", "ones", "ones_of", "path_scores", "path_sums", "path_weights"]
-
-_NO_KERNEL = re.compile(r"No OpKernel was registered to support Op '(\w+)'")
-
-Group = str | Sequence[str] | Mapping[str, Any]
-"""Patterns of layer or variable paths (`*` for anything), or by a variable's path an array of its shape, non-zero where
-an element is a member."""
+__all__ = ["log10_total", "ones", "ones_of", "path_scores", "path_sums", "path_weights"]
 
 
 def path_weights(
@@ -64,13 +58,18 @@ def path_weights(
         dtype: `float64` (`float32` where a layer computes in that whatever it is told: `dtype_reason` says so), or
             `float32`.
         input_shape: shapes without the batch for free dimensions (`"96,96,3"`, `"tokens=128"`).
-        top: how many of the strongest weights to list.
+        top: how many of the strongest weights to list (of kernels and embeddings; 0 for none).
 
     Raises:
-        UsageError: a group matches nothing, or has the wrong shape.
-        InputError: the model has no layers to look into, or does not say what input it takes.
+        UsageError: a group matches nothing, or has the wrong shape; there is no such choice of `maxpool`, `biases`,
+            `dtype` or `top`; the model is not built.
+        InputError: this is no Keras model, or it does not say what input it takes.
         RunFailed: the model cannot be called on an input of ones.
     """
+    if groups is not None and not isinstance(groups, Mapping):
+        raise UsageError("groups have names", "give a dict, as in groups={'encoder': 'encoder/*'}")
+    if top < 0:
+        raise UsageError(f"{top} strongest weights cannot be listed", "give 0 or more")
     inputs = ones(model, input_shape)
     surrogate, whole, reason = path_sums(model, Plan(True, maxpool, biases, dtype), inputs, top=top)
     certificates = path_certificates(surrogate, inputs, whole)
@@ -84,7 +83,7 @@ def path_weights(
         edges=edge_shares(whole),
         strongest=_strongest(surrogate.weights, surrogate.chosen, whole, top),
         groups=tuple(
-            _group(surrogate, inputs, whole, name, members(surrogate.weights, name, group))
+            group_share(surrogate, inputs, whole, name, members(surrogate.weights, name, group))
             for name, group in (groups or {}).items()
         ),
         maxpool=maxpool,
@@ -92,6 +91,7 @@ def path_weights(
         dtype=surrogate.plan.dtype,
         dtype_reason=reason,
         normalised=surrogate.plan.normalised,
+        peak_bytes=surrogate.peak_bytes,
     )
 
 
@@ -110,10 +110,13 @@ def path_scores(
         model, maxpool, biases, dtype, input_shape: see `path_weights`.
 
     Raises:
-        InputError, RunFailed: see `path_weights`.
+        InputError, UsageError: see `path_weights`.
+        RunFailed: see `path_weights`; or the total is zero or not finite, so that no share can be told.
     """
     inputs = ones(model, input_shape)
     surrogate, whole, _ = path_sums(model, Plan(True, maxpool, biases, dtype), inputs, arrays=True)
+    if not math.isfinite(whole.total) or whole.total <= 0:
+        raise RunFailed(f"the total of all paths is {whole.total:g}", "the certificates of path_weights say more")
     return {
         surrogate.weights[number].path: array / whole.total
         for number, array in zip(surrogate.chosen, whole.arrays, strict=True)
@@ -123,6 +126,7 @@ def path_scores(
 
 def ones(model: Any, input_shape: Sequence[str] = ()) -> Any:
     """One example of ones, as a model takes it; zeros where its inputs are integers, whose rows are averaged."""
+    check_model(model)
     specs = input_specs(model, input_shape=input_shape)
     shapes, _ = resolve_shapes(specs, 1, input_shape)
     return pack_inputs(model, [ones_of(spec.dtype, shapes[spec.name]) for spec in specs])
@@ -149,14 +153,10 @@ def path_sums(
                 return surrogate, surrogate.run(inputs), reason
             except Entangled:
                 attempt = replace(attempt, normalised=False)
-            except Lowered as lowered:
-                reason = f"{lowered} computes in float32"
-                attempt = replace(attempt, dtype="float32")
-            except tf.errors.OpError as error:
-                missing = _NO_KERNEL.search(str(error))
-                if missing is None or attempt.dtype == "float32":
+            except (Lowered, tf.errors.OpError) as error:
+                reason = why_float32(error, attempt.dtype)
+                if not reason:
                     raise
-                reason = f"TensorFlow has no {missing[1]} in {attempt.dtype} here"
                 attempt = replace(attempt, dtype="float32")
 
 
@@ -206,6 +206,7 @@ def _strongest(weights: Sequence[Weight], chosen: Sequence[int], sums: Sums, top
     found = [
         (float(value), weights[number], int(flat))
         for number, (values, places) in zip(chosen, sums.tops, strict=False)
+        if len(weights[number].variable.shape) > 1
         for value, flat in zip(values, places, strict=True)
         if value > 0
     ]
@@ -217,49 +218,3 @@ def _strongest(weights: Sequence[Weight], chosen: Sequence[int], sums: Sums, top
         )
         for value, weight, flat in sorted(found, key=lambda each: -each[0])[:top]
     )
-
-
-def members(weights: Sequence[Weight], name: str, group: Group) -> dict[int, np.ndarray]:
-    """By a weight's number: where it is a member of a group."""
-    by_path = {weight.path: number for number, weight in enumerate(weights)}
-    if isinstance(group, Mapping):
-        chosen = {}
-        for path, mask in group.items():
-            array = np.asarray(mask) != 0
-            if path not in by_path:
-                raise UsageError(
-                    f"the group {name} names {path}, which is no weight of the model",
-                    f"its weights are {listed([weight.path for weight in weights])}",
-                )
-            shape = tuple(weights[by_path[path]].variable.shape)
-            if array.shape != shape:
-                raise UsageError(
-                    f"the group {name} has a mask of shape {array.shape} for {path}", f"that weight's shape is {shape}"
-                )
-            chosen[by_path[path]] = array
-        return chosen
-    patterns = [group] if isinstance(group, str) else list(group)
-    chosen = {
-        number: np.ones(tuple(weight.variable.shape), bool)
-        for number, weight in enumerate(weights)
-        if weight.role in ("weight", "unknown")
-        and any(_matches(pattern, path) for pattern in patterns for path in (weight.path, weight.layer))
-    }
-    if not chosen:
-        raise UsageError(
-            f"the group {name} has no member: no weight or layer is called {' or '.join(patterns)}",
-            f"* stands for anything; there are {listed(sorted({weight.layer for weight in weights}))}",
-        )
-    return chosen
-
-
-def _matches(pattern: str, path: str) -> bool:
-    """The whole path, or its end from a `/` on, or a layer and all that is in it."""
-    return any(fnmatchcase(path, each) for each in (pattern, f"*/{pattern}", f"{pattern}/*", f"*/{pattern}/*"))
-
-
-def _group(surrogate: Surrogate, inputs: Any, whole: Sums, name: str, masks: dict[int, np.ndarray]) -> GroupShare:
-    without = surrogate.run(inputs, masks={number: ~mask for number, mask in masks.items()})
-    left = without.total / whole.total * math.exp(without.log_scale - whole.log_scale)
-    elements = sum(int(mask.sum()) for mask in masks.values())
-    return GroupShare(name=name, share=float(1 - left), variables=len(masks), elements=elements)

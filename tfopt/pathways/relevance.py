@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfopt.errors import RunFailed, UsageError
+from tfopt.errors import RunFailed
 from tfopt.pathways.certificates import constants, relevance_certificates, sourceless, starting
+from tfopt.pathways.lowering import Lowered, why_float32
 from tfopt.pathways.plan import Plan
 from tfopt.pathways.samples import Samples, samples_of
 from tfopt.pathways.sums import Sums
@@ -30,7 +31,6 @@ from tfopt.workload.failures import explained
 
 __all__ = ["contributions", "relevance"]
 
-_DTYPES = ("float64", "float32")
 _ADDITIVE = (
     "total", "flows", "magnitudes", "inputs", "input_magnitudes", "variables", "added_by_node", "biases", "by_rules",
     "by_rules_magnitude",
@@ -58,24 +58,37 @@ def relevance(
             is given; with several positions, the result is the mean over them; of a single unit, it is the output.
         output: the name or number of one of several outputs; the first where nothing is said.
         batch_size: samples per pass, a matter of memory alone.
-        dtype: `float64`, or `float32`, which is faster and good to 1e-4.
+        dtype: `float64` (`float32` where a layer computes in that whatever it is told: `dtype_reason` says so), or
+            `float32`, which is faster and good to 1e-4.
 
     Raises:
-        UsageError: there is no such target, output or dtype.
-        InputError: there are no samples, or they do not fit the model.
+        UsageError: there is no such target, output or dtype; the model is not built.
+        InputError: this is no Keras model; there are no samples, or they do not fit the model.
         RunFailed: the model does not run on the samples, or gives no result that is finite and not zero.
     """
-    if dtype not in _DTYPES:
-        raise UsageError(f"contributions cannot be computed in {dtype}", f"choose {' or '.join(_DTYPES)}")
+    plan = Plan(free=False, dtype=dtype)
     samples = samples_of(model, x, batch_size=batch_size)
     with explained("running the model on the samples"):
         number, name = chosen_output(model, samples.taken(np.arange(1))[0], output)
-        surrogate = contributions(model, Plan(free=False, dtype=dtype), number, target)
-        passes = list(_passes(surrogate, samples))
+        surrogate, passes, reason = _computed(model, plan, number, target, samples)
     results = np.concatenate([each.told["results"] for each in passes])
     sums = _mean(passes, len(results))
     words = said(target, int(passes[0].told["units"]))
-    return _report(surrogate, sums, results, samples.count, words, name)
+    return _report(surrogate, sums, results, samples.count, words, name, reason)
+
+
+def _computed(
+    model: Any, plan: Plan, output: int, target: Target, samples: Samples
+) -> tuple[Surrogate, list[Sums], str]:
+    """All passes, and why they are not in the dtype asked for (empty where they are)."""
+    surrogate = contributions(model, plan, output, target)
+    try:
+        return surrogate, list(_passes(surrogate, samples)), ""
+    except (Lowered, tf.errors.OpError) as error:
+        reason = why_float32(error, plan.dtype)
+        if not reason:
+            raise
+    return *_computed(model, replace(plan, dtype="float32"), output, target, samples)[:2], reason
 
 
 def contributions(model: Any, plan: Plan, output: int = 0, target: Target = "predicted") -> Surrogate:
@@ -187,7 +200,7 @@ def _balance(surrogate: Surrogate, sums: Sums) -> _Balance:
 
 
 def _report(
-    surrogate: Surrogate, sums: Sums, results: np.ndarray, given: int, target: str, output: str
+    surrogate: Surrogate, sums: Sums, results: np.ndarray, given: int, target: str, output: str, reason: str
 ) -> RelevanceReport:
     balance = _balance(surrogate, sums)
     if not math.isfinite(balance.unattributed + balance.magnitude):
@@ -213,7 +226,9 @@ def _report(
         units=unit_shares(sums),
         edges=edge_shares(sums),
         dtype=surrogate.plan.dtype,
+        dtype_reason=reason,
         output=output,
+        peak_bytes=surrogate.peak_bytes,
     )
 
 

@@ -12,21 +12,16 @@ from typing import Any, Literal
 import keras
 import numpy as np
 import tensorflow as tf
-from keras.src.trainers.compile_utils import CompileLoss
 
 from tfopt.errors import InputError, RunFailed, UsageError
 from tfopt.pathways.interception import intercepted
+from tfopt.pathways.losses import Loss, chosen_loss, loss_of
 from tfopt.pathways.samples import samples_of
 from tfopt.pathways.surrogate import raised
 from tfopt.wording import listed
-from tfopt.workload.batching import outputs_of
 from tfopt.workload.failures import explained
-from tfopt.workload.targets import infer_loss
 
-__all__ = ["Loss", "loss_of", "weight_saliency"]
-
-Loss = Callable[[Any, Any, Any], Any]
-"""Of inputs, targets and outputs: a scalar."""
+__all__ = ["weight_saliency"]
 
 
 def weight_saliency(
@@ -47,12 +42,14 @@ def weight_saliency(
             outputs.
 
     Raises:
-        UsageError: `per` is something else.
+        UsageError: `per` is something else, there are no targets, or the model is not built.
         InputError: there are no samples, or they do not fit the model or the size of its batches.
         RunFailed: the model does not run on the samples, or gradients are not finite.
     """
     if per not in ("sample", "batch"):
         raise UsageError(f"saliency per {per!r} is not known", "choose sample or batch")
+    if y is None:
+        raise UsageError("saliency needs targets: without them there is no loss", "give x and y")
     samples = samples_of(model, x, y, batch_size=batch_size if per == "batch" else 1)
     if (per == "sample" and samples.batch_size > 1) or (samples.fixed and samples.count % samples.batch_size):
         raise InputError(
@@ -63,7 +60,8 @@ def weight_saliency(
     totals = [tf.Variable(tf.zeros(variable.shape, tf.float64)) for variable in variables]
     with explained("computing the loss"):
         first = samples.cut(np.arange(samples.batch_size))
-        add = _accumulating(model, variables, totals, loss_of(model, loss, *first), _signature(first, samples.fixed))
+        of_batch = loss_of(model, chosen_loss(model, loss), *first, training=False)
+        add = _accumulating(model, variables, totals, of_batch, _signature(first, samples.fixed))
         for numbers in samples.batches():
             add(*samples.cut(numbers))
     passes = samples.count if per == "sample" else -(-samples.count // samples.batch_size)
@@ -110,17 +108,3 @@ def _accumulating(
 
 def _as_it_is(operation: Any, run: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return run(*args, **kwargs)
-
-
-def loss_of(model: Any, loss: Any, x: Any, y: Any) -> Loss:
-    """The loss that was asked for or that the model has, as a copy: a loss of several outputs counts in metrics."""
-    own = getattr(model, "_compile_loss", None)
-    if loss is None and type(model).compute_loss is not keras.Model.compute_loss:
-        return lambda x, y, outputs: model.compute_loss(x, y, outputs, None, training=False)
-    if loss is None and own is not None:
-        copy = CompileLoss(own._user_loss, own._user_loss_weights, output_names=own.output_names)
-    else:
-        names = getattr(model, "output_names", None)
-        copy = CompileLoss(infer_loss(model)[0] if loss is None else loss, output_names=names)
-    copy.build(y, outputs_of(model, x))
-    return lambda x, y, outputs: keras.ops.sum([copy(y, outputs), *model.losses])

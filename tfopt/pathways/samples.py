@@ -12,9 +12,12 @@ import tensorflow as tf
 
 from tfopt.errors import InputError, UsageError
 from tfopt.model.inputs import InputSpec, input_specs, pack_inputs
+from tfopt.pathways.models import check_model
 from tfopt.wording import counted, listed
 
 __all__ = ["Samples", "samples_of"]
+
+_NUMBERS = "biufV"  # V: bfloat16
 
 
 @dataclass(frozen=True)
@@ -62,8 +65,11 @@ def samples_of(model: Any, x: Any, y: Any = None, *, batch_size: int = 32) -> Sa
     """
     if batch_size < 1:
         raise UsageError(f"a batch size of {batch_size} holds nothing", "give 1 or more")
+    check_model(model)
     specs = input_specs(model) if getattr(model, "inputs", None) else ()
-    arrays = keras.tree.map_structure(_array, _ordered(model, x, specs) if specs else x)
+    if x is None:
+        raise InputError("there are no samples", "give arrays with the batch first")
+    arrays = [_array(each) for each in _ordered(model, x, specs)] if specs else keras.tree.map_structure(_array, x)
     flat = keras.tree.flatten(arrays)
     names = [spec.name for spec in specs] or [str(number) for number in range(len(flat))]
     targets = keras.tree.map_structure(_array, y)
@@ -77,11 +83,7 @@ def samples_of(model: Any, x: Any, y: Any = None, *, batch_size: int = 32) -> Sa
     for name, array in every:
         _check_finite(name, array)
     if specs:
-        cast = [
-            array if spec.dtype == "string" else array.astype(tf.as_dtype(spec.dtype).as_numpy_dtype, copy=False)
-            for spec, array in zip(specs, flat, strict=True)
-        ]
-        arrays = pack_inputs(model, cast)
+        arrays = pack_inputs(model, [_cast(spec, array) for spec, array in zip(specs, flat, strict=True)])
     fixed = next((spec.shape[0] for spec in specs if spec.shape[0] is not None), None)
     return Samples(arrays, targets, count, fixed or min(batch_size, count), fixed is not None)
 
@@ -93,7 +95,10 @@ def _array(leaf: Any) -> np.ndarray | None:
         raise InputError(
             f"the samples are a {type(leaf).__name__}", "give arrays: x.to_tensor() or tf.sparse.to_dense(x)"
         )
-    return np.asarray(leaf)
+    try:
+        return np.asarray(leaf)
+    except ValueError as error:  # lists of several lengths
+        raise InputError("the samples are lists that make no array", "give arrays with the batch first") from error
 
 
 def _ordered(model: Any, x: Any, specs: Sequence[InputSpec]) -> list[Any]:
@@ -142,6 +147,20 @@ def _check_shape(spec: InputSpec, array: np.ndarray) -> None:
             f"input {spec.name} takes samples of the shape ({shape}), not {given}",
             "give an array with the batch first, as model.predict takes it",
         )
+
+
+def _cast(spec: InputSpec, array: np.ndarray) -> np.ndarray:
+    if spec.dtype == "string":
+        return array
+    if array.dtype.kind not in _NUMBERS:
+        raise InputError(
+            f"input {spec.name} takes {spec.dtype}, not {array.dtype}",
+            "give an array of numbers, as model.predict takes it",
+        )
+    with np.errstate(over="ignore"):
+        cast = array.astype(tf.as_dtype(spec.dtype).as_numpy_dtype, copy=False)
+    _check_finite(spec.name, cast)
+    return cast
 
 
 def _check_finite(name: str, array: np.ndarray) -> None:

@@ -7,9 +7,14 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfopt.pathways.nodes import Entangled, Source
+from tfopt.pathways.nodes import Source
 
-__all__ = ["common_scale", "no_scale"]
+__all__ = ["Entangled", "common_scale", "no_scale"]
+
+
+class Entangled(BaseException):
+    """Python between the layers joins tensors of different scales, or a constant with them: the trace cannot be
+    normalised. (No `Exception`: Keras would put the arguments of the call into its message.)"""
 
 
 def no_scale() -> Any:
@@ -19,7 +24,12 @@ def no_scale() -> Any:
 
 def common_scale(found: Sequence[Sequence[Source]], dtype: Any) -> tuple[Any, list[Any]]:
     """Of a node's inputs, each with what made it: the largest scale, and what brings each of them there (None:
-    nothing)."""
+    nothing).
+
+    Raises:
+        Entangled: an input was made of tensors of different scales; or of none of the trace, beside others: whether
+            such a constant is added, and has to be scaled, or multiplies is not known.
+    """
     scales = []
     for sources in found:
         different = list({id(source.log_scale): source.log_scale for source in sources}.values())
@@ -27,7 +37,9 @@ def common_scale(found: Sequence[Sequence[Source]], dtype: Any) -> tuple[Any, li
             raise Entangled
         scales.append(different[0] if different else None)
     given = list({id(scale): scale for scale in scales if scale is not None}.values())
+    if given and None in scales:
+        raise Entangled
     if len(given) <= 1:
         return (given[0] if given else no_scale()), [None] * len(found)
     common = tf.reduce_max(tf.stack(given))
-    return common, [None if each is None else tf.cast(tf.exp(each - common), dtype) for each in scales]
+    return common, [tf.cast(tf.exp(each - common), dtype) for each in scales]

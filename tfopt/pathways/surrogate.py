@@ -13,16 +13,18 @@ import tensorflow as tf
 from tfopt.model.layers import layer_tree, own_variables
 from tfopt.pathways.heads import heads_of, last_squashes
 from tfopt.pathways.interception import intercepted
-from tfopt.pathways.nodes import INPUT
+from tfopt.pathways.nodes import INPUT, Source
 from tfopt.pathways.plan import Plan
 from tfopt.pathways.readout import read
 from tfopt.pathways.rules.activations import gate_function, layer_activation, replacements
 from tfopt.pathways.rules.layers import pooling_sums
 from tfopt.pathways.rules.registry import Rule, role_of, rule_for
+from tfopt.pathways.scales import common_scale, no_scale
 from tfopt.pathways.summing import Taken, summed
 from tfopt.pathways.sums import Sums, Weight
 from tfopt.pathways.tracing import Tracing
 from tfopt.pathways.untuned import as_traced
+from tfopt.workload.peak.measure import added_bytes
 
 __all__ = ["Part", "Surrogate", "raised"]
 
@@ -92,6 +94,8 @@ class Surrogate:
         self._taken: Taken | None = None
         self._traced: Tracing | None = None
         self._compiled: Callable[..., Any] | None = None
+        self.peak_bytes: int | None = None
+        """What a run added at most to the memory in use; None where nobody counts, or too little was added to count."""
 
     @property
     def chosen(self) -> tuple[int, ...]:
@@ -121,17 +125,23 @@ class Surrogate:
             values[number] = tf.convert_to_tensor(values[number]) * tf.cast(mask, values[number].dtype)
         portions = tf.constant(PORTIONS[part], self.plan.dtype) * scale
         arguments = (raised(inputs, self.plan.dtype), values, portions, further)
-        if self._compiled is not None:
-            return self._read(self._compiled(*arguments))
-        self._compiled = self._compile(arguments)
-        with as_traced() if self.plan.free else contextlib.nullcontext():
-            return self._read(self._compiled(*arguments))
+        first = self._compiled is None
+        if self._compiled is None:
+            self._compiled = self._compile(arguments)
+        with (
+            as_traced() if first and self.plan.free else contextlib.nullcontext(),
+            added_bytes(portions.device.rpartition("device:")[2]) as added,
+        ):
+            sums = self._read(self._compiled(*arguments))
+        if added.bytes:
+            self.peak_bytes = max(added.bytes, self.peak_bytes or 0)
+        return sums
 
     def _compile(self, arguments: tuple[Any, ...]) -> Any:
         compiled = tf.function(self._pass, autograph=False)
         compiled.get_concrete_function(*arguments)
         assert self._traced is not None
-        last = last_squashes(self._traced.squashes, self._outputs)
+        last = last_squashes(self._traced.squashes, self._outputs, self._traced.unscaled)
         if last - self._linear:  # a model of Python's: only its graph tells that a softmax was the last thing it did
             self._linear = last
             compiled = tf.function(self._pass, autograph=False)
@@ -181,7 +191,8 @@ class Surrogate:
             last = [tracing.sources_of(result) for result in results]
             self._whole = all(whole for _, whole in last)
             ends = [source for sources, _ in last for source in sources]
-            scales, results = _at_one_scale(tracing, results, self.plan)
+            self._outputs = results
+            log_scale, results = _at_one_scale(tracing, results, [sources for sources, _ in last])
             total, told = self._objective(results, *further)
             total = tf.cast(total, self.plan.dtype)
             wanted = [
@@ -190,8 +201,8 @@ class Surrogate:
                 if self._asked(weight)
             ]
         out, self._taken = summed(tape, tracing, wanted, unit, total, results, ends, arrays=self._arrays, top=self._top)
-        self._traced, self._outputs = tracing, results
-        return {**out, "log_scale": scales, "told": told}
+        self._traced = tracing
+        return {**out, "log_scale": log_scale, "told": told}
 
     def _effective(self, weight: Weight, value: Any) -> Any:
         """A variable's value in the surrogate."""
@@ -233,11 +244,12 @@ def _trains(model: Any) -> bool:
     return bool(getattr(model, "_call_has_training_arg", False))
 
 
-def _at_one_scale(tracing: Tracing, results: list[Any], plan: Plan) -> tuple[Any, list[Any]]:
-    """The outputs at a common scale, and its logarithm."""
-    if not plan.normalised:
-        return tf.zeros((), tf.float64), results
-    scales = [tracing.sources_of(result)[0][0].log_scale for result in results]
-    common = tf.reduce_max(tf.stack(scales))
-    factors = [tf.cast(tf.exp(scale - common), plan.dtype) for scale in scales]
-    return common, [result * factor for result, factor in zip(results, factors, strict=True)]
+def _at_one_scale(tracing: Tracing, results: list[Any], made: list[list[Source]]) -> tuple[Any, list[Any]]:
+    """The outputs at a common scale, in one dtype, and the scale's logarithm."""
+    results = [tf.cast(result, tracing.dtype) for result in results]
+    if not tracing.plan.normalised:
+        return no_scale(), results
+    common, factors = common_scale(made, tracing.dtype)
+    return common, [
+        result if factor is None else result * factor for result, factor in zip(results, factors, strict=True)
+    ]

@@ -20,10 +20,10 @@ from tfopt.errors import InputError, UsageError
 from tfopt.model.layers import layer_tree
 from tfopt.pathways.channelwise import CHANNELWISE, GLOBAL_POOLING
 from tfopt.pathways.interception import intercepted, keep_mask, operation_class
-from tfopt.pathways.metrics import accuracy, metric_of
+from tfopt.pathways.losses import chosen_loss, loss_of
+from tfopt.pathways.metrics import accuracy
 from tfopt.pathways.nodes import is_data
 from tfopt.pathways.rules.activations import ELEMENTWISE
-from tfopt.pathways.saliency import Loss, loss_of
 from tfopt.pathways.samples import Samples
 from tfopt.pathways.summing import channel_axis
 
@@ -94,8 +94,9 @@ class Switched:
             )
         self._paths = {id(node.layer): node.path for node in reversed(layer_tree(model))}
         self._batches = [samples.cut(numbers) for numbers in samples.batches()]
-        self._metric = metric_of(model, loss)
-        self._loss: Loss = loss_of(model, loss, *self._batches[0])
+        chosen = chosen_loss(model, loss)
+        self.metric = chosen.loss
+        self._loss = loss_of(model, chosen, *self._batches[0], training=False)
         self.switches: list[Switch] = []  # known once it is traced
         self._compiled = tf.function(self._pass, autograph=False)
         self._compiled.get_concrete_function(tf.TensorSpec([None], tf.float32), *self._batches[0])
@@ -132,7 +133,7 @@ class Switched:
             loss = self._loss(x, y, outputs)
         final = trace.reached([leaf for leaf in keras.tree.flatten(outputs) if is_data(leaf)])
         self.switches = [dataclasses.replace(each, final=each.path in final) for each in trace.switches]
-        return tf.stack([tf.cast(loss, tf.float64), accuracy(self._metric, y, outputs)])
+        return tf.stack([tf.cast(loss, tf.float64), accuracy(self.metric, y, outputs)])
 
 
 class _Trace:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Any, Literal
 
 import keras
@@ -29,7 +30,7 @@ def said(target: Target, units: int | None) -> str:
     Raises:
         UsageError: there is no such target.
     """
-    if isinstance(target, str) and target not in _NAMED:
+    if isinstance(target, bool) or not (target in _NAMED if isinstance(target, str) else isinstance(target, Integral)):
         raise UsageError(f"unknown target {target!r}", f"give {' or '.join(_NAMED)}, or the number of a class")
     if units == 1 and target in ("predicted", 0):
         return "output"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,12 +13,13 @@ import keras
 import tensorflow as tf
 
 from tfopt.pathways.interception import carry_mask, keep_mask
-from tfopt.pathways.nodes import INPUT, Edge, Lowered, Node, Source, Trial, constant_in, is_data
+from tfopt.pathways.lowering import Lowered
+from tfopt.pathways.nodes import INPUT, Edge, Node, Source, Trial, constant_in, is_data, tensor_key
 from tfopt.pathways.plan import Plan
 from tfopt.pathways.rules.activations import GATING, HOMOGENEOUS, around_zero
 from tfopt.pathways.rules.registry import Call, exactly, rule_for
 from tfopt.pathways.scales import common_scale, no_scale
-from tfopt.pathways.unknown import are_added, trials, weight_trials
+from tfopt.pathways.unknown import are_added, between, trials, weight_trials
 from tfopt.records.influence import Status
 
 __all__ = ["Tracing"]
@@ -57,6 +58,7 @@ class Tracing:
         self.offsets: dict[int, Any] = {}  # what offsets are for a unit of 1, by the variables' ids
         self.found: dict[int, Any] = {}  # whether a variable whose name does not say so is an offset, by its id
         self.squashes: list[Any] = []  # softmax results, in the order of their calls
+        self.unscaled: dict[tuple[int, str], Any] = {}  # what tensors were before they were normalised, by their keys
         self.node: Node | None = None
         self.inside = False
         self.values: dict[int, Any] = {}
@@ -206,7 +208,7 @@ class Tracing:
         self.node = node
         try:
             invoke = partial(self._invoke, operation, run)
-            self._weigh(node, invoke, (args, kwargs))
+            self._in_dtype(node, lambda: self._weigh(node, invoke, (args, kwargs)))
             outputs = self._in_dtype(node, lambda: invoke((args, kwargs)))
             if not self.flows_in():
                 outputs = keras.tree.map_structure(lambda leaf: self.portion(leaf, node.index), outputs)
@@ -284,9 +286,8 @@ class Tracing:
             if id(tensor) in copies:
                 continue
             copy = tf.cast(tensor, self.dtype) if tensor.dtype != self.dtype else tf.identity(tensor)
-            known = id(tensor) in self._known
             self.watch(copy)
-            self.edges.append(Edge(tuple(sources), node.index, copy, known))
+            self.edges.append(Edge(tuple(sources), node.index, copy, self._try(tensor, sources)))
             self._copied(tensor, copy)
             if factor is not None:
                 copy = keep_mask(tensor, copy * factor)
@@ -315,6 +316,7 @@ class Tracing:
             # Without data a tensor is nowhere negative; where a layer makes it so, it is only scaled less well.
             largest = tf.stop_gradient(tf.maximum(tf.reduce_max(tensor), _TINY))
             made = tensor / largest
+            self.unscaled[tensor_key(made)] = tensor
             log_scale = common + tf.math.log(tf.cast(largest, tf.float64))
         else:
             made = tf.identity(tensor)
@@ -329,11 +331,19 @@ class Tracing:
     def _note(self, source: Source) -> None:
         self.made.append(source)
         self._known[id(source.tensor)] = source
-        self._by_op.setdefault((id(source.tensor.graph), source.tensor.name), source)
+        self._by_op.setdefault(tensor_key(source.tensor), source)
 
     def sources_of(self, tensor: Any) -> tuple[list[Source], bool]:
-        """What made a tensor, and whether the graph of layers says so."""
-        return self._sources(tensor), id(tensor) in self._known
+        """What made an output of the model, and whether the graph of layers says so."""
+        sources = self._sources(tensor)
+        return sources, self._try(tensor, sources)
+
+    def _try(self, tensor: Any, sources: Sequence[Source]) -> bool:
+        """Whether the graph of layers says what made a tensor; where not, what Python made of its sources is tried."""
+        known = id(tensor) in self._known
+        if self.plan.free and not known:
+            self.trials += between(tensor, [source.tensor for source in sources if source.tensor.graph is tensor.graph])
+        return known
 
     def _sources(self, tensor: Any) -> list[Source]:
         """What made a tensor: its node, or the nodes and inputs that TensorFlow's graph leads back to."""
@@ -343,7 +353,7 @@ class Tracing:
         seen, todo = set(), [tensor]
         while todo:
             each = todo.pop()
-            key = (id(each.graph), each.name)
+            key = tensor_key(each)
             if key in seen:
                 continue
             seen.add(key)

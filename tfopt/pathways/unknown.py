@@ -1,6 +1,7 @@
 """Layers that tfopt has no rule for: which of their weights are added, and whether their outputs are sums over paths.
 
-Both are found by calling the layer, inside the trace, on other inputs and with other weights than its own.
+Both are found by calling the layer, inside the trace, on other inputs and with other weights than its own. Python
+between layers cannot be called again: its gradients tell.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ import keras
 import tensorflow as tf
 
 from tfopt.pathways.interception import keep_mask
-from tfopt.pathways.nodes import Node, Trial, is_data
+from tfopt.pathways.nodes import INPUT, Node, Trial, is_data
 
-__all__ = ["are_added", "trials", "weight_trials"]
+__all__ = ["are_added", "between", "trials", "weight_trials"]
 
 Invoke = Callable[[Any], Any]
 """Calls the layer on a structure like its own arguments."""
@@ -23,6 +24,7 @@ Invoke = Callable[[Any], Any]
 # Of the impulses in each trial: at how many places there is one, and how large they are beside the layer's own input.
 # Large ones find what clips or switches beyond the values at hand.
 _TRIALS = {"float64": ((0.05, 1.0), (0.2, 2.0**24), (0.6, 1.0)), "float32": ((0.05, 1.0), (0.2, 2.0**8), (0.6, 1.0))}
+_FEW = (0.05, 0.2, 0.5, 0.5)  # of the elements that Python made, how many are looked at together
 _SAME = 1e-6
 _SCALES = (2.0**-20, 2.0**20)
 _SEED = 21
@@ -68,14 +70,16 @@ def weight_trials(
 
 
 def trials(invoke: Invoke, arguments: Any, outputs: Any, node: Node, constants: bool) -> Iterator[Trial]:
-    """Call a layer on random impulses, and on its own inputs with them added; `constants`: what it adds counts."""
+    """Call a layer on random impulses, and on random inputs as large as its own with them added; `constants`: what it
+    adds counts."""
     nothing = _tensors(invoke(_replaced(arguments, tf.zeros_like))) if constants else None
     dtype = next((leaf.dtype.name for leaf in keras.tree.flatten(arguments) if is_data(leaf)), "float64")
+    uneven = _impulses(arguments, 1.0, 1.0, (_SEED - 1, node.index * _MANY))  # equal inputs hide what sorts them
+    before = _tensors(invoke(_replaced(arguments, uneven)))
     for number, (density, size) in enumerate(_TRIALS[dtype]):
         impulses = _impulses(arguments, density, size, (_SEED + number, node.index * _MANY))
         alone = _tensors(invoke(_replaced(arguments, impulses)))
-        together = _tensors(invoke(_replaced(arguments, partial(_increased, impulses))))
-        before = _tensors(outputs)
+        together = _tensors(invoke(_replaced(arguments, partial(_increased, uneven, impulses))))
         for place, (own, single, both) in enumerate(zip(before, alone, together, strict=True)):
             relative = 1 / _unit(_largest(both))
             apart = own + single - both - (0 if nothing is None else nothing[place])
@@ -90,6 +94,24 @@ def trials(invoke: Invoke, arguments: Any, outputs: Any, node: Node, constants: 
         others = _choices(invoke(_replaced(arguments, partial(_scaled, scale))))
         changed = [tf.reduce_any(tf.not_equal(*each)) for each in zip(choices, others, strict=True)]
         yield Trial(node.index, additivity=tf.cast(tf.reduce_any(changed), tf.float64))
+
+
+def between(tensor: Any, sources: Sequence[Any]) -> Iterator[Trial]:
+    """What Python made between layers: whether it falls when one of the tensors that it was made of grows. Gradients of
+    random few of its elements: those of all of them, as the pass has them, may hide a difference of neighbours."""
+    for number, density in enumerate(_FEW):
+        draw = tf.random.stateless_uniform(tf.shape(tensor), (_SEED, number), dtype=tensor.dtype)
+        chosen = tf.cast(draw < _at_least_some(density, tensor), tensor.dtype)
+        found = tf.gradients(tensor, sources, chosen, stop_gradients=sources)
+        for gradient in found:
+            if gradient is not None:
+                yield Trial(INPUT, increase=tf.reduce_min(gradient) / _unit(_largest(gradient)))
+
+
+def _at_least_some(density: float, tensor: Any) -> Any:
+    """A density at which a small tensor has an impulse, too."""
+    few = 2 / tf.cast(tf.maximum(tf.size(tensor), 1), tensor.dtype)
+    return tf.maximum(tf.cast(density, tensor.dtype), tf.minimum(few, tf.cast(0.6, tensor.dtype)))
 
 
 def _largest(tensor: Any) -> Any:
@@ -114,14 +136,14 @@ def _impulses(arguments: Any, density: float, size: float, seed: tuple[int, int]
         if id(leaf) not in drawn:
             shape = (2, *tf.unstack(tf.shape(leaf)))
             draw = tf.random.stateless_uniform(shape, (seed[0], seed[1] + len(drawn)), dtype=leaf.dtype)
-            drawn[id(leaf)] = tf.where(draw[0] < density, draw[1], 0) * (size * _largest(leaf))
+            drawn[id(leaf)] = tf.where(draw[0] < _at_least_some(density, leaf), draw[1], 0) * (size * _largest(leaf))
         return drawn[id(leaf)]
 
     return impulse
 
 
-def _increased(impulse: Callable[[Any], Any], leaf: Any) -> Any:
-    return leaf + impulse(leaf)
+def _increased(before: Callable[[Any], Any], impulse: Callable[[Any], Any], leaf: Any) -> Any:
+    return before(leaf) + impulse(leaf)
 
 
 def _scaled(scale: float, leaf: Any) -> Any:

@@ -22,7 +22,7 @@ from tfopt.workload.options import Options, check_numbers
 from tfopt.workload.runtime import import_tensorflow, set_threads, threads_used
 
 if TYPE_CHECKING:  # these import TensorFlow, which is loaded quietly and late
-    from tfopt.pathways.path_weights import Group
+    from tfopt.pathways.groups import Group
     from tfopt.workload.batch import Batch
 
 __all__ = ["influence"]

@@ -82,7 +82,7 @@ class RelevanceReport(Record, frozen=True, kw_only=True):
     Σ|contribution| of inputs and biases, `cancellation` is Σ|contribution| / |result|: where it exceeds 100, shares
     say nothing, and none are shown as percentages: inputs count element by element and sample by sample, what a
     variable adds element by element. `target` says what the result is, of which `output`; `result_mean` is its mean.
-    `left_out` samples had a result that was zero or not finite.
+    `left_out` samples had a result that was zero or not finite. `dtype_reason` and `peak_bytes`: see `PathReport`.
     """
 
     target: str
@@ -100,6 +100,7 @@ class RelevanceReport(Record, frozen=True, kw_only=True):
     units: tuple[UnitShares, ...]
     edges: tuple[EdgeShare, ...]
     dtype: str = "float64"
+    dtype_reason: str = ""
     output: str = ""
     left_out: int = 0
     peak_bytes: int | None = None

@@ -66,7 +66,8 @@ class VariableShare(Record, frozen=True, kw_only=True):
 
 
 class StrongWeight(Record, frozen=True, kw_only=True):
-    """One element of a variable, and the share of all paths that lead through it."""
+    """One element of a variable of two axes or more, and the share of all paths that lead through it. (That of one axis
+    multiplies or adds to a whole unit, and `units` have those.)"""
 
     variable: str
     index: tuple[int, ...]
@@ -118,7 +119,7 @@ class PathReport(Record, frozen=True, kw_only=True):
 
     `log10_total` is of their total R. `consistent` where every certificate is met: the sums are exact for the rules of
     `layers`; approximated layers stay approximations. `dtype_reason` says why it is not the dtype asked for (empty
-    where it is). `peak_bytes` is what a pass allocated, where it is known.
+    where it is). `peak_bytes` is what a pass allocated at most, where it is known.
     """
 
     log10_total: float | None

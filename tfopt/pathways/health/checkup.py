@@ -19,6 +19,7 @@ from tfopt.pathways.health.losses import loss_for, scale_for
 from tfopt.pathways.health.passing import Pass
 from tfopt.pathways.health.reading import Numbers, read
 from tfopt.pathways.health.statistics import in_doubt
+from tfopt.pathways.models import check_model
 from tfopt.pathways.untuned import as_traced
 from tfopt.records.cost import LayerCost
 from tfopt.records.health import HealthReport
@@ -58,10 +59,7 @@ class Checkup:
     """
 
     def __init__(self, model: Any, *, loss: Any = None) -> None:
-        if not model.built:
-            raise UsageError(
-                f"{model.name} has no weights yet", "call the model once on a batch, or model.build(shape)"
-            )
+        check_model(model)
         self.model, self._loss = model, loss
         self._passes: dict[Any, _Compiled] = {}
 

@@ -1,51 +1,25 @@
-"""The loss whose gradients are taken: the model's own, one that was given, or one that fits its outputs."""
+"""The loss whose gradients are taken in training mode, in words, and what it is scaled with."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
-from keras.src.trainers.compile_utils import CompileLoss
 
-from tfopt.model.patching import patching
-from tfopt.workload.batching import outputs_of
+from tfopt.pathways.losses import Loss, chosen_loss, loss_of
 from tfopt.workload.step import has_own_step
-from tfopt.workload.targets import infer_loss, loss_name
+from tfopt.workload.targets import loss_name
 
-__all__ = ["Loss", "loss_for", "scale_for"]
-
-Loss = Callable[[Any, Any, Any, Any], Any]
-"""Is given inputs, targets, outputs and sample weights; returns the loss."""
+__all__ = ["loss_for", "scale_for"]
 
 
 def loss_for(model: Any, loss: Any, x: Any, y: Any) -> tuple[Loss, str]:
-    """The loss of a model for batches like `x` and `y`, and what it is in words. The model is not compiled by it.
-
-    Regularization and what layers added with `add_loss` are part of it.
-    """
-    own = model._compile_loss if model.compiled and loss is None else None
-    weights = None
-    if own is not None:
-        chosen, weights, words = own._user_loss, own._user_loss_weights, "as compiled"
-    elif loss is not None:
-        chosen, words = loss, "as given"
-    else:
-        chosen, reason = infer_loss(model)
-        words = f"assumed, since {reason}"
+    """The loss of a model for batches like `x` and `y`, and what it is in words."""
+    chosen = chosen_loss(model, loss)
+    words = chosen.origin
     if has_own_step(model):
         words += "; the model has a train_step of its own, which may do otherwise"
-    # A copy: the model's own would be built for good, and its running means changed.
-    copy = CompileLoss(chosen, weights, output_names=getattr(model, "output_names", None))
-    if len(keras.tree.flatten(y)) > 1:  # then each loss has a running mean, which no trace may create
-        copy.build(y, outputs_of(model, x))
-
-    def computed(x: Any, y: Any, outputs: Any, sample_weight: Any) -> Any:
-        with patching() as patch:
-            patch(model, "_compile_loss", copy)
-            return model._compute_loss(x=x, y=y, y_pred=outputs, sample_weight=sample_weight, training=True)
-
-    return computed, f"{loss_name(chosen)} ({words})"
+    return loss_of(model, chosen, x, y, training=True), f"{loss_name(chosen.loss)} ({words})"
 
 
 def scale_for(model: Any) -> float:

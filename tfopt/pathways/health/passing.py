@@ -11,11 +11,11 @@ import tensorflow as tf
 
 from tfopt.model.cost import Trace, observing
 from tfopt.model.layers import LayerNode
-from tfopt.pathways.health.losses import Loss
 from tfopt.pathways.health.roles import axis_of, is_weight_layer
 from tfopt.pathways.health.statistics import activity, dense, means, saturated, sizes
 from tfopt.pathways.health.watching import Watching
 from tfopt.pathways.interception import observed
+from tfopt.pathways.losses import Loss
 from tfopt.workload.drift.still import still
 from tfopt.workload.scope_names import usable_scopes
 

@@ -113,7 +113,10 @@ if hasattr(L, "ReversibleEmbedding"):
 def _encoding(call: Call) -> Any:
     """Without data each category counts as much as any other."""
     encoded = call.proceed()
-    return tf.ones_like(encoded) if call.free and encoded.dtype.is_floating else encoded
+    if not encoded.dtype.is_floating:
+        return encoded
+    encoded = tf.cast(encoded, call.tracer.plan.dtype)  # float32, whatever it was given
+    return tf.ones_like(encoded) if call.free else encoded
 
 
 @rule(L.GlobalMaxPooling1D, L.GlobalMaxPooling2D, L.GlobalMaxPooling3D, own=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any, Literal, Protocol
 
 import keras
@@ -107,6 +108,9 @@ class Rule:
 _RULES: dict[type, Rule] = {}
 _ROLES: dict[type, Mapping[str, Role]] = {}
 
+_ABOUT = frozenset({"__init__", "build", "get_config", "compute_output_shape", "compute_output_spec", "compute_mask"})
+"""Methods that say what a layer is, not what it computes."""
+
 _ROLES_BY_NAME: dict[str, Role] = {
     **dict.fromkeys(("bias", "recurrent_bias", "beta", "mean", "moving_mean", "offset"), "offset"),
     **dict.fromkeys(("variance", "moving_variance", "seed_generator_state", "count"), "statistic"),
@@ -159,13 +163,21 @@ def rule(
 
 def rule_for(kind: type) -> Rule | None:
     """The rule of a class or of the nearest class above it; not one of tfopt's own where the class was derived from a
-    layer of Keras by somebody who gave it another `call`."""
+    layer of Keras by somebody who gave it another `call`, or another of what `call` may use."""
     for ancestor in kind.__mro__:
         found = _RULES.get(ancestor)
         if found is not None:
-            changed = getattr(kind, "call", None) is not getattr(ancestor, "call", None)
-            return None if found.own and changed else found
+            return None if found.own and _changed(kind, ancestor) else found
     return None
+
+
+def _changed(kind: type, ancestor: type) -> bool:
+    between = kind.__mro__[: kind.__mro__.index(ancestor)]
+    return any(
+        hasattr(ancestor, name) and isinstance(value, FunctionType | property) and name not in _ABOUT
+        for each in between
+        for name, value in vars(each).items()
+    )
 
 
 def roles(layer: type, names: Mapping[str, Role]) -> None:
