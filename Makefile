@@ -48,6 +48,10 @@ bench: setup
 	$(BIN)/python -m bench.roofline
 	$(BIN)/python -m bench.kernels
 	$(BIN)/python -m bench.advice
+	$(BIN)/python -m bench.influence
+	$(BIN)/python -m bench.relevance
+	$(BIN)/python -m bench.certificates
+	$(BIN)/python -m bench.health
 	$(BIN)/python -m bench.scores
 	$(BIN)/python -m bench.top_paths --zoo
 	$(BIN)/python -m bench.interrupt
