@@ -12,8 +12,8 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
-from profiled import profiled
 
+from tests.integration.profiled import profiled
 from tfopt.errors import InputError, TfoptError, UsageError
 from tfopt.model.inputs import InputSpec
 from tfopt.workload.batch import resolve_shapes

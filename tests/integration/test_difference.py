@@ -7,10 +7,10 @@ from typing import Any
 
 import keras
 import pytest
-from profiled import profiled
 
 import tfopt
 from bench.zoo import ZOO
+from tests.integration.profiled import profiled
 from tfopt.records.difference import DifferenceRecord
 
 

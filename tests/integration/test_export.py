@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 import tensorflow as tf
-from profiled import profiled
 
 import tfopt
 from bench.zoo import ZOO
+from tests.integration.profiled import profiled
 from tests.readers import read_chrome, read_speedscope
 from tests.unit.records_for_tests import RECORDS
 from tfopt.records.profile import ProfileRecord

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
-from profiled import profiled
 
 from bench import advice as problems
 from bench.zoo import ZOO
+from tests.integration.profiled import profiled
 from tfopt.model.load import load
 from tfopt.records.advice import StepFacts
 from tfopt.trace.scopes import OPTIMIZER, ScopeTable

@@ -16,9 +16,9 @@ from typing import Any
 import keras
 import pytest
 from keras import layers
-from profiled import profiled
 from rich.cells import cell_len
 
+from tests.integration.profiled import profiled
 from tfopt.model.layers import layer_tree
 from tfopt.report.escape import from_csv_cell, from_exact
 from tfopt.trace.scopes import BRACKETED

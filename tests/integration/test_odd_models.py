@@ -7,11 +7,11 @@ from typing import Literal
 import keras
 import msgspec
 import pytest
-from profiled import profiled
 from rich.cells import cell_len
 
 import tfopt
 from tests.integration.odd_models import ODD
+from tests.integration.profiled import profiled
 from tfopt.errors import TfoptError
 from tfopt.model.layers import layer_tree
 from tfopt.records.profile import ProfileRecord

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
-from profiled import profiled
 
 from bench.zoo import ZOO
+from tests.integration.profiled import profiled
 from tfopt.errors import InputError
 from tfopt.workload.precision import with_precision
 

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
-from profiled import profiled
 
 from bench.zoo import ZOO
+from tests.integration.profiled import profiled
 from tfopt.errors import InputError, RunFailed, UsageError
 from tfopt.records.profile import LayerRow, ProfileRecord
 from tfopt.report.runs import read_run

@@ -17,9 +17,9 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from profiled import profiled
 
 from bench import interrupt
+from tests.integration.profiled import profiled
 from tfopt.cli.main import main
 from tfopt.errors import InputError, RunFailed
 from tfopt.model.load import load

@@ -14,9 +14,9 @@ import keras
 import pytest
 import tensorflow as tf
 from keras import layers
-from profiled import profiled
 
 from bench.zoo import ZOO
+from tests.integration.profiled import profiled
 from tfopt.model.cost import layer_costs
 from tfopt.records.profile import LayerRow, ProfileRecord
 from tfopt.report.progress import silent

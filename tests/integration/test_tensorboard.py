@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from profiled import profiled
 
 from bench.zoo import ZOO
+from tests.integration.profiled import profiled
 
 ROUTE = "data/plugin/profile"
 

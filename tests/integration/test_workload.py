@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
-from profiled import profiled
 
+from tests.integration.profiled import profiled
 from tests.integration.test_step import CASES
 from tfopt.errors import TfoptError, UsageError
 from tfopt.workload.device import place
