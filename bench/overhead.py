@@ -3,7 +3,8 @@
     python -m bench.overhead [--rounds 5]
 
 The bare script imports TensorFlow, loads the model, makes a plain `tf.function` step and runs as many steps, five of
-them under `tf.profiler`. Whole processes, interleaved; median of the differences. Goal: at most 1.0 s.
+them under `tf.profiler`. Whole processes, interleaved; median of the differences. Goal: at most 1.0 s. What the
+summary of influence adds is in `bench.influence`.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def _save_models(folder: Path) -> dict[str, Path]:
 
 def _pair(path: Path, size: int, folder: Path) -> tuple[float, float]:
     record = folder / "record.json"
-    profile = ["-m", "tfopt", "profile", str(path), "--batch-size", str(size), "--steps", "20"]
+    profile = ["-m", "tfopt", "profile", str(path), "--batch-size", str(size), "--steps", "20", "--no-influence"]
     ours = _cpu_seconds([*profile, "--run-dir", str(folder / "runs"), "-o", str(record), "--force"])
     step = json.loads(record.read_text())["step"]
     untraced = 1 + step["warmup_steps"] + step["samples"]
