@@ -17,23 +17,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
-import tensorflow as tf
 from keras.src import backend
-from keras.src.dtype_policies.dtype_policy import DTypePolicy
 from keras.src.layers.layer import Layer
-from keras.src.models.functional import Functional
-from keras.src.models.sequential import Sequential
 from keras.src.ops import numpy as numpy_operations
 from keras.src.ops.operation import Operation
 
 from tfopt.model.patching import patching
+from tfopt.model.raised import Wrapper, only_in, raised
 
 __all__ = ["BACKENDS", "PRIVATE", "Handler", "intercepted", "keep_mask", "layers_of", "operation_class"]
 
 Handler = Callable[[Any, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 """Is given an operation, how to call it, and the arguments; returns its outputs."""
-
-Wrapper = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 BACKENDS = {"nn": backend.nn, "numpy": backend.numpy}
 
@@ -41,15 +36,10 @@ PRIVATE = (
     (Operation, "__call__"),
     (Layer, "__call__"),
     (Layer, "_flatten_layers"),
-    (DTypePolicy, "compute_dtype"),
-    (Functional, "_convert_inputs_to_tensors"),
-    (Sequential, "input_dtype"),
     (keras.StatelessScope(), "state_mapping"),
     (backend, "get_keras_mask"),
     (backend, "set_keras_mask"),
 )
-
-_LOCK = threading.RLock()
 
 
 def layers_of(model: Any) -> list[Any]:
@@ -97,15 +87,10 @@ def intercepted(
     scope = keras.StatelessScope()
     # Given to the constructor, they would be cast to the variables' dtypes.
     scope.state_mapping.update((id(variable), value) for variable, value in values)
-    floatx = keras.config.floatx()
-    with _LOCK, patching() as patch:
-        ours = _only_in(threading.get_ident())
+    with raised(dtype), patching() as patch:
+        ours = only_in(threading.get_ident())
         patch(Operation, "__call__", ours(Operation.__call__, _operation_call(handler)))
         patch(Layer, "__call__", ours(Layer.__call__, _layer_call(handler)))
-        patch(DTypePolicy, "compute_dtype", _computing_in(dtype, threading.get_ident()))
-        patch(Sequential, "input_dtype", property(lambda model: model.dtype_policy.compute_dtype))
-        # It would cast what a nested model is given back to the dtype that it was made with.
-        patch(Functional, "_convert_inputs_to_tensors", ours(Functional._convert_inputs_to_tensors, _as_they_are))
         for name, wrapper in functions.items():
             module, function = name.split(".")
             original = getattr(BACKENDS[module], function)
@@ -116,25 +101,8 @@ def intercepted(
                     patch(layer, name, wrapper(vars(layer)[name]))
             if "use_cudnn" in vars(layer):  # the fused kernel would pass the cell by
                 patch(layer, "use_cudnn", False)
-        try:
-            keras.config.set_floatx(dtype)
-            with scope:
-                yield scope.state_mapping
-        finally:
-            keras.config.set_floatx(floatx)
-
-
-def _only_in(thread: int) -> Callable[[Callable[..., Any], Wrapper], Callable[..., Any]]:
-    def ours(original: Callable[..., Any], wrapper: Wrapper) -> Callable[..., Any]:
-        replacement = wrapper(original)
-
-        @functools.wraps(original)
-        def chosen(*args: Any, **kwargs: Any) -> Any:
-            return (replacement if threading.get_ident() == thread else original)(*args, **kwargs)
-
-        return chosen
-
-    return ours
+        with scope:
+            yield scope.state_mapping
 
 
 def _wrapped(replacement: Callable[..., Any]) -> Wrapper:
@@ -161,19 +129,3 @@ def _operation_call(handler: Handler) -> Wrapper:
         return call
 
     return wrapper
-
-
-def _computing_in(dtype: str, thread: int) -> property:
-    def compute_dtype(policy: Any) -> str:
-        own = str(policy._compute_dtype)
-        computing = threading.get_ident() == thread and keras.backend.is_float_dtype(own)
-        return dtype if computing else own
-
-    return property(compute_dtype)
-
-
-def _as_they_are(original: Callable[..., Any]) -> Callable[..., Any]:
-    def convert(model: Any, inputs: Sequence[Any]) -> Any:
-        return [each if each is None else tf.convert_to_tensor(each) for each in inputs]
-
-    return convert

@@ -1,0 +1,86 @@
+"""Every layer, nested model and loss computes in one dtype, in this thread, while a block traces or runs them.
+
+Nothing of a model changes: Keras is asked for the dtype in other words. What variables are read as is the affair of a
+`keras.StatelessScope` beside this.
+
+Private names of Keras used here are in `PRIVATE`; a test checks that they exist.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras.src.dtype_policies.dtype_policy import DTypePolicy
+from keras.src.models.functional import Functional
+from keras.src.models.sequential import Sequential
+
+from tfopt.model.patching import patching
+
+__all__ = ["PRIVATE", "Wrapper", "only_in", "raised"]
+
+Wrapper = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+PRIVATE = (
+    (DTypePolicy, "compute_dtype"),
+    (DTypePolicy("float32"), "_compute_dtype"),
+    (Functional, "_convert_inputs_to_tensors"),
+    (Sequential, "input_dtype"),
+    (keras.losses.Loss, "dtype"),
+    (keras.losses.Loss(), "_dtype"),
+)
+
+_LOCK = threading.RLock()
+
+
+@contextlib.contextmanager
+def raised(dtype: str) -> Iterator[None]:
+    """Layers and losses that compute in any floating dtype compute in `dtype`, in this thread; one thread at a time,
+    others see Keras as it is, except for `keras.config.floatx()`, which is everybody's."""
+    floatx, thread = keras.config.floatx(), threading.get_ident()
+    with _LOCK, patching() as patch:
+        patch(DTypePolicy, "compute_dtype", _instead(dtype, thread, "_compute_dtype"))
+        patch(keras.losses.Loss, "dtype", _instead(dtype, thread, "_dtype"))
+        patch(Sequential, "input_dtype", property(lambda model: model.dtype_policy.compute_dtype))
+        # It would cast what a nested model is given back to the dtype that it was made with.
+        convert = Functional._convert_inputs_to_tensors
+        patch(Functional, "_convert_inputs_to_tensors", only_in(thread)(convert, lambda original: _as_they_are))
+        try:
+            keras.config.set_floatx(dtype)
+            yield
+        finally:
+            keras.config.set_floatx(floatx)
+
+
+def only_in(thread: int) -> Callable[[Callable[..., Any], Wrapper], Callable[..., Any]]:
+    """Makes a function and a wrapper into a function that is wrapped in `thread` and the original elsewhere."""
+
+    def ours(original: Callable[..., Any], wrapper: Wrapper) -> Callable[..., Any]:
+        replacement = wrapper(original)
+
+        @functools.wraps(original)
+        def chosen(*args: Any, **kwargs: Any) -> Any:
+            return (replacement if threading.get_ident() == thread else original)(*args, **kwargs)
+
+        return chosen
+
+    return ours
+
+
+def _instead(dtype: str, thread: int, kept: str) -> property:
+    """A property that gives `dtype` where the attribute `kept` has a floating one."""
+
+    def computing(owner: Any) -> Any:
+        own = getattr(owner, kept)
+        return dtype if threading.get_ident() == thread and keras.backend.is_float_dtype(str(own)) else own
+
+    return property(computing)
+
+
+def _as_they_are(model: Any, inputs: Sequence[Any]) -> Any:
+    return [each if each is None else tf.convert_to_tensor(each) for each in inputs]
