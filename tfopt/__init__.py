@@ -12,12 +12,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tfopt.diagnosis.diagnose import doctor as doctor
     from tfopt.errors import TfoptError as TfoptError
+    from tfopt.modified.functional_call import functional_call as functional_call
+    from tfopt.modified.parametrization import parametrize as parametrize
     from tfopt.profiling.compare import compare as compare
+    from tfopt.profiling.gradcheck import gradcheck as gradcheck
+    from tfopt.profiling.gradients import gradients as gradients
     from tfopt.profiling.inspect import inspect as inspect
     from tfopt.profiling.profile import profile as profile
     from tfopt.records.comparison import ComparisonRecord as ComparisonRecord
     from tfopt.records.diagnosis import DiagnosisRecord as DiagnosisRecord
     from tfopt.records.difference import DifferenceRecord as DifferenceRecord
+    from tfopt.records.gradcheck import GradcheckRecord as GradcheckRecord
+    from tfopt.records.gradients import GradientsRecord as GradientsRecord
     from tfopt.records.inspection import InspectionRecord as InspectionRecord
     from tfopt.records.profile import ProfileRecord as ProfileRecord
     from tfopt.records.trace import TraceRecord as TraceRecord
@@ -34,6 +40,8 @@ _HOMES = {
     "ComparisonRecord": "tfopt.records.comparison",
     "DiagnosisRecord": "tfopt.records.diagnosis",
     "DifferenceRecord": "tfopt.records.difference",
+    "GradcheckRecord": "tfopt.records.gradcheck",
+    "GradientsRecord": "tfopt.records.gradients",
     "InspectionRecord": "tfopt.records.inspection",
     "ProfileRecord": "tfopt.records.profile",
     "TfoptError": "tfopt.errors",
@@ -43,7 +51,11 @@ _HOMES = {
     "compare": "tfopt.profiling.compare",
     "diff": "tfopt.report.against",
     "doctor": "tfopt.diagnosis.diagnose",
+    "functional_call": "tfopt.modified.functional_call",
+    "gradcheck": "tfopt.profiling.gradcheck",
+    "gradients": "tfopt.profiling.gradients",
     "inspect": "tfopt.profiling.inspect",
+    "parametrize": "tfopt.modified.parametrization",
     "profile": "tfopt.profiling.profile",
     "read_run": "tfopt.report.runs",
     "read_trace": "tfopt.trace.summary",
@@ -54,6 +66,8 @@ __all__ = [
     "ComparisonRecord",
     "DiagnosisRecord",
     "DifferenceRecord",
+    "GradcheckRecord",
+    "GradientsRecord",
     "InspectionRecord",
     "ProfileRecord",
     "TfoptError",
@@ -64,7 +78,11 @@ __all__ = [
     "compare",
     "diff",
     "doctor",
+    "functional_call",
+    "gradcheck",
+    "gradients",
     "inspect",
+    "parametrize",
     "profile",
     "read_run",
     "read_trace",
