@@ -48,6 +48,7 @@ bench: setup
 	$(BIN)/python -m bench.roofline
 	$(BIN)/python -m bench.kernels
 	$(BIN)/python -m bench.advice
+	$(BIN)/python -m bench.gradients
 	$(BIN)/python -m bench.interrupt
 	$(BIN)/python -m bench.fuzz models
 	$(BIN)/python -m bench.fuzz traces

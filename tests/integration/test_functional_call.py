@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from tests.integration.small_models import SMALL, batch, cnn, mlp, nested
+from bench.small_models import SMALL, batch, cnn, mlp, nested
 from tfopt.errors import InputError, UsageError
 from tfopt.model import raised
 from tfopt.modified import scope

@@ -13,7 +13,7 @@ import tensorflow as tf
 from keras import layers
 
 import tfopt
-from tests.integration.small_models import SMALL, Halving, batch, cnn, mlp, transformer
+from bench.small_models import SMALL, Halving, batch, cnn, mlp, transformer
 from tfopt.cli.main import main
 from tfopt.errors import InputError, RunFailed, UsageError
 from tfopt.modified.checking import check_gradients

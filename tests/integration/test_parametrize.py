@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from tests.integration.small_models import SMALL, batch, cnn, mlp, subclassed, transformer
+from bench.small_models import SMALL, batch, cnn, mlp, subclassed, transformer
 from tfopt.errors import InputError, RunFailed, UsageError
 from tfopt.modified.parametrization import parametrize
 from tfopt.modified.transforms import FUNCTIONS, TRANSFORMS, transform

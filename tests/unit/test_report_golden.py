@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from comparisons_for_tests import COMPARISONS
+from gradients_for_tests import GRADCHECKS, GRADIENTS
 from inspections_for_tests import INSPECTIONS
 from records_for_tests import DIFFERENCES, FOLDER, RECORDS, diagnosis
 from traces_for_tests import gpu, hostile, record_of
@@ -55,6 +56,12 @@ INSPECTED: dict[str, tuple[str, View]] = {
     "type.csv": ("csv", View(by="type")),
     "record.json": ("json", View()),
 }
+LISTED: dict[str, tuple[str, View]] = {
+    **{f"{width}.txt": ("table", View(width=width)) for width in (80, 120)},
+    "rows.md": ("md", View(top=3)),
+    "rows.csv": ("csv", View()),
+    "record.json": ("json", View()),
+}
 RANKED: dict[str, tuple[str, View]] = {
     **{f"{width}.txt": ("table", View(width=width)) for width in (80, 120)},
     "pipe.txt": ("table", View(top=2)),
@@ -67,6 +74,8 @@ MADE = {
     **DIFFERENCES,
     **INSPECTIONS,
     **COMPARISONS,
+    **GRADIENTS,
+    **GRADCHECKS,
     "trace-difference": lambda: diff(record_of(hostile, "new"), record_of(gpu, "old")),
 }
 
@@ -77,6 +86,7 @@ CASES = {
 } | {f"{name}-{case}": (name, *wish) for name in (*DIFFERENCES, "trace-difference") for case, wish in COMPARED.items()}
 CASES |= {f"{name}-{case}": (name, *wish) for name in INSPECTIONS for case, wish in INSPECTED.items()}
 CASES |= {f"{name}-{case}": (name, *wish) for name in COMPARISONS for case, wish in RANKED.items()}
+CASES |= {f"{name}-{case}": (name, *wish) for name in (*GRADIENTS, *GRADCHECKS) for case, wish in LISTED.items()}
 
 
 TRACES: dict[str, tuple[str, View]] = {

@@ -16,9 +16,9 @@ _COLUMNS = (
     Column("path", "tensor", "name"),
     Column("layer", "layer", "name", quiet=True),
     Column("of", "of", "text", drop=2),
-    Column("size", "size", "flops", drop=3),
-    Column("derivative", "derivative", "scientific", drop=1),
-    Column("difference", "difference", "scientific", drop=1),
+    Column("size", "size", "flops", drop=1),
+    Column("derivative", "derivative", "scientific", drop=3),
+    Column("difference", "difference", "scientific", drop=3),
     Column("error", "error", "scientific"),
     Column("verdict", "", "text"),
 )

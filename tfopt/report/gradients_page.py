@@ -54,7 +54,7 @@ def _answer(record: GradientsRecord) -> tuple[str, ...]:
     words = [
         f"loss {_number(record.loss)}",
         f"gradient norm {_number(plain.norm)}",
-        f"largest {_number(plain.largest)}",
+        *([f"largest {_number(plain.largest)}"] if plain.largest is not None else []),
         f"zeros {units.percent(plain.zero_share)}" if plain.zero_share else "no exact zeros",
     ]
     if record.run.modify:
@@ -157,7 +157,7 @@ def _table(record: GradientsRecord, view: View) -> Table:
     columns = _columns(bool(record.run.modify))
     rest: tuple[Value, ...] = (f"{len(hidden)} more", *[None] * (len(columns) - 1))
     return Table(
-        "Gradients by layer and variable",
+        "Gradients",
         "",
         columns,
         tuple(_values(row, whole, bool(record.run.modify)) for row in shown),
@@ -170,14 +170,14 @@ def _table(record: GradientsRecord, view: View) -> Table:
 def _columns(modified: bool) -> tuple[Column, ...]:
     return (
         Column("path", "layer", "name"),
-        Column("type", "type", "name", drop=5),
-        Column("size", "size", "flops", drop=4),
+        Column("type", "type", "name", drop=1),
+        Column("size", "size", "flops", drop=2),
         Column("norm", "|g|", "scientific"),
         Column("largest", "max |g|", "scientific", drop=3),
-        Column("zero_share", "zeros", "share", drop=1),
-        Column("ratio", "|g|/|w|", "scientific", drop=2),
+        Column("zero_share", "zeros", "share", drop=6),
+        Column("ratio", "|g|/|w|", "scientific", drop=5),
         *(_AFTER if modified else ()),
-        Column("remark", "", "text", drop=1),
+        Column("remark", "", "text"),
         Column("share", "of |g|²", "share"),
         Column("variable", "variable", "name", quiet=True),
         Column("zeros", "zeros", "count", quiet=True),
@@ -188,8 +188,8 @@ def _columns(modified: bool) -> tuple[Column, ...]:
 
 _AFTER = (
     Column("norm_after", "|g| modified", "scientific"),
-    Column("change", "change", "change_share", drop=1),
-    Column("zero_share_after", "zeros modified", "share", drop=3),
+    Column("change", "change", "change_share", drop=7),
+    Column("zero_share_after", "zeros modified", "share", drop=4),
 )
 
 
@@ -206,7 +206,7 @@ def _values(row: _Row, whole: float | None, modified: bool) -> tuple[Value, ...]
         plain.zero_share,
         plain.ratio,
         *((after.norm, change, after.zero_share) if modified else ()),
-        _remark(row, modified),
+        _remark(row.inside[0], modified) if row.type == "variable" else None,
         (plain.norm / whole) ** 2 if plain.norm is not None and whole else None,
         variable,
         plain.zeros,
@@ -215,9 +215,7 @@ def _values(row: _Row, whole: float | None, modified: bool) -> tuple[Value, ...]
     )
 
 
-def _remark(row: _Row, modified: bool) -> str:
-    missing = sum(each.gradient is None for each in row.inside)
-    cut = sum(each.gradient is not None and each.after is None for each in row.inside) if modified else 0
-    strange = sum(_strange(each) for each in row.inside)
-    words = [("not finite", strange), ("no gradient", missing), ("no gradient when modified", cut)]
-    return ", ".join(word if row.type == "variable" else f"{count} {word}" for word, count in words if count)
+def _remark(row: VariableGradient, modified: bool) -> str | None:
+    if row.gradient is None:
+        return "no gradient"
+    return "not finite" if _strange(row) else "blocked" if modified and row.after is None else None
