@@ -45,7 +45,7 @@ COSTS: dict[str, tuple[Callable[[], keras.Model], int, float]] = {
     "cnn": (ZOO["cnn"], 32, 1.15),
     "mobilenetv2": (ZOO["mobilenetv2"], 16, 1.15),
     "mlp": (ZOO["mlp"], 64, 1.35),
-    "mlp 4×1024": (big_mlp, 32, 1.35),
+    "mlp_wide": (big_mlp, 32, 1.35),
 }
 
 

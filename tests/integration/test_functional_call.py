@@ -78,8 +78,9 @@ def _both_ways(model: keras.Model, how: str, training: bool) -> tuple[list[Any],
     return ours, run(assigned)
 
 
-@pytest.mark.parametrize("how", ["eager", "graph"])
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize(
+    ("name", "how"), [*((name, "eager") for name in SMALL if name != "rnn"), ("cnn", "graph"), ("rnn", "graph")]
+)
 def test_overriding_is_bit_equal_to_having_the_weights(name: str, how: str) -> None:
     """In training, with its dropout, regularizers, statistics and seeds."""
     for mine, theirs in zip(*_both_ways(SMALL[name](), how, training=True), strict=True):
@@ -174,7 +175,9 @@ def test_everything_in_float64() -> None:
         narrow = model.compute_loss(x, y, model(x, training=False), training=False)
         assert abs(float(loss) - float(narrow)) < 1e-5 * float(loss), name
         assert float(loss) != float(narrow)
-    assert functional_call(mlp(), {}, batch(mlp())[0], dtype="float64").dtype == tf.float64
+    model = mlp()
+    wide = functional_call(model, {}, tf.ones((2, 6), "uint8"), dtype="float64")
+    np.testing.assert_array_equal(wide, functional_call(model, {}, tf.ones((2, 6)), dtype="float64"))
 
 
 @pytest.mark.parametrize(

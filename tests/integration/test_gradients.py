@@ -93,6 +93,13 @@ def test_wrong_gradients_are_found() -> None:
     }
 
 
+def test_a_gradient_that_lacks_a_part_is_found() -> None:
+    """Along itself it is right; only a random direction shows what is missing."""
+    halved = layers.Lambda(lambda x: tf.concat([tf.stop_gradient(x[:, :2]), x[:, 2:]], -1))
+    verdicts = _verdicts(_through(halved))
+    assert (verdicts["first/kernel"], verdicts["head/kernel"]) == ("disagrees", "agrees")
+
+
 def test_no_gradient_is_told_from_no_effect() -> None:
     stopped = _verdicts(_through(layers.Lambda(tf.stop_gradient)))
     assert (stopped["first/kernel"], stopped["head/kernel"]) == ("no gradient", "agrees")
@@ -108,6 +115,15 @@ def test_an_edge_exactly_here_is_no_error() -> None:
     verdicts = {each.path: each.verdict for each in checks}
     assert verdicts["first/bias"] == "kink"
     assert verdicts["head/bias"] == "agrees"
+
+
+def test_an_edge_nearby_is_no_error() -> None:
+    """Closer than the first steps go: smaller ones are tried."""
+    model = _through(layers.ReLU())
+    model.get_layer("first").bias.assign([1.0, -1.0, 1.0, 1e-6])
+    x, y = batch(model)
+    checks = check_gradients(model, (tf.zeros_like(x), y, None)).checks
+    assert {each.path: each.verdict for each in checks}["first/bias"] == "agrees"
 
 
 def test_coarser_ops_are_named() -> None:

@@ -28,7 +28,9 @@ from tfopt.workload.step import loss_of
 __all__ = ["Checked", "check_gradients"]
 
 DTYPE = "float64"
-STEPS = (1e-5, 1e-6, 1e-7)  # as parts of the tensor's norm; the first that agrees is enough
+# As parts of the tensor's norm; the first that agrees is enough. An edge, as of ReLU, that lies within a step spoils
+# it, so that steps become smaller as long as rounding lets them.
+STEPS = tuple(10.0**-power for power in range(5, 12))
 _ROUNDING = 2e-15  # of the loss: how far an evaluation may be off
 # Steps at which both sides of an edge must have slopes as different from one another.
 _EDGE = (1e-5, 1e-6)
@@ -193,9 +195,12 @@ class _Check:
             error = distance / max(abs(slope), abs(said)) if distance else 0.0
             if gradient is not None and error <= self.tolerance:
                 return said, slope, error, "agrees"
-            if distance <= _ROUNDING * abs(self.here) / step:
+            rounding = _ROUNDING * abs(self.here) / step
+            if distance <= rounding:
                 return said, slope, error, "no effect" if gradient is None else "rounding"
             found = min(found, (slope, error), key=lambda each: each[1])
+            if rounding > self.tolerance * abs(slope):
+                break
         if gradient is None:
             return said, *found, "no gradient"
         return said, *found, "kink" if self._at_an_edge(loss, said) else "disagrees"

@@ -86,7 +86,7 @@ class Parametrization:
         """A compiled step `step(x, y, sample_weight=None)`, which gives the loss of the compiled model.
 
         Args:
-            optimizer: a Keras optimizer of its own, or the name of one.
+            optimizer: a Keras optimizer of its own, or the name of one; it scales the loss where the model's does.
             learn: the factors alone, or also the model's trainable weights, those that are modified through W′.
             xla: compile it with XLA.
 
@@ -102,6 +102,9 @@ class Parametrization:
             raise UsageError("no transform has a factor to learn", "use scale or low-rank, or learn='all'")
         needed = {id(variable) for variable in (*self.factors, *(each.variable for each in self.modified))}
         optimizer = keras.optimizers.get(optimizer)
+        scaling = keras.optimizers.LossScaleOptimizer
+        if isinstance(self.model.optimizer, scaling) and not isinstance(optimizer, scaling):
+            optimizer = scaling(optimizer)
         optimizer.build(learned)
 
         def step(x: Any, y: Any, sample_weight: Any = None) -> Any:

@@ -66,13 +66,23 @@ def _scale(name: str, start: float) -> Transform:
 def _threshold(name: str, threshold: float) -> Transform:
     """W′ = W where |W| > threshold, else 0: as in pruning. The gradient is that of what is kept."""
     _not_negative(name, threshold)
-    return Transform(name, lambda weight: _kept(weight, threshold), gradient="steps")
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]  # that of tf.where is the same, and dearer
+    def cut(weight: Any) -> Any:
+        kept = _kept(weight, threshold)
+        return tf.math.multiply_no_nan(weight, kept), lambda upstream: tf.math.multiply_no_nan(upstream, kept)
+
+    return Transform(name, cut, gradient="steps")
 
 
 def _ste_threshold(name: str, threshold: float) -> Transform:
     """The same forward; backward as if nothing were cut (straight-through, arXiv 1308.3432), so that it may return."""
     _not_negative(name, threshold)
-    return Transform(name, tf.grad_pass_through(lambda weight: _kept(weight, threshold)), gradient="surrogate")
+
+    def cut(weight: Any) -> Any:
+        return tf.math.multiply_no_nan(weight, _kept(weight, threshold))
+
+    return Transform(name, tf.grad_pass_through(cut), gradient="surrogate")
 
 
 def _fake_quant(name: str, bits: float) -> Transform:
@@ -103,7 +113,8 @@ def _low_rank(name: str, rank: float) -> Transform:
 
 
 def _kept(weight: Any, threshold: float) -> Any:
-    return tf.where(tf.abs(weight) > tf.cast(threshold, weight.dtype), weight, tf.zeros_like(weight))
+    """1 where a weight is kept, else 0."""
+    return tf.cast(tf.abs(weight) > tf.cast(threshold, weight.dtype), weight.dtype)
 
 
 def _number(text: str, number: str) -> float:
