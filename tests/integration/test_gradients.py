@@ -126,6 +126,18 @@ def test_an_edge_nearby_is_no_error() -> None:
     assert {each.path: each.verdict for each in checks}["first/bias"] == "agrees"
 
 
+def test_states_of_recurrent_layers_are_put_back() -> None:
+    """Which Keras does not list among a model's variables."""
+    inputs = keras.Input(batch_shape=(2, 3, 4))
+    lstm = layers.LSTM(3, stateful=True)
+    model = keras.Model(inputs, layers.Dense(1)(lstm(inputs)))
+    model.compile("sgd", "mse")
+    record = tfopt.gradcheck(model, directions=1)
+    assert record.run.batch_size == 2
+    assert {each.verdict for each in record.checks} <= {"agrees", "rounding"}
+    assert not any(np.asarray(state).any() for state in lstm.states)
+
+
 def test_coarser_ops_are_named() -> None:
     model = _through(layers.Lambda(lambda x: tf.cast(tf.cast(x, "float32") * 1.5, x.dtype), name="coarse"))
     x, y = batch(model)

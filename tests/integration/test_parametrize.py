@@ -179,7 +179,7 @@ def test_weights_are_learned_through_a_threshold() -> None:
         assert bool((kernel.numpy()[cut] != before[cut]).any()) == moves
 
 
-@pytest.mark.parametrize("name", ["cnn", "nested", "transformer", "subclassed"])
+@pytest.mark.parametrize("name", ["cnn", "nested", "subclassed"])
 def test_folding_gives_a_model_that_computes_the_same(name: str) -> None:
     model = SMALL[name]()
     x, _ = batch(model)

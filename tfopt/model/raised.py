@@ -85,7 +85,7 @@ def _instead(dtype: str, thread: int, kept: str) -> property:
 def _as_they_are(model: Any, inputs: Sequence[Any]) -> Any:
     """Whole numbers become floating ones where the model was made for these."""
     floating = [keras.backend.is_float_dtype(each.dtype) for each in model._inputs]
-    tensors = [each if each is None else tf.convert_to_tensor(each) for each in inputs]
+    tensors = [each if each is None or tf.is_tensor(each) else tf.convert_to_tensor(each) for each in inputs]
     return [
         tf.cast(each, keras.config.floatx()) if wanted and each is not None and each.dtype.is_integer else each
         for each, wanted in zip(tensors, floating, strict=True)

@@ -20,6 +20,7 @@ from tfopt.model.layers import layer_tree, own_variables
 from tfopt.modified.functional_call import as_dtype, overridden
 from tfopt.modified.parametrization import Parametrization
 from tfopt.modified.parts import Argument, Part, parts_of
+from tfopt.modified.states import States
 from tfopt.records.base import finite
 from tfopt.records.gradcheck import DirectionCheck, Verdict
 from tfopt.report.progress import ProgressCallback, silent
@@ -73,8 +74,7 @@ def check_gradients(
     """
     parts = parts_of(model, modified, DTYPE)
     layers = {id(each): path for path, own in own_variables(layer_tree(model)).items() for each in own}
-    states = [(variable, variable.numpy()) for variable in model.non_trainable_variables]
-    loss = _Loss(model, parts, states, as_dtype(batch, DTYPE), xla)
+    loss = _Loss(model, parts, as_dtype(batch, DTYPE), xla)
     try:
         here = loss(loss.start)
         if not math.isfinite(here):
@@ -93,20 +93,17 @@ def check_gradients(
             rows.append(check(number, layer, argument, gradient))
         return Checked(tuple(rows), here, loss.lowered())
     finally:
-        for variable, value in states:
-            variable.assign(value)
+        loss.states.restore()
 
 
 class _Loss:
     """The loss as a function of all arguments, compiled; every evaluation starts from the same states."""
 
-    def __init__(self, model: Any, parts: Sequence[Part], states: Sequence[Any], batch: Any, xla: bool) -> None:
+    def __init__(self, model: Any, parts: Sequence[Part], batch: Any, xla: bool) -> None:
         self.start = [each.start for part in parts for each in part.arguments]
 
         def evaluate(values: Sequence[Any]) -> Any:
             rest = iter(values)
-            for variable, value in states:
-                variable.assign(value)
             overrides = [(part.variable, part.make(*(next(rest) for _ in part.arguments))) for part in parts]
             with overridden(model, overrides, dtype=DTYPE):
                 return loss_of(model, *batch)
@@ -121,12 +118,16 @@ class _Loss:
 
         self._evaluate = tf.function(evaluate, autograph=False, jit_compile=xla)
         self._differentiate = tf.function(differentiate, autograph=False, jit_compile=xla)
+        self._traced = self._evaluate.get_concrete_function(self.start)
+        self.states = States(self._traced, model)
 
     def __call__(self, values: Sequence[Any]) -> float:
+        self.states.restore()
         return float(self._evaluate(values))
 
     def gradients(self) -> list[np.ndarray | None]:
         """At the start; None where there is none."""
+        self.states.restore()
         found = iter(self._differentiate(self.start))
         return [next(found).numpy() if reached else None for reached in self._reached]
 
@@ -142,8 +143,7 @@ class _Loss:
 
     def lowered(self) -> tuple[str, ...]:
         """The names of ops between arguments and loss that turn float64 into something coarser."""
-        graph = self._evaluate.get_concrete_function(self.start).graph
-        seen, stack, found = set[str](), [tensor.op for tensor in graph.outputs], list[str]()
+        seen, stack, found = set[str](), [tensor.op for tensor in self._traced.graph.outputs], list[str]()
         while stack:
             op = stack.pop()
             if op.name in seen:

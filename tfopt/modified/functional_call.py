@@ -50,7 +50,8 @@ def functional_call(
 
     Raises:
         InputError: the model is not built.
-        UsageError: an override fits no variable, or has another shape or dtype; the call updates an overridden one.
+        UsageError: an override fits no variable, or has another shape or dtype.
+        RunFailed: the call updates an overridden variable.
     """
     with overridden(model, overrides, strict=strict, dtype=dtype):
         if dtype is not None:

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tfopt.modified.functional_call import overridden
 from tfopt.modified.parametrization import Parametrization
+from tfopt.modified.states import States
 from tfopt.records.base import finite
 from tfopt.records.gradients import Gradient
 from tfopt.workload.step import loss_of
@@ -52,12 +53,12 @@ def measure(
         scale = tf.cast(model.optimizer.scale_loss(tf.ones((), "float32")), "float64")
         return loss, [_sizes(tf.convert_to_tensor(each), scale) for each in gradients if each is not None]
 
-    states = [(variable, variable.numpy()) for variable in model.non_trainable_variables]
+    traced = tf.function(one_pass, autograph=False, jit_compile=xla).get_concrete_function()
+    states = States(traced, model)
     try:
-        loss, sizes = tf.function(one_pass, autograph=False, jit_compile=xla)()
+        loss, sizes = traced()
     finally:
-        for variable, value in states:
-            variable.assign(value)
+        states.restore()
     found = iter(sizes)
     return Measured(float(loss), tuple(_gradient(next(found).numpy()) if there else None for there in reached))
 

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfopt.errors import TfoptError, UsageError
+from tfopt.errors import RunFailed, TfoptError
 
 __all__ = ["PRIVATE", "OverrideScope"]
 
@@ -51,12 +51,12 @@ class OverrideScope(keras.StatelessScope):  # type: ignore[misc]
         return tf.cast(found, self._dtype) if raising else found
 
     def add_update(self, update: tuple[Any, Any]) -> None:
-        """Write a variable; UsageError where it is overridden."""
+        """Write a variable; RunFailed where it is overridden."""
         variable, value = update
         if id(variable) in self.state_mapping:
-            self._refusal = UsageError(
+            self._refusal = RunFailed(
                 f"{variable.path} is overridden, and the call updates it: the update would be lost",
-                "call the model with training=False, or leave that variable alone",
+                "call the model with training=False: no gradient reaches a weight that its layer writes in training",
             )
             raise self._refusal
         with self._outside():

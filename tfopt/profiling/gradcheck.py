@@ -73,8 +73,7 @@ def gradcheck(
         raise UsageError(f"--tolerance {tolerance} is not above 0", "the default is 1e-6")
     if directions < 1:
         raise UsageError(f"--directions {directions} is not above 0", "the default is 2")
-    batch = _BATCH if batch_size is None and data == "synthetic" else batch_size
-    options = Options("train", batch, tuple(input_shape), data, loss, None, None, xla, seed=seed)
+    options = Options("train", batch_size, tuple(input_shape), data, loss, None, None, xla, seed=seed)
     with gradient_subject(
         model,
         options,
@@ -86,6 +85,7 @@ def gradcheck(
         unsafe=unsafe,
         command=command,
         progress=progress,
+        default_batch=_BATCH,
     ) as subject:
         from tfopt.modified.checking import check_gradients
         from tfopt.workload.failures import StepUnsound, explained

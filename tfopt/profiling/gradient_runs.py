@@ -6,7 +6,7 @@ import contextlib
 import datetime
 import platform
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import tfopt
@@ -53,8 +53,10 @@ def gradient_subject(
     unsafe: bool,
     command: str,
     progress: ProgressCallback,
+    default_batch: int | None = None,
 ) -> Iterator[GradientSubject]:
-    """Load and prepare for the block; a model object is put back as it was after it."""
+    """Load and prepare for the block; a model object is put back as it was after it. `default_batch` is the size of a
+    synthetic batch where neither options nor model choose one."""
     check_numbers(batch_size=options.batch_size, input_size=input_size, threads=threads)
     started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     with contextlib.ExitStack() as stack:
@@ -65,6 +67,7 @@ def gradient_subject(
         import keras
         import tensorflow as tf
 
+        from tfopt.model.inputs import input_specs
         from tfopt.modified.parametrization import parametrize
         from tfopt.modified.untracked import untracked
         from tfopt.profiling.subject import loaded_or_given, model_info, saved_precision
@@ -83,6 +86,10 @@ def gradient_subject(
             )
         said: list[Note] = []
         stack.enter_context(said_as_notes(said))
+        if default_batch and options.data == "synthetic" and options.batch_size is None:
+            specs = input_specs(loaded.model, input_shape=options.input_shape)
+            if all(spec.shape[0] is None for spec in specs):
+                options = replace(options, batch_size=default_batch)
         workload = prepared(loaded, options, placement)
         subject = workload.model
         if workload.loss is None:
