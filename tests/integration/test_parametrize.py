@@ -79,7 +79,8 @@ def test_what_gradients_pass() -> None:
         ("threshold=-1", "negative"),
         ("fake-quant=2.5", "whole number of bits"),
         ("low-rank=0", "whole number above 0"),
-        ("no_such:function", "cannot find"),
+        ("no_such:function", "cannot find no_such:function: no_such failed: ModuleNotFoundError"),
+        ("math:no_such", "math has no function 'no_such'"),
         ("relu=3", "unknown modification"),
     ],
 )
@@ -205,6 +206,8 @@ def test_what_cannot_be_learned_is_refused() -> None:
     model = mlp()
     with pytest.raises(UsageError, match="no transform has a factor"):
         parametrize(model, "relu").training_step()
+    with pytest.raises(UsageError, match="sqrt fails on first/kernel: must be real number"):
+        tf.function(parametrize(model, "math:sqrt").weights, autograph=False)()
     with pytest.raises(UsageError, match=r"makes float32.* of first/kernel, which is"):
         parametrize(model, lambda weight: weight[0], include=["first/kernel"]).weights()
     with pytest.raises(InputError, match="not compiled"):

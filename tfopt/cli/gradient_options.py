@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import click
+
 from tfopt.cli.profile_options import MODEL
 from tfopt.cli.settings import Option, in_section
 
 __all__ = ["MODIFICATION", "SUBJECT"]
 
-SUBJECT = tuple(option for option in MODEL if option.name != "optimizer")
+SUBJECT = in_section(
+    "Model and data",
+    Option(
+        ["--batch-size"],
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Examples. Default: 32, for gradcheck 4, or what the data has.",
+    ),
+    *(option for option in MODEL if option.name not in ("batch_size", "optimizer")),
+)
 MODIFICATION = in_section(
     "Modified weights",
     Option(

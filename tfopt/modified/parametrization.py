@@ -15,6 +15,7 @@ from tfopt.errors import InputError, RunFailed, UsageError
 from tfopt.model.layers import layer_tree, own_variables
 from tfopt.modified.functional_call import functional_call, overridden
 from tfopt.modified.transforms import Transform, transform
+from tfopt.workload.failures import first_line
 from tfopt.workload.step import loss_of
 
 __all__ = ["Modified", "Parametrization", "parametrize"]
@@ -31,9 +32,16 @@ class Modified:
     factors: tuple[tuple[Any, ...], ...]
 
     def at(self, weight: Any, factors: Sequence[Sequence[Any]]) -> Any:
-        """W′ for these values of the weight and the factors. UsageError where a transform changes shape or dtype."""
+        """W′ for these values of the weight and the factors. UsageError where a transform fails on the weight, or
+        changes its shape or dtype."""
         for each, given in zip(self.transforms, factors, strict=True):
-            before, weight = weight, tf.convert_to_tensor(each.apply(weight, *given))
+            try:
+                before, weight = weight, tf.convert_to_tensor(each.apply(weight, *given))
+            except Exception as error:
+                raise UsageError(
+                    f"{each.name} fails on {self.variable.path}: {first_line(error)}",
+                    "give a function of one tensor, made of TensorFlow's operations",
+                ) from error
             if (weight.dtype, weight.shape) != (before.dtype, before.shape):
                 raise UsageError(
                     f"{each.name} makes {weight.dtype.name}{weight.shape} of {self.variable.path}, "

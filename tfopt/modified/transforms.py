@@ -6,7 +6,6 @@ A transform whose gradient is not the derivative of what it computes says so: a 
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfopt.errors import UsageError
+from tfopt.model.imports import import_modules
 
 __all__ = ["TRANSFORMS", "Transform", "transform"]
 
@@ -135,10 +135,13 @@ def _not_negative(name: str, threshold: float) -> None:
 def _imported(target: str) -> Callable[..., Any]:
     module, _, name = target.partition(":")
     try:
-        function: Callable[..., Any] = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(f"cannot find {target}: {error}", "write --modify package.module:function") from error
-    return function
+        (imported,) = import_modules([module])
+    except UsageError as error:
+        raise UsageError(f"cannot find {target}: {error.message.removeprefix('--import ')}", error.hint) from error
+    function = getattr(imported, name, None)
+    if not callable(function):
+        raise UsageError(f"{module} has no function {name!r}", "write --modify package.module:function")
+    return function  # type: ignore[no-any-return]
 
 
 TRANSFORMS: Mapping[str, Callable[[str, float], Transform]] = {
