@@ -89,12 +89,12 @@ def cost(name: str, rounds: int) -> None:
         step = made.training_step(keras.optimizers.SGD(1e-9), learn="all")
         plain = plain_step(model)
         ratio, _ = ratios(functools.partial(step, x, y), functools.partial(plain, x, y), rounds)
-        line(name, f"step through {word} / plain step", goal, ratio)
+        line(f"{name:12}", f"step through {word} / plain step", goal, ratio)
         for number in range(8):
             for factor in made.factors:
                 factor.assign(number / 8)
             step(x, y)
-        line(name, "traces for eight values of the factors", 1, step.experimental_get_tracing_count())
+        line(f"{name:12}", "traces for eight values of the factors", 1, step.experimental_get_tracing_count())
 
 
 def plain_step(model: keras.Model) -> Callable[[Any, Any], Any]:
