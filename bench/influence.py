@@ -3,9 +3,10 @@
     python -m bench.influence [--rounds 7] [--only PART …]
 
 Parts: `resnet50` (96 px) and `mlp` (784, 4 × 1024, 10): one pass of path weights with what it reads out, the same with
-its certificates, relevance in float32 and float64, each a median of ratios to a plain compiled step with SGD; the first
-call, tracing included, against that of the step; what a pass adds to the memory in use. `growth`: path weights of MLPs
-from half a million to 50 million parameters; the slope of the logarithms (1: linear).
+its certificates, each a median of ratios to a plain compiled step with SGD; the first call, tracing included, against
+that of the step; what a pass adds to the memory in use. `growth`: path weights of MLPs of half a million to 50 million
+parameters; the slope of the logarithms (1: linear). `summary`: all that a profile adds for influence, against compiling
+its step. `bench.relevance` has contributions on data.
 """
 
 from __future__ import annotations
@@ -25,26 +26,50 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
+from tfopt.model.load import given  # noqa: E402
 from tfopt.pathways.certificates import path_certificates  # noqa: E402
-from tfopt.pathways.path_weights import prepared_pass  # noqa: E402
+from tfopt.pathways.path_weights import ones, path_sums  # noqa: E402
 from tfopt.pathways.plan import Plan  # noqa: E402
+from tfopt.profiling.influence_summary import influence_summary, kept_weights  # noqa: E402
+from tfopt.report.progress import silent  # noqa: E402
+from tfopt.workload.device import place  # noqa: E402
+from tfopt.workload.options import Options  # noqa: E402
 from tfopt.workload.peak.measure import added_bytes  # noqa: E402
+from tfopt.workload.prepared import prepared  # noqa: E402
 
 BATCH = 32
 GOALS = {"resnet50": 0.35, "mlp": 0.8}
-FLOAT32, FLOAT64, FIRST, SLOPE = 1.3, 3.2, 2.0, 1.1
+FIRST, SLOPE, SUMMARY = 2.0, 1.1, 1.0
+PARTS = ("resnet50", "mlp", "growth", "summary")
 
 
 def main() -> None:
     """Print wanted and measured, line by line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--only", nargs="*", choices=[*MODELS, "growth"], default=[*MODELS, "growth"])
+    parser.add_argument("--only", nargs="*", choices=PARTS, default=PARTS)
     arguments = parser.parse_args()
     for name in (part for part in MODELS if part in arguments.only):
         against_a_step(name, arguments.rounds)
     if "growth" in arguments.only:
         growth(arguments.rounds)
+    if "summary" in arguments.only:
+        summary()
+
+
+def summary() -> None:
+    """What `tfopt profile` adds for influence, against compiling the step that it profiles: both are first calls."""
+    for name in ("MobileNetV2", "ResNet50"):
+        model = getattr(keras.applications, name)(weights=None, input_shape=(96, 96, 3), classes=10)
+        workload = prepared(given(model), Options("train", BATCH), place("cpu"))
+        first = seconds(lambda: workload.step(*workload.batch.arguments))  # noqa: B023
+        later = seconds(lambda: workload.step(*workload.batch.arguments))  # noqa: B023
+        weights = kept_weights(model)
+        started = time.process_time()
+        influence_summary(workload, weights, silent)
+        added = time.process_time() - started
+        print(f"summary   {name}: compiling the step takes {first - later:.1f} s of CPU, the summary {added:.1f} s")
+        line("summary", f"of influence, {name} / compiling the step", SUMMARY, added / (first - later))
 
 
 def mlp(width: int, depth: int) -> keras.Model:
@@ -72,7 +97,8 @@ def against_a_step(name: str, rounds: int) -> None:
     firsts, memory = {}, {}
 
     started = time.process_time()
-    surrogate, inputs, _ = prepared_pass(model, Plan(True), (), top=20)
+    inputs = ones(model)
+    surrogate, _, _ = path_sums(model, Plan(True), inputs, top=20)
     runs["path weights"] = lambda: surrogate.run(inputs)
     firsts["path weights"] = time.process_time() - started
     runs["with certificates"] = lambda: path_certificates(surrogate, inputs, surrogate.run(inputs))
@@ -94,7 +120,8 @@ def growth(rounds: int) -> None:
     sizes, times = [], []
     for width in (256, 512, 1024, 2048, 3400):
         model = mlp(width, 5)
-        surrogate, inputs, _ = prepared_pass(model, Plan(True), (), top=20)
+        inputs = ones(model)
+        surrogate, _, _ = path_sums(model, Plan(True), inputs, top=20)
         run = functools.partial(surrogate.run, inputs)
         times.append(statistics.median(seconds(run) for _ in range(rounds)))
         sizes.append(model.count_params())

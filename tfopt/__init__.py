@@ -14,9 +14,19 @@ if TYPE_CHECKING:
     from tfopt.errors import TfoptError as TfoptError
     from tfopt.modified.functional_call import functional_call as functional_call
     from tfopt.modified.parametrization import parametrize as parametrize
+    from tfopt.pathways.ablation import ablate as ablate
+    from tfopt.pathways.health import health as health
+    from tfopt.pathways.path_weights import path_scores as path_scores
+    from tfopt.pathways.path_weights import path_weights as path_weights
+    from tfopt.pathways.relevance import relevance as relevance
+    from tfopt.pathways.rules.registry import roles as roles
+    from tfopt.pathways.rules.registry import rule as rule
+    from tfopt.pathways.saliency import weight_saliency as weight_saliency
+    from tfopt.pathways.top_paths import top_paths as top_paths
     from tfopt.profiling.compare import compare as compare
     from tfopt.profiling.gradcheck import gradcheck as gradcheck
     from tfopt.profiling.gradients import gradients as gradients
+    from tfopt.profiling.influence import influence as influence
     from tfopt.profiling.inspect import inspect as inspect
     from tfopt.profiling.profile import profile as profile
     from tfopt.records.comparison import ComparisonRecord as ComparisonRecord
@@ -24,6 +34,7 @@ if TYPE_CHECKING:
     from tfopt.records.difference import DifferenceRecord as DifferenceRecord
     from tfopt.records.gradcheck import GradcheckRecord as GradcheckRecord
     from tfopt.records.gradients import GradientsRecord as GradientsRecord
+    from tfopt.records.influence import InfluenceRecord as InfluenceRecord
     from tfopt.records.inspection import InspectionRecord as InspectionRecord
     from tfopt.records.profile import ProfileRecord as ProfileRecord
     from tfopt.records.trace import TraceRecord as TraceRecord
@@ -42,12 +53,14 @@ _HOMES = {
     "DifferenceRecord": "tfopt.records.difference",
     "GradcheckRecord": "tfopt.records.gradcheck",
     "GradientsRecord": "tfopt.records.gradients",
+    "InfluenceRecord": "tfopt.records.influence",
     "InspectionRecord": "tfopt.records.inspection",
     "ProfileRecord": "tfopt.records.profile",
     "TfoptError": "tfopt.errors",
     "TraceDifferenceRecord": "tfopt.records.trace_difference",
     "TraceRecord": "tfopt.records.trace",
     "View": "tfopt.report.view",
+    "ablate": "tfopt.pathways.ablation",
     "compare": "tfopt.profiling.compare",
     "diff": "tfopt.report.against",
     "doctor": "tfopt.diagnosis.diagnose",
@@ -56,10 +69,19 @@ _HOMES = {
     "gradients": "tfopt.profiling.gradients",
     "inspect": "tfopt.profiling.inspect",
     "parametrize": "tfopt.modified.parametrization",
+    "health": "tfopt.pathways.health",
+    "influence": "tfopt.profiling.influence",
+    "path_scores": "tfopt.pathways.path_weights",
+    "path_weights": "tfopt.pathways.path_weights",
     "profile": "tfopt.profiling.profile",
     "read_run": "tfopt.report.runs",
     "read_trace": "tfopt.trace.summary",
+    "relevance": "tfopt.pathways.relevance",
     "render": "tfopt.report",
+    "roles": "tfopt.pathways.rules.registry",
+    "rule": "tfopt.pathways.rules.registry",
+    "top_paths": "tfopt.pathways.top_paths",
+    "weight_saliency": "tfopt.pathways.saliency",
 }
 
 __all__ = [
@@ -68,6 +90,7 @@ __all__ = [
     "DifferenceRecord",
     "GradcheckRecord",
     "GradientsRecord",
+    "InfluenceRecord",
     "InspectionRecord",
     "ProfileRecord",
     "TfoptError",
@@ -75,18 +98,28 @@ __all__ = [
     "TraceRecord",
     "View",
     "__version__",
+    "ablate",
     "compare",
     "diff",
     "doctor",
     "functional_call",
     "gradcheck",
     "gradients",
+    "health",
+    "influence",
     "inspect",
     "parametrize",
+    "path_scores",
+    "path_weights",
     "profile",
     "read_run",
     "read_trace",
+    "relevance",
     "render",
+    "roles",
+    "rule",
+    "top_paths",
+    "weight_saliency",
 ]
 
 

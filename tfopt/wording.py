@@ -7,9 +7,9 @@ from collections.abc import Sequence
 __all__ = ["counted", "listed"]
 
 
-def counted(number: int, noun: str) -> str:
-    """`1 cast`, `25 casts`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """`1 cast`, `25 casts`, `1,500 ops`, `2 matrices`."""
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def listed(names: Sequence[str], most: int = 3, between: str = ", ") -> str:

@@ -42,3 +42,14 @@ def short_warm_up() -> Iterator[None]:
 def measured_machine(cache_folder: None, short_warm_up: None) -> None:
     """The roofs are in the cache before any test, or process that it starts, would measure them."""
     known_machine(place("auto"), False, silent)
+
+
+@pytest.fixture
+def unoptimized() -> Iterator[None]:
+    """Graphs run as they were traced: to optimize one costs more than running it a few times."""
+    import tensorflow as tf
+
+    before = tf.config.optimizer.get_experimental_options()
+    tf.config.optimizer.set_experimental_options({**before, "disable_meta_optimizer": True})
+    yield
+    tf.config.optimizer.set_experimental_options({**before, "disable_meta_optimizer": False})

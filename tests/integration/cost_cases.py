@@ -8,13 +8,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfopt.model.cost import layer_costs
 from tfopt.model.cost.costs import Costs
 from tfopt.model.cost.counting import Count, OpCounter
 from tfopt.model.cost.observe import observe
 from tfopt.model.layers import layer_tree
 from tfopt.records.cost import LayerCost
 
-__all__ = ["CASES", "backward_count", "counted", "network"]
+__all__ = ["CASES", "backward_count", "cost_rows", "counted", "network"]
 
 _L = keras.layers
 Shape = tuple[int, ...]
@@ -175,3 +176,8 @@ def backward_count(model: Any, x: Any) -> Count:
         return outputs, tape.gradient(outputs, model.trainable_variables, output_gradients=tf.ones_like(outputs))
 
     return OpCounter().graph(tf.function(step, autograph=False).get_concrete_function(x).graph)
+
+
+def cost_rows(model: Any, x: Any, **options: Any) -> dict[str, LayerCost]:
+    """The cost of each layer by its name."""
+    return {row.path.rpartition("/")[2]: row for row in layer_costs(model, x, **options)}

@@ -12,8 +12,8 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from profiled import profiled
 
-import tfopt
 from tfopt.errors import InputError, TfoptError, UsageError
 from tfopt.model.inputs import InputSpec
 from tfopt.workload.batch import resolve_shapes
@@ -78,7 +78,7 @@ def broken():
 
 
 def test_pipeline(module: str) -> None:
-    record = tfopt.profile(model(), data=f"{module}:good", steps=5)
+    record = profiled(model(), data=f"{module}:good", steps=5)
     assert record.run.batch_size == 16
     assert record.run.data == f"{module}:good"
     assert record.run.inputs[0].values == f"from {module}:good"
@@ -86,13 +86,13 @@ def test_pipeline(module: str) -> None:
 
 
 def test_sample_weights_and_inference(module: str) -> None:
-    assert tfopt.profile(model(), data=f"{module}:weighted", steps=2, trace_steps=1).step.retraces == 0
-    record = tfopt.profile(model(), data=f"{module}:without_targets", mode="infer", steps=2, trace_steps=1)
+    assert profiled(model(), data=f"{module}:weighted", steps=2, trace_steps=1).step.retraces == 0
+    record = profiled(model(), data=f"{module}:without_targets", mode="infer", steps=2, trace_steps=1)
     assert record.run.mode == "infer"
 
 
 def test_last_partial_batch_is_a_retrace(module: str) -> None:
-    record = tfopt.profile(model(), data=f"{module}:ragged_end", steps=5)
+    record = profiled(model(), data=f"{module}:ragged_end", steps=5)
     assert record.step.retraces == 1
     cause = record.step.retrace_causes[0]
     assert (cause.argument, cause.before, cause.after) == ("x", "float32(16, 8)", "float32(8, 8)")
@@ -114,19 +114,19 @@ def test_last_partial_batch_is_a_retrace(module: str) -> None:
 )
 def test_unusable_pipelines(module: str, function: str, kind: type[TfoptError], words: str) -> None:
     with pytest.raises(kind, match=words):
-        tfopt.profile(model(), data=f"{module}:{function}")
+        profiled(model(), data=f"{module}:{function}")
 
 
 def test_npz(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     path = tmp_path / "data.npz"
     np.savez(path, x=rng.random((20, 8)), y=rng.integers(0, 3, 20), sample_weight=rng.random(20))
-    record = tfopt.profile(model(), data=str(path), steps=2, trace_steps=1)
+    record = profiled(model(), data=str(path), steps=2, trace_steps=1)
     assert record.run.batch_size == 20
     assert record.run.inputs[0].shape == (20, 8)
-    assert tfopt.profile(model(), data=str(path), batch_size=4, steps=2, trace_steps=1).run.batch_size == 4
+    assert profiled(model(), data=str(path), batch_size=4, steps=2, trace_steps=1).run.batch_size == 4
     np.savez(path, features=rng.random((20, 8)), y=rng.integers(0, 3, 20))
-    assert tfopt.profile(model(), data=str(path), steps=2, trace_steps=1).run.batch_size == 20
+    assert profiled(model(), data=str(path), steps=2, trace_steps=1).run.batch_size == 20
 
 
 @pytest.mark.parametrize(
@@ -142,41 +142,41 @@ def test_npz(tmp_path: Path) -> None:
 def test_unusable_npz(tmp_path: Path, arrays: dict[str, Any], words: str) -> None:
     np.savez(tmp_path / "data.npz", **arrays)
     with pytest.raises(InputError, match=words):
-        tfopt.profile(model(), data=str(tmp_path / "data.npz"))
+        profiled(model(), data=str(tmp_path / "data.npz"))
 
 
 def test_npz_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "data.npz").write_bytes(b"PK nonsense")
     with pytest.raises(InputError, match="cannot read the data"):
-        tfopt.profile(model(), data=str(tmp_path / "data.npz"))
+        profiled(model(), data=str(tmp_path / "data.npz"))
 
 
 def test_data_that_do_not_exist_are_answered_with_the_call_that_makes_them() -> None:
     with pytest.raises(InputError, match=r"the data absent\.npz does not exist") as caught:
-        tfopt.profile(model(), data="absent.npz")
+        profiled(model(), data="absent.npz")
     assert caught.value.hint == "check the path, or make it: numpy.savez('absent.npz', x=…, y=…)"
     inputs = [keras.Input((2,), name=name) for name in ("left", "right")]
     two = keras.Model(inputs, layers.Concatenate()(inputs))
     with pytest.raises(InputError) as caught:
-        tfopt.profile(two, data="absent.npz", mode="infer")
+        profiled(two, data="absent.npz", mode="infer")
     assert caught.value.hint.endswith("numpy.savez('absent.npz', left=…, right=…)")
 
 
 def test_free_dimensions_get_a_stated_default() -> None:
     inputs = keras.Input((None, 4), name="sequence")
     net = keras.Model(inputs, layers.Dense(1)(layers.LSTM(4)(inputs)))
-    record = tfopt.profile(net, steps=2, trace_steps=1)
+    record = profiled(net, steps=2, trace_steps=1)
     assert record.run.inputs[0].shape == (32, 32, 4)
     assert record.run.inputs[0].values == "standard normal, free length 32 (default)"
     (note,) = (note for note in record.notes if "sequence (?, 4) → (32, 4)" in note.message)
-    assert "the time is for that length" in note.message
+    assert "the result is for that length" in note.message
     assert "--input-shape sequence=32,4" in note.hint
-    chosen = tfopt.profile(net, steps=2, trace_steps=1, input_shape=("sequence=5,4",))
+    chosen = profiled(net, steps=2, trace_steps=1, input_shape=("sequence=5,4",))
     assert (chosen.run.inputs[0].shape, chosen.run.inputs[0].values) == ((32, 5, 4), "standard normal")
     assert not any("default length" in note.message for note in chosen.notes)
     for wrong in ("five,4", "0,4"):
         with pytest.raises(UsageError):
-            tfopt.profile(net, input_shape=(wrong,))
+            profiled(net, input_shape=(wrong,))
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_a_shape_that_does_not_fit_is_answered_with_one_that_does(
 
 
 def test_seed_makes_the_batch() -> None:
-    first, other = (tfopt.profile(_fresh(), seed=seed, steps=1, trace_steps=1) for seed in (0, 1))
+    first, other = (profiled(_fresh(), seed=seed, steps=1, trace_steps=1) for seed in (0, 1))
     assert first.step.last_loss != other.step.last_loss
 
 
@@ -213,15 +213,15 @@ def _fresh() -> Any:
 
 def test_sources_of_another_form() -> None:
     with pytest.raises(UsageError, match="unknown data source"):
-        tfopt.profile(model(), data="somewhere")
+        profiled(model(), data="somewhere")
 
 
 def test_a_batch_too_large_for_any_machine_is_refused() -> None:
     net = keras.Sequential([keras.Input((None, 4)), layers.Dense(1)])
     with pytest.raises(UsageError, match=r"would hold 1\.3e\+11 numbers"):
-        tfopt.profile(net, input_shape=("1000000000,4",))
+        profiled(net, input_shape=("1000000000,4",))
     with pytest.raises(UsageError, match="cannot run: the output of"):
-        tfopt.profile(model(), batch_size=10**10)
+        profiled(model(), batch_size=10**10)
 
 
 def test_ragged_batches_are_described_by_what_would_hold_them(module: str) -> None:
@@ -229,14 +229,14 @@ def test_ragged_batches_are_described_by_what_would_hold_them(module: str) -> No
     x = layers.GlobalAveragePooling1D()(layers.Embedding(7, 3)(inputs))
     net = keras.Model(inputs, layers.Dense(1)(x))
     net.compile("sgd", "mse")
-    record = tfopt.profile(net, data=f"{module}:ragged", steps=2)
+    record = profiled(net, data=f"{module}:ragged", steps=2)
     assert record.run.batch_size == 4
     assert record.run.inputs[0].shape == (4, 3)
 
 
 def test_batches_without_values_are_refused(module: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no values"):
-        tfopt.profile(model(), data=f"{module}:hollow", steps=2)
+        profiled(model(), data=f"{module}:hollow", steps=2)
     np.savez(tmp_path / "hollow.npz", x=np.zeros((8, 0)), y=np.zeros(8))
     with pytest.raises(InputError, match="or empty ones"):
-        tfopt.profile(model(), data=str(tmp_path / "hollow.npz"), steps=2)
+        profiled(model(), data=str(tmp_path / "hollow.npz"), steps=2)

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 import pytest
+from profiled import profiled
 
 import tfopt
 from bench.zoo import ZOO
@@ -17,7 +18,7 @@ def _profiled(**options: Any) -> tfopt.ProfileRecord:
     """As in a process of its own: the same names."""
     keras.backend.clear_session()
     keras.utils.set_random_seed(1)
-    return tfopt.profile(ZOO["cnn"](), steps=5, **options)
+    return profiled(ZOO["cnn"](), steps=5, **options)
 
 
 def assert_adds_up(found: DifferenceRecord) -> None:

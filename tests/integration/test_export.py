@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import tensorflow as tf
+from profiled import profiled
 
 import tfopt
 from bench.zoo import ZOO
@@ -25,7 +26,7 @@ NETS = [("transformer", "graph"), ("transformer", "xla"), ("rnn", "graph"), ("ne
 @pytest.fixture(scope="module", params=NETS, ids="-".join)
 def record(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ProfileRecord:
     name, mode = request.param
-    return tfopt.profile(
+    return profiled(
         ZOO[name](), steps=3, trace_steps=2, batch_size=8, run_dir=tmp_path_factory.mktemp("runs"), **MODES[mode]
     )
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from profiled import profiled
 
-import tfopt
 from bench import advice as problems
 from bench.zoo import ZOO
 from tfopt.model.load import load
@@ -288,7 +288,7 @@ def test_a_real_model(real_models: Path) -> None:
 
 def test_a_profile_gives_advice_on_what_was_built() -> None:
     """The update of four large tables is most of this step, and it is known why."""
-    record = tfopt.profile(ZOO["embeddings"](), steps=3, trace_steps=2, batch_size=8)
+    record = profiled(ZOO["embeddings"](), steps=3, trace_steps=2, batch_size=8)
     found = next(advice for advice in record.advice if advice.id == "dense-embedding-update")
     assert len(found.layers) == 4
     assert found.evidence["share"] > 0.5

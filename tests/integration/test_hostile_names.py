@@ -16,9 +16,9 @@ from typing import Any
 import keras
 import pytest
 from keras import layers
+from profiled import profiled
 from rich.cells import cell_len
 
-import tfopt
 from tfopt.model.layers import layer_tree
 from tfopt.report.escape import from_csv_cell, from_exact
 from tfopt.trace.scopes import BRACKETED
@@ -184,7 +184,7 @@ def _twins(heavy: str, light: str) -> keras.Model:
 def test_names_with_one_scope_keep_their_own_time(heavy: str, light: str, xla: bool) -> None:
     model = _twins(heavy, light)
     model.compile("sgd", "mse")
-    record = tfopt.profile(model, steps=2, batch_size=256, xla=xla)
+    record = profiled(model, steps=2, batch_size=256, xla=xla)
     rows = {row.path.removeprefix("twins/"): row for row in record.layers}
     assert rows[f"{heavy} 2"].total_ms > 2 * rows[f"{light} 2"].total_ms
     for name in (heavy, light, f"{heavy} 2", f"{light} 2"):

@@ -1,168 +1,22 @@
-"""Loading: every real file with the outcome it must have, and files made here of every format."""
+"""Loading files made here, of every format, and networks by name: what is read, and what is refused."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
-import sys
-import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import h5py
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfopt.errors import InputError, TfoptError, UsageError
-from tfopt.model.inputs import InputSpec, input_specs, pack_inputs
-from tfopt.model.layers import layer_tree
+from tests.integration.loading_cases import X, assert_readable, small_model, with_config
+from tfopt.errors import InputError, UsageError
+from tfopt.model.inputs import input_specs
 from tfopt.model.load import given, load
-from tfopt.model.savedmodel import ServingFunction
 
 # Keras, while saving.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
-# The table of the real files: format, version, input shapes, and whether the compile state is read.
-LOADS: dict[str, tuple[str, str, list[tuple[int | None, ...]], bool]] = {
-    "devanagari_cnn.keras": ("keras", "3.4.1", [(None, 32, 32, 3)], True),
-    "sudoku_cnn_logits.keras": ("keras", "3.8.0", [(None, 28, 28, 1)], True),
-    "melody_lstm.keras": ("keras", "3.12.1", [(None, None, 41)], True),
-    "recommender_five_inputs.keras": ("keras", "3.8.0", [(None, 1)] * 5, True),
-    "driving_two_inputs.keras": ("keras", "3.3.3", [(None, 66, 200, 3), (None, 3)], True),
-    "driving_two_inputs.h5": ("hdf5", "3.3.3", [(None, 66, 200, 3), (None, 3)], False),
-    "ecg_unet1d_nested.keras": ("keras", "3.6.0", [(None, 256, 1)], True),
-    "sentiment_hdf5_named_keras.keras": ("hdf5", "2.11.0", [(None, None)], False),
-}
-REFUSED: dict[str, tuple[str, str]] = {
-    "mario_hdf5_named_keras.keras": (r"is HDF5 saved by Keras 2\.2\.0.*pop expected at most 1 argument", "tf-keras"),
-    "style_transfer_keras2.keras": (r"saved by Keras 2\.13\.1", r"tensorflow==2\.13\.\*.*export"),
-    "recommender_custom_class.keras": (r"custom class RecommenderNet", r"--import package\.module"),
-    "captioning_git_lfs_pointer.keras": (r"Git LFS pointer.*\(134 bytes, points to a 254\.8 MB file\)", "git lfs pull"),
-    "pickled_weights.keras": (r"Python pickle", "never loaded"),
-}
-
-
-def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def assert_readable(error: TfoptError) -> None:
-    for line in (error.message, error.hint):
-        assert line
-        assert line.isprintable()
-        assert len(line) < 500
-
-
-@pytest.mark.parametrize("name", LOADS)
-def test_a_real_file_loads(name: str, real_models: Path) -> None:
-    format, version, shapes, compiled = LOADS[name]
-    before = digest(real_models / name)
-    loaded = load(str(real_models / name))
-    assert (loaded.source.format, loaded.source.keras_version) == (format, version)
-    assert loaded.source.size_bytes == (real_models / name).stat().st_size
-    assert [spec.shape for spec in input_specs(loaded.model)] == shapes
-    assert bool(loaded.model.compiled) is compiled
-    assert len(layer_tree(loaded.model)) > 4
-    assert digest(real_models / name) == before
-    messages = [note.message for note in loaded.notes]
-    assert all("without its compile state" in message for message in messages)
-    assert len(messages) == (0 if compiled else 1)
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_a_real_file_is_refused(name: str, real_models: Path) -> None:
-    message, hint = REFUSED[name]
-    with pytest.raises(InputError, match=message) as caught:
-        load(str(real_models / name))
-    assert caught.value.message.startswith(name)
-    assert_readable(caught.value)
-    assert re.search(hint, caught.value.hint)
-
-
-def test_the_table_is_complete(real_models: Path) -> None:
-    files = {path.name for path in real_models.iterdir() if path.suffix in (".keras", ".h5")}
-    assert files == LOADS.keys() | REFUSED.keys()
-
-
-def test_every_vocabulary_of_the_recommender(real_models: Path) -> None:
-    """Brute force: the largest integer of each input that its Embedding takes."""
-    model = load(str(real_models / "recommender_five_inputs.keras")).model
-    specs = input_specs(model)
-
-    def runs(position: int, value: int) -> bool:
-        tensors = [tf.fill((2, 1), float(value if position == other else 0)) for other in range(len(specs))]
-        try:
-            model(pack_inputs(model, tensors))
-        except tf.errors.InvalidArgumentError:
-            return False
-        return True
-
-    tables = [layer.input_dim for layer in model.layers if isinstance(layer, keras.layers.Embedding)]
-    assert sorted(spec.vocabulary for spec in specs if spec.vocabulary) == sorted(tables)
-    for position, spec in enumerate(specs):
-        candidates = [rows for rows in {*tables, 10**6} if not runs(position, rows)]
-        assert spec.vocabulary == min(candidates, default=None)
-        assert spec.vocabulary is None or runs(position, spec.vocabulary - 1)
-
-
-RECOMMENDER = """
-import keras
-L = keras.layers
-
-{register}
-class RecommenderNet(keras.Model):
-    def __init__(self, num_users, num_movies, num_gender, num_ages, embedding_size, **kwargs):
-        super().__init__(**kwargs)
-        sizes = [("user", num_users), ("movie", num_movies), ("sex", num_gender), ("age", num_ages)]
-        for name, rows in sizes:
-            setattr(self, name + "_embedding", L.Embedding(rows, embedding_size))
-            setattr(self, name + "_bias", L.Embedding(rows, 1))
-        self.dense1, self.dense2, self.dense3 = L.Dense(32), L.Dense(64), L.Dense(128)
-        self.dropout = L.Dropout(0.1)
-        self.output_layer = L.Dense(1)
-
-    def call(self, x):
-        user, movie = self.user_embedding(x[:, 0]), self.movie_embedding(x[:, 1])
-        total = keras.ops.sum(user * movie, -1, keepdims=True)
-        total += self.user_bias(x[:, 0]) + self.movie_bias(x[:, 1]) + self.sex_bias(x[:, 2]) + self.age_bias(x[:, 3])
-        total += keras.ops.sum(self.sex_embedding(x[:, 2]) * self.age_embedding(x[:, 3]), -1, keepdims=True)
-        return self.output_layer(self.dropout(self.dense3(self.dense2(self.dense1(total)))))
-"""
-
-
-@pytest.mark.parametrize("register", ["", "@keras.saving.register_keras_serializable()"])
-def test_the_custom_class_brought_with_import(
-    register: str, real_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    module = "for_loading_registered" if register else "for_loading_plain"
-    (tmp_path / f"{module}.py").write_text(RECOMMENDER.format(register=register))
-    loaded = load(str(real_models / "recommender_custom_class.keras"), imports=[module])
-    assert type(loaded.model).__name__ == "RecommenderNet"
-    assert loaded.model.compiled
-    assert loaded.notes == ()
-    # The columns of its one input feed tables of 943, 378, 2 and 7 rows.
-    assert input_specs(loaded.model) == (InputSpec("input", (None, 4), "float32", 2),)
-    with zipfile.ZipFile(real_models / "recommender_custom_class.keras") as archive:
-        archive.extract("model.weights.h5", tmp_path)
-    with h5py.File(tmp_path / "model.weights.h5") as file:
-        np.testing.assert_array_equal(loaded.model.age_bias.embeddings, file["age_bias/vars/0"])
-
-
-def small_model() -> Any:
-    inputs = keras.Input((5,), name="tokens", dtype="int32")
-    x = keras.layers.LSTM(4, name="lstm")(keras.layers.Embedding(13, 4, name="embedding")(inputs))
-    model = keras.Model(inputs, keras.layers.Dense(2, name="dense")(x), name="small")
-    model.compile("adam", keras.losses.MeanSquaredError())
-    return model
-
-
-X = np.arange(10).reshape(2, 5) % 13
 
 
 @pytest.mark.parametrize("saved_as", ["m.keras", "m.h5"])
@@ -203,19 +57,6 @@ def test_assets_are_loaded(tmp_path: Path) -> None:
     keras.Model(inputs, lookup(inputs)).save(tmp_path / "m.keras")
     loaded = load(str(tmp_path / "m.keras"))
     assert loaded.model(tf.constant([["c"], ["z"]])).numpy().tolist() == [[3], [0]]
-
-
-def with_config(path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
-    """The archive with another configuration."""
-    with zipfile.ZipFile(path) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    config = json.loads(members["config.json"])
-    change(config)
-    members["config.json"] = json.dumps(config).encode()
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return path
 
 
 def test_a_giant_declared_shape_is_refused_before_it_is_allocated(tmp_path: Path) -> None:
@@ -330,53 +171,6 @@ def test_a_model_object() -> None:
     assert (loaded.source.name, loaded.source.format, loaded.source.size_bytes) == ("small", "object", None)
 
 
-def test_a_saved_model(tmp_path: Path) -> None:
-    model = small_model()
-    model.export(tmp_path / "exported", verbose=False)
-    loaded = load(str(tmp_path / "exported"))
-    serving = loaded.model
-    assert isinstance(serving, ServingFunction)
-    assert (loaded.source.format, serving.name, serving.signature) == ("savedmodel", "exported", "serving_default")
-    assert input_specs(serving) == (InputSpec("tokens", (None, 5), "int32", 13),)
-    assert sorted(tuple(v.shape) for v in serving.variables) == sorted(tuple(v.shape) for v in model.variables[:6])
-    step = tf.function(serving)
-    (output,) = step({"tokens": tf.constant(X, tf.int32)}).values()
-    np.testing.assert_allclose(output, model(X), rtol=1e-5)
-    names = serving.op_names()
-    assert any("/lstm" in name and "MatMul" in name for name in names)
-    assert all(op.calls for op in serving.ops() if op.type == "MatMul")
-
-
-class Doubler(tf.Module):  # type: ignore[misc]
-    @tf.function(input_signature=[tf.TensorSpec((None, 2), name="x")])
-    def double(self, x: Any) -> Any:
-        return {"y": 2 * x}
-
-
-def test_the_only_signature_is_taken(tmp_path: Path) -> None:
-    module = Doubler()
-    tf.saved_model.save(module, tmp_path / "one", {"twice": module.double})
-    assert load(str(tmp_path / "one")).model.signature == "twice"
-    tf.saved_model.save(module, tmp_path / "two", {"a": module.double, "b": module.double})
-    with pytest.raises(InputError, match=r"no serving_default signature, but several others: a, b"):
-        load(str(tmp_path / "two"))
-    tf.saved_model.save(tf.Module(), tmp_path / "none")
-    with pytest.raises(InputError, match="without signatures"):
-        load(str(tmp_path / "none"))
-
-
-@pytest.mark.parametrize(
-    "part", ["saved_model.pb", "variables/variables.index", "variables/variables.data-00000-of-00001"]
-)
-def test_a_damaged_saved_model(part: str, tmp_path: Path) -> None:
-    small_model().export(tmp_path / "m", verbose=False)
-    content = (tmp_path / "m" / part).read_bytes()
-    (tmp_path / "m" / part).write_bytes(content[: len(content) // 2])
-    with pytest.raises(InputError, match="is a SavedModel that cannot be read") as caught:
-        load(str(tmp_path / "m"))
-    assert_readable(caught.value)
-
-
 def test_an_optimizer_from_hdf5_trains(tmp_path: Path) -> None:
     """Keras's reader builds it for no variables, and then it refuses to update the model's."""
     model = small_model()
@@ -395,16 +189,6 @@ def test_hdf5_without_a_compile_state(tmp_path: Path) -> None:
     keras.Model(inputs, keras.layers.Dense(2)(inputs)).save(tmp_path / "m.h5")
     loaded = load(str(tmp_path / "m.h5"))
     assert (loaded.model.compiled, loaded.notes) == (False, ())
-
-
-def test_a_damaged_fingerprint_is_a_note(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """TensorFlow logs a whole traceback for a file that it can do without."""
-    small_model().export(tmp_path / "m", verbose=False)
-    (tmp_path / "m" / "fingerprint.pb").write_bytes(b"\xff" * 20)
-    capfd.readouterr()
-    loaded = load(str(tmp_path / "m"))
-    assert [note.message for note in loaded.notes if "Fingerprint was found, but" in note.message]
-    assert capfd.readouterr() == ("", "")
 
 
 def test_nothing_stays_in_the_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from typing import Literal
 import keras
 import msgspec
 import pytest
+from profiled import profiled
 from rich.cells import cell_len
 
 import tfopt
@@ -30,12 +31,12 @@ def test_odd_models_run_or_say_why(name: str, mode: Literal["train", "infer"]) -
     words = getattr(odd, mode)
     if words is not None:
         with pytest.raises(TfoptError, match=words) as refused:
-            tfopt.profile(model, mode=mode, steps=2, trace_steps=2, **dict(odd.options))
+            profiled(model, mode=mode, steps=2, trace_steps=2, **dict(odd.options))
         assert refused.value.hint
         assert not any(word in str(refused.value) for word in _INTERNAL)
         assert "\n" not in str(refused.value)
         return
-    record = tfopt.profile(model, mode=mode, steps=2, trace_steps=2, **dict(odd.options))
+    record = profiled(model, mode=mode, steps=2, trace_steps=2, **dict(odd.options))
     _assert_true(record, model)
     assert odd.values in record.run.inputs[0].values
     if mode == "train" or odd.train is not None:
@@ -47,12 +48,12 @@ def test_odd_models_run_or_say_why(name: str, mode: Literal["train", "infer"]) -
 @pytest.mark.parametrize("name", ["dicts", "several losses", "shared thrice", "ragged", "masks"])
 def test_odd_models_run_in_every_program(name: str, mode: Literal["train", "infer"], program: dict[str, bool]) -> None:
     model = ODD[name].build()
-    _assert_true(tfopt.profile(model, mode=mode, steps=2, trace_steps=2, batch_size=4, **program), model)
+    _assert_true(profiled(model, mode=mode, steps=2, trace_steps=2, batch_size=4, **program), model)
 
 
 def test_what_xla_cannot_compile_is_named() -> None:
     with pytest.raises(TfoptError, match=r"on XLA_CPU_JIT: SparseFillEmptyRows.*--no-xla"):
-        tfopt.profile(ODD["sparse"].build(), steps=2, xla=True)
+        profiled(ODD["sparse"].build(), steps=2, xla=True)
 
 
 def _assert_true(record: ProfileRecord, model: keras.Model) -> None:

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from profiled import profiled
 
-import tfopt
 from bench.zoo import ZOO
 from tfopt.errors import InputError
 from tfopt.workload.precision import with_precision
@@ -20,14 +20,14 @@ DTYPE = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16", "float16": "f
 @pytest.mark.parametrize("precision", DTYPE)
 @pytest.mark.parametrize("name", ["cnn", "rnn"])
 def test_ops_compute_in_the_precision_asked_for(name: str, precision: str) -> None:
-    record = tfopt.profile(ZOO[name](), precision=precision, steps=2, trace_steps=1, batch_size=4)
+    record = profiled(ZOO[name](), precision=precision, steps=2, trace_steps=1, batch_size=4)
     assert record.run.precision == precision
     assert set(record.precision.compute_ops) == {DTYPE[precision]}
     assert record.precision.float32_ops == ()
 
 
 def test_float32_counts_and_lists_nothing() -> None:
-    record = tfopt.profile(ZOO["cnn"](), steps=2, trace_steps=1, batch_size=4)
+    record = profiled(ZOO["cnn"](), steps=2, trace_steps=1, batch_size=4)
     assert set(record.precision.compute_ops) == {"float32"}
     assert record.precision.float32_ops == ()
 
@@ -45,7 +45,7 @@ def test_what_stayed_float32_is_listed() -> None:
 
     inputs = keras.Input((8,))
     model = keras.Model(inputs, Stubborn(name="stubborn")(layers.Dense(8)(inputs)))
-    record = tfopt.profile(model, precision="mixed_bfloat16", steps=2, trace_steps=1)
+    record = profiled(model, precision="mixed_bfloat16", steps=2, trace_steps=1)
     assert record.precision.compute_ops["bfloat16"] > 0
     assert all("stubborn" in name for name in record.precision.float32_ops)
     assert len(record.precision.float32_ops) == record.precision.compute_ops["float32"] > 0
@@ -64,7 +64,7 @@ def test_skipped_updates_are_counted() -> None:
     model = keras.Model(inputs, layers.Dense(1)(inputs))
     # Gradients of this loss overflow float16 at the initial scale of 32768 and for some halvings after it.
     model.compile("sgd", lambda y, p: keras.ops.mean(keras.ops.square(p - y)) * 1e3)
-    record = tfopt.profile(model, precision="mixed_float16", steps=5)
+    record = profiled(model, precision="mixed_float16", steps=5)
     assert record.step.skipped_steps > 0
     assert any("loss scaling skipped" in note.message for note in record.notes)
     assert record.run.optimizer is not None
@@ -73,10 +73,10 @@ def test_skipped_updates_are_counted() -> None:
 
 def test_subclassed_model_is_refused_in_pure_half_precision() -> None:
     with pytest.raises(InputError, match="Subclassed is a subclassed model") as caught:
-        tfopt.profile(ZOO["subclassed"](), precision="bfloat16")
+        profiled(ZOO["subclassed"](), precision="bfloat16")
     assert "--precision mixed_bfloat16" in caught.value.hint
 
 
 def test_keras_ops_between_layers_work_or_are_refused() -> None:
-    record = tfopt.profile(ZOO["transformer"](), precision="bfloat16", steps=2, trace_steps=1, batch_size=4)
+    record = profiled(ZOO["transformer"](), precision="bfloat16", steps=2, trace_steps=1, batch_size=4)
     assert set(record.precision.compute_ops) == {"bfloat16"}

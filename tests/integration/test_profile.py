@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from profiled import profiled
 
-import tfopt
 from bench.zoo import ZOO
 from tfopt.errors import InputError, RunFailed, UsageError
 from tfopt.records.profile import LayerRow, ProfileRecord
@@ -48,7 +48,7 @@ def assert_adds_up(record: ProfileRecord) -> None:
 @pytest.mark.parametrize("xla", [False, True], ids=["graph", "xla"])
 @pytest.mark.parametrize("name", ["mlp", "cnn", "transformer", "rnn", "nested_shared", "subclassed"])
 def test_time_finds_its_layer(name: str, xla: bool) -> None:
-    record = tfopt.profile(ZOO[name](), xla=xla, steps=5, batch_size=16)
+    record = profiled(ZOO[name](), xla=xla, steps=5, batch_size=16)
     assert_adds_up(record)
     assert record.coverage.attributed >= GOALS[xla]
     assert record.run.xla is xla
@@ -63,7 +63,7 @@ def _fresh(name: str) -> Any:
 
 
 def test_every_layer_with_weights_has_all_three_phases() -> None:
-    record = tfopt.profile(_fresh("cnn"), steps=5)
+    record = profiled(_fresh("cnn"), steps=5)
     rows = {row.path: row for row in record.layers}
     for name in ("conv_0", "conv_1", "bn_1", "logits"):
         row = rows[f"cnn/{name}"]
@@ -79,13 +79,13 @@ def test_an_expensive_layer_is_found() -> None:
     x = layers.Dense(4096, name="huge")(x)
     model = keras.Model(inputs, layers.Dense(8, name="small_2")(x))
     for xla in (False, True):
-        record = tfopt.profile(model, steps=5, batch_size=64, xla=xla)
+        record = profiled(model, steps=5, batch_size=64, xla=xla)
         assert max(record.layers, key=lambda row: row.share).path.endswith("/huge")
         assert max(row.share for row in record.layers) > 0.6
 
 
 def test_shared_and_nested_layers_are_counted_once() -> None:
-    record = tfopt.profile(_fresh("nested_shared"), steps=5)
+    record = profiled(_fresh("nested_shared"), steps=5)
     calls = {row.path: row.calls for row in record.layers}
     assert calls["nested/shared"] == 2
     assert calls["nested/block"] == 2
@@ -100,7 +100,7 @@ def test_model_object_is_left_as_it_was() -> None:
         before = [np.copy(variable.numpy()) for variable in [*model.variables, *model.optimizer.variables]]
         optimizer, policies = model.optimizer, [layer.dtype_policy.name for layer in model.layers]
         prediction = model.predict_on_batch(x)
-        tfopt.profile(model, steps=3, precision=precision)
+        profiled(model, steps=3, precision=precision)
         after = [variable.numpy() for variable in [*model.variables, *model.optimizer.variables]]
         assert all((left == right).all() for left, right in zip(before, after, strict=True))
         assert model.optimizer is optimizer
@@ -112,13 +112,13 @@ def test_model_object_is_left_as_it_was() -> None:
 def test_uncompiled_object_stays_uncompiled_and_the_loss_is_said() -> None:
     inputs = keras.Input((8,))
     model = keras.Model(inputs, layers.Dense(3, activation="softmax")(inputs))
-    record = tfopt.profile(model, steps=3)
+    record = profiled(model, steps=3)
     assert record.run.loss == "sparse_categorical_crossentropy"
     assert any(
         "the loss sparse_categorical_crossentropy, since its output is softmax" in note.message for note in record.notes
     )
     assert not model.compiled
-    assert tfopt.profile(model, steps=3, loss="mse").run.loss == "mean_squared_error"
+    assert profiled(model, steps=3, loss="mse").run.loss == "mean_squared_error"
 
 
 @pytest.mark.parametrize(
@@ -133,11 +133,11 @@ def test_uncompiled_object_stays_uncompiled_and_the_loss_is_said() -> None:
 def test_inferred_loss(activation: str | None, loss: str) -> None:
     inputs = keras.Input((8,))
     model = keras.Model(inputs, layers.Dense(3, activation=activation)(inputs))
-    assert tfopt.profile(model, steps=2, trace_steps=1).run.loss == loss
+    assert profiled(model, steps=2, trace_steps=1).run.loss == loss
 
 
 def test_inference_has_only_a_forward_pass() -> None:
-    record = tfopt.profile(_fresh("cnn"), mode="infer", steps=5)
+    record = profiled(_fresh("cnn"), mode="infer", steps=5)
     assert_adds_up(record)
     shares = {row.phase: row.share for row in record.phases}
     assert shares["backward"] == shares["optimizer"] == shares["loss"] == 0
@@ -146,7 +146,7 @@ def test_inference_has_only_a_forward_pass() -> None:
 
 
 def test_eager_says_what_it_cannot_tell() -> None:
-    record = tfopt.profile(_fresh("cnn"), eager=True, steps=3)
+    record = profiled(_fresh("cnn"), eager=True, steps=3)
     assert_adds_up(record)
     rows = {row.path: row for row in record.layers}
     assert rows["cnn/conv_1"].forward_ms > 0
@@ -164,7 +164,7 @@ def test_a_wrapped_layer_has_its_own_time() -> None:
     inputs = keras.Input((4, 32, 32, 3))
     x = layers.TimeDistributed(layers.Conv2D(16, 3, name="inner"), name="wrapper")(inputs)
     model = keras.Model(inputs, layers.Bidirectional(layers.LSTM(8, name="cells"))(layers.Reshape((4, -1))(x)))
-    rows = _rows(tfopt.profile(model, steps=3, batch_size=4))
+    rows = _rows(profiled(model, steps=3, batch_size=4))
     assert min(rows["inner"].forward_ms, rows["inner"].backward_ms) > 0.15 * rows["inner"].total_ms
     assert rows["inner"].total_ms > rows["wrapper"].self_ms
     assert rows["forward_cells"].total_ms > 0
@@ -180,7 +180,7 @@ def test_fused_addition_is_charged_to_the_convolution_that_was_fused(order: str,
     light = layers.Conv2D(32, 1, padding="same", name="light")(inputs)
     branches = [heavy, light] if order == "heavy first" else [light, heavy]
     model = keras.Model(inputs, layers.ReLU(name="act")(layers.Add(name="add")(branches)))
-    rows = _rows(tfopt.profile(model, mode=mode, steps=5, batch_size=8))
+    rows = _rows(profiled(model, mode=mode, steps=5, batch_size=8))
     assert rows["heavy"].forward_ms > 3 * rows["light"].forward_ms
     assert rows["heavy"].forward_ms > 3 * rows["act"].forward_ms
 
@@ -189,7 +189,7 @@ def test_the_same_holds_in_an_exported_model(tmp_path: Path) -> None:
     inputs = keras.Input((48, 48, 16))
     x = layers.BatchNormalization(name="norm")(layers.Conv2D(64, 5, name="conv")(inputs))
     keras.Model(inputs, layers.ReLU(name="act")(x)).export(tmp_path / "saved", verbose=False)
-    record = tfopt.profile(str(tmp_path / "saved"), mode="infer", steps=5, batch_size=8)
+    record = profiled(str(tmp_path / "saved"), mode="infer", steps=5, batch_size=8)
     time = {row.path.rpartition("/")[2]: row.self_ms for row in record.layers}
     spent = {word: sum(ms for name, ms in time.items() if word in name) for word in ("conv", "norm", "act")}
     assert spent["conv"] > 3 * (spent["norm"] + spent["act"])
@@ -200,13 +200,13 @@ def test_separate_activation_does_not_get_the_convolutions_time() -> None:
     inputs = keras.Input((48, 48, 16))
     x = layers.Conv2D(64, 5, name="conv")(inputs)
     model = keras.Model(inputs, layers.ReLU(name="act")(x))
-    record = tfopt.profile(model, mode="infer", steps=5)
+    record = profiled(model, mode="infer", steps=5)
     rows = _rows(record)
     assert rows["conv"].self_ms > 20 * rows["act"].self_ms
 
 
 def test_run_folder_holds_the_record_and_the_trace(tmp_path: Path) -> None:
-    record = tfopt.profile(_fresh("mlp"), steps=3, run_dir=tmp_path / "runs")
+    record = profiled(_fresh("mlp"), steps=3, run_dir=tmp_path / "runs")
     (folder,) = (tmp_path / "runs").iterdir()
     assert record.trace.run_dir == str(folder)
     assert record.trace.file is not None
@@ -221,7 +221,7 @@ def test_a_failed_run_leaves_nothing_behind(tmp_path: Path) -> None:
     model = _fresh("mlp")
     model.compile("adam", broken)
     with pytest.raises(RunFailed, match="no such loss"):
-        tfopt.profile(model, steps=3, run_dir=tmp_path / "runs")
+        profiled(model, steps=3, run_dir=tmp_path / "runs")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -233,42 +233,42 @@ def test_a_file_whose_step_cannot_run_is_unreadable_input(tmp_path: Path) -> Non
     path = tmp_path / "m.keras"
     model.save(path)
     with pytest.raises(InputError, match=r"m\.keras loads but does not run: the first step failed"):
-        tfopt.profile(path, steps=3)
+        profiled(path, steps=3)
     with pytest.raises(RunFailed):
-        tfopt.profile(path, steps=3, eager=True)
+        profiled(path, steps=3, eager=True)
 
 
 def test_a_model_too_large_for_one_example_is_unreadable_input() -> None:
     inputs = keras.Input((4, 4, 3))
     grown = layers.Conv2D(2, 3)(layers.UpSampling2D(10**6)(inputs))
     with pytest.raises(InputError, match="even one example cannot run: the output of up_sampling2d"):
-        tfopt.profile(keras.Model(inputs, grown))
+        profiled(keras.Model(inputs, grown))
     inputs = keras.Input((1100, 1000, 1000), dtype="uint8")
     with pytest.raises(InputError, match=r"would hold 1\.1e\+09 numbers"):
-        tfopt.profile(keras.Model(inputs, layers.Dense(1)(inputs[:, 0, 0])), batch_size=1)
+        profiled(keras.Model(inputs, layers.Dense(1)(inputs[:, 0, 0])), batch_size=1)
 
 
 def test_missing_device_lists_those_that_are_there() -> None:
     with pytest.raises(InputError, match="there is no gpu:7") as caught:
-        tfopt.profile(_fresh("mlp"), device="gpu:7")
+        profiled(_fresh("mlp"), device="gpu:7")
     assert "cpu:0" in caught.value.hint
     assert caught.value.hint.endswith("tfopt doctor tells why")
     with pytest.raises(UsageError, match="unknown device"):
-        tfopt.profile(_fresh("mlp"), device="abacus")
+        profiled(_fresh("mlp"), device="abacus")
 
 
 def test_model_without_trainable_weights_says_so() -> None:
     inputs = keras.Input((8,))
     model = keras.Model(inputs, layers.ReLU()(inputs))
     with pytest.raises(InputError, match="no trainable weights"):
-        tfopt.profile(model)
-    assert tfopt.profile(model, mode="infer", steps=2).model.params == 0
+        profiled(model)
+    assert profiled(model, mode="infer", steps=2).model.params == 0
 
 
 @pytest.mark.parametrize("number", [0, -3])
 def test_numbers_must_be_positive(number: int) -> None:
     with pytest.raises(UsageError, match="batch_size must be at least 1"):
-        tfopt.profile("app:MobileNetV2", batch_size=number)
+        profiled("app:MobileNetV2", batch_size=number)
 
 
 def test_saved_model_is_profiled_by_scope(tmp_path: Path) -> None:
@@ -278,12 +278,12 @@ def test_saved_model_is_profiled_by_scope(tmp_path: Path) -> None:
         tmp_path / "saved", verbose=False
     )
     for xla in (False, True):
-        record = tfopt.profile(str(tmp_path / "saved"), mode="infer", steps=5, xla=xla)
+        record = profiled(str(tmp_path / "saved"), mode="infer", steps=5, xla=xla)
         assert_adds_up(record)
         assert record.coverage.attributed > 0.9
         assert any("conv" in row.path and row.share > 0 for row in record.layers)
     with pytest.raises(InputError, match="one opaque layer"):
-        tfopt.profile(str(tmp_path / "saved"))
+        profiled(str(tmp_path / "saved"))
 
 
 def test_threads_are_counted_as_tensorflow_starts_them() -> None:
@@ -309,4 +309,4 @@ print(threads() - before, threads_used())
 def test_threads_of_a_running_tensorflow_cannot_change() -> None:
     tf.ones(1) + 1
     with pytest.raises(UsageError, match="already runs with"):
-        tfopt.profile(_fresh("mlp"), threads=1 if tf.config.threading.get_intra_op_parallelism_threads() != 1 else 2)
+        profiled(_fresh("mlp"), threads=1 if tf.config.threading.get_intra_op_parallelism_threads() != 1 else 2)

@@ -17,8 +17,8 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from profiled import profiled
 
-import tfopt
 from bench import interrupt
 from tfopt.cli.main import main
 from tfopt.errors import InputError, RunFailed
@@ -26,7 +26,7 @@ from tfopt.model.load import load
 from tfopt.report.runs import read_run
 from tfopt.workload.data import _read_npz
 
-QUICK = ("--steps", "2", "--trace-steps", "2", "--quiet")
+QUICK = ("--no-influence", "--steps", "2", "--trace-steps", "2", "--quiet")
 
 
 @pytest.fixture(scope="module")
@@ -174,10 +174,10 @@ def test_runs_that_are_deleted_under_way(saved: Path, place: Path) -> None:
         subprocess.run(["rm", "-rf", "runs"], check=True)
 
     model = str(saved / "m.keras")
-    made = tfopt.profile(model, steps=2, run_dir="runs", progress=_at("measuring", delete))
+    made = profiled(model, steps=2, run_dir="runs", progress=_at("measuring", delete))
     assert read_run("runs").record == made
     with pytest.raises(RunFailed, match="the profiler's trace cannot be read"):
-        tfopt.profile(model, steps=2, run_dir="runs", progress=_at("reading the trace", delete))
+        profiled(model, steps=2, run_dir="runs", progress=_at("reading the trace", delete))
     assert _left(place) == []
 
 
@@ -188,7 +188,7 @@ def test_a_run_that_fails_takes_its_folders_with_it_and_no_others(saved: Path, p
     (place / "mine").mkdir()
     for stage in ("loading TensorFlow", "loading m", "tracing", "reading the trace"):
         with pytest.raises(KeyboardInterrupt):
-            tfopt.profile(str(saved / "m.keras"), steps=2, run_dir="mine/a/b", progress=_at(stage, fail))
+            profiled(str(saved / "m.keras"), steps=2, run_dir="mine/a/b", progress=_at(stage, fail))
         assert _left(place) == ["here/mine"]
         assert os.listdir("mine") == []
 
@@ -197,7 +197,7 @@ def test_a_report_sees_whole_runs_only(saved: Path, place: Path) -> None:
     _works(saved / "m.keras")
     first = read_run("runs").file
     seen: list[Any] = []
-    tfopt.profile(
+    profiled(
         str(saved / "m.keras"),
         steps=2,
         run_dir="runs",

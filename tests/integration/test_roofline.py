@@ -14,14 +14,14 @@ import keras
 import pytest
 import tensorflow as tf
 from keras import layers
+from profiled import profiled
 
-import tfopt
 from bench.zoo import ZOO
 from tfopt.model.cost import layer_costs
 from tfopt.records.profile import LayerRow, ProfileRecord
 from tfopt.report.progress import silent
 from tfopt.workload.device import place
-from tfopt.workload.machine import _waited_s, known_machine
+from tfopt.workload.machine import _ADDITION, _Probe, _waited_s, known_machine, measure_machine
 
 
 def _probe(record: ProfileRecord) -> LayerRow:
@@ -58,6 +58,19 @@ def test_what_a_busy_machine_gives_is_told_and_not_kept(monkeypatch: pytest.Monk
     assert known_machine(place("cpu"), False, silent) == (before, ())
 
 
+def test_the_peak_is_the_best_run_and_the_bandwidth_the_usual_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory that is shared gives twice as much for a moment, now and then."""
+
+    def turn(probe: _Probe) -> list[float]:
+        return [50e9, 96e9, 51e9] if probe.what == _ADDITION else [1e9, 400e9, 2e9]
+
+    monkeypatch.setattr("tfopt.workload.machine._turn", turn)
+    monkeypatch.setattr("tfopt.workload.machine._SECONDS", 0.0)
+    machine = measure_machine(place("cpu"))
+    assert machine.bandwidth_gb_per_s == pytest.approx(51.0)
+    assert set(machine.peak_gflops.values()) == {400.0}
+
+
 def test_waiting_is_seen_where_linux_tells_it() -> None:
     """Two threads per core that compute: each waits about half of the time."""
     with open("/proc/self/schedstat") as file:
@@ -82,7 +95,7 @@ def test_waiting_is_seen_where_linux_tells_it() -> None:
     ids=["large matrix product", "large normalisation", "tiny matrix product"],
 )
 def test_what_binds_a_layer(shape: tuple[int, ...], probe: Any, bound: str) -> None:
-    row = _probe(tfopt.profile(_between(shape, probe()), mode="infer", batch_size=64, steps=5))
+    row = _probe(profiled(_between(shape, probe()), mode="infer", batch_size=64, steps=5))
     assert row.bound == bound
     assert row.roof_share is not None
     assert row.roof_share < 2  # the machine may be busier when its roofs are measured than now
@@ -93,7 +106,7 @@ def test_what_binds_a_layer(shape: tuple[int, ...], probe: Any, bound: str) -> N
 def test_the_rows_add_up_to_what_the_model_costs(name: str, mode: Any) -> None:
     keras.utils.set_random_seed(1)
     model = ZOO[name]()
-    record = tfopt.profile(model, mode=mode, steps=3, trace_steps=2, batch_size=8)
+    record = profiled(model, mode=mode, steps=3, trace_steps=2, batch_size=8)
     x = keras.ops.zeros(record.run.inputs[0].shape, record.run.inputs[0].dtype)
     costs = layer_costs(model, x, mode=mode, optimizer=model.optimizer if mode == "train" else None)
     assert sum(row.flops or 0 for row in record.layers) == sum(cost.flops for cost in costs) > 0
@@ -101,7 +114,7 @@ def test_the_rows_add_up_to_what_the_model_costs(name: str, mode: Any) -> None:
 
 
 def test_eager_rates_are_those_of_the_forward_pass() -> None:
-    record = tfopt.profile(ZOO["cnn"](), eager=True, steps=3, trace_steps=2, batch_size=8)
+    record = profiled(ZOO["cnn"](), eager=True, steps=3, trace_steps=2, batch_size=8)
     row = next(row for row in record.layers if row.path.endswith("/conv_1"))
     assert row.flops is not None
     assert row.gflops_per_s is not None
@@ -127,7 +140,7 @@ def test_a_step_of_the_model_s_own_is_counted_as_it_calls() -> None:
     for kind in (keras.Model, Contrasting):
         model = kind(inputs, outputs)
         model.compile("sgd", "mse")
-        rows.append(_probe(tfopt.profile(model, steps=3, trace_steps=2, batch_size=8)))
+        rows.append(_probe(profiled(model, steps=3, trace_steps=2, batch_size=8)))
     once, twice = rows
     update = 3 * (64 * 32 + 32)
     assert once.flops is not None
@@ -141,7 +154,7 @@ def test_what_cannot_be_known_is_a_note(what: str, monkeypatch: pytest.MonkeyPat
         raise ZeroDivisionError("no such number")
 
     monkeypatch.setattr(f"tfopt.profiling.costing.{'step_costs' if what == 'count' else 'known_machine'}", broken)
-    record = tfopt.profile(_between((8,), layers.Dense(8, name="probe")), mode="infer", steps=3)
+    record = profiled(_between((8,), layers.Dense(8, name="probe")), mode="infer", steps=3)
     assert record.machine is None
     assert (_probe(record).flops is None, _probe(record).bound) == (what == "count", None)
     messages = {
@@ -153,6 +166,6 @@ def test_what_cannot_be_known_is_a_note(what: str, monkeypatch: pytest.MonkeyPat
 
 def test_a_serving_signature_is_counted_by_scope(tmp_path: Path) -> None:
     _between((64,), layers.Dense(64, use_bias=False, name="probe")).export(tmp_path / "saved", verbose=False)
-    record = tfopt.profile(str(tmp_path / "saved"), mode="infer", steps=3, batch_size=16)
+    record = profiled(str(tmp_path / "saved"), mode="infer", steps=3, batch_size=16)
     row = next(row for row in record.layers if "probe" in row.path and row.flops)
     assert row.flops == 2 * 16 * 64 * 64

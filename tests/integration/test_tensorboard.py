@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from profiled import profiled
 
-import tfopt
 from bench.zoo import ZOO
 
 ROUTE = "data/plugin/profile"
@@ -27,7 +27,7 @@ ROUTE = "data/plugin/profile"
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
     """A served run: the process, the server's address and the run folder's name."""
     runs = tmp_path_factory.mktemp("served") / "runs"
-    record = tfopt.profile(ZOO["cnn"](), steps=2, trace_steps=2, run_dir=runs)
+    record = profiled(ZOO["cnn"](), steps=2, trace_steps=2, run_dir=runs)
     assert record.trace.run_dir is not None
     command = [sys.executable, "-m", "tfopt", "tensorboard", str(runs), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:

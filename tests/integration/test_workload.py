@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from profiled import profiled
 
-import tfopt
 from tests.integration.test_step import CASES
 from tfopt.errors import TfoptError, UsageError
 from tfopt.workload.device import place
@@ -73,7 +73,7 @@ def test_several_optimizers_are_left_unbuilt_and_nothing_is_claimed_of_their_los
     model = Adversarial()
     model(np.zeros((1, 4), "float32"))
     model.compile(keras.optimizers.Adam(), keras.optimizers.Adam())
-    record = tfopt.profile(model, steps=3)
+    record = profiled(model, steps=3)
     assert record.run.step_source == "Adversarial.train_step"
     assert not model.maker_optimizer.built
     assert not model.judge_optimizer.built
@@ -89,7 +89,7 @@ def test_updates_that_accumulate_are_not_skipped() -> None:
         inputs = keras.Input((8,))
         model = keras.Model(inputs, layers.Dense(1)(inputs))
         model.compile(optimizer, lambda y, p: keras.ops.mean(p - y) * 1e-3)  # far from overflow
-        record = tfopt.profile(model, precision="mixed_float16", steps=9)
+        record = profiled(model, precision="mixed_float16", steps=9)
         assert record.step.skipped_steps == 0
 
 
@@ -128,7 +128,7 @@ def test_targets_of_several_outputs_from_npz(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     path = tmp_path / "d.npz"
     np.savez(path, x=rng.random((9, 6)), kind=rng.integers(0, 3, 9), size=rng.random((9, 1)))
-    record = tfopt.profile(two_outputs(), data=str(path), steps=2, trace_steps=1)
+    record = profiled(two_outputs(), data=str(path), steps=2, trace_steps=1)
     assert record.run.batch_size == 9
     assert record.step.last_loss is not None
 
@@ -136,10 +136,10 @@ def test_targets_of_several_outputs_from_npz(tmp_path: Path) -> None:
 def test_precision_is_what_the_model_has() -> None:
     inputs = keras.Input((8,))
     model = keras.Model(inputs, layers.Dense(4, dtype="mixed_bfloat16")(inputs))
-    record = tfopt.profile(model, steps=2, trace_steps=1)
+    record = profiled(model, steps=2, trace_steps=1)
     assert record.run.precision == "mixed_bfloat16"
     assert set(record.precision.compute_ops) == {"bfloat16"}
-    assert set(tfopt.profile(model, precision="float32", steps=2).precision.compute_ops) == {"float32"}
+    assert set(profiled(model, precision="float32", steps=2).precision.compute_ops) == {"float32"}
     assert model.layers[1].dtype_policy.name == "mixed_bfloat16"
 
 
@@ -148,7 +148,7 @@ def test_a_recurrent_cell_is_counted_once() -> None:
     model = keras.Model(inputs, layers.LSTM(4)(inputs))
     # Two products forward; backward two for the weights' gradients and two for the inputs', of which the first
     # step's input needs none.
-    record = tfopt.profile(model, steps=2, trace_steps=1)
+    record = profiled(model, steps=2, trace_steps=1)
     assert 4 <= record.precision.compute_ops["float32"] <= 6
 
 
@@ -169,7 +169,7 @@ class Uninlined(layers.Layer):
 def test_a_function_that_is_not_inlined_belongs_to_its_caller() -> None:
     inputs = keras.Input((256,))
     model = keras.Model(inputs, layers.Dense(4)(Uninlined(name="apart")(inputs)))
-    record = tfopt.profile(model, mode="infer", steps=5)
+    record = profiled(model, mode="infer", steps=5)
     assert record.coverage.attributed > 0.95
     rows = {row.path.rpartition("/")[2]: row for row in record.layers}
     assert rows["apart"].forward_ms > rows["dense"].forward_ms if "dense" in rows else rows["apart"].forward_ms > 0
@@ -186,8 +186,8 @@ def test_a_class_of_its_own_is_not_rebuilt_without_its_step() -> None:
     model = Custom([keras.Input((8,)), layers.Dense(4)])
     model.compile("adam", "mse")
     with pytest.raises(TfoptError, match="cannot rebuild it in bfloat16"):
-        tfopt.profile(model, precision="bfloat16")
-    assert tfopt.profile(model, precision="mixed_bfloat16", steps=2).run.step_source == "Custom.train_step"
+        profiled(model, precision="bfloat16")
+    assert profiled(model, precision="mixed_bfloat16", steps=2).run.step_source == "Custom.train_step"
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "mixed_bfloat16", "mixed_float16", "float32"])
@@ -195,7 +195,7 @@ def test_the_chosen_optimizer_runs_in_every_precision_and_scales_only_in_mixed_f
     inputs = keras.Input((8,))
     model = keras.Model(inputs, layers.Dense(4, dtype="mixed_float16")(inputs))
     model.compile(keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam()), lambda y, p: keras.ops.mean(p - y))
-    record = tfopt.profile(model, precision=precision, optimizer="sgd", steps=2)
+    record = profiled(model, precision=precision, optimizer="sgd", steps=2)
     assert record.run.optimizer == ("SGD with loss scaling" if precision == "mixed_float16" else "SGD")
 
 
@@ -203,15 +203,15 @@ def test_the_model_s_own_loss_scaling_follows_the_precision() -> None:
     inputs = keras.Input((8,))
     model = keras.Model(inputs, layers.Dense(4, dtype="mixed_float16")(inputs))
     model.compile(keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam()), "mse")
-    assert tfopt.profile(model, precision="float32", steps=2).run.optimizer == "Adam"
-    assert tfopt.profile(model, steps=2).run.optimizer == "Adam with loss scaling"
+    assert profiled(model, precision="float32", steps=2).run.optimizer == "Adam"
+    assert profiled(model, steps=2).run.optimizer == "Adam with loss scaling"
 
 
 def test_a_model_stored_in_half_gets_full_variables_when_mixed() -> None:
     inputs = keras.Input((8,))
     model = keras.Model(inputs, layers.Dense(4, dtype="bfloat16")(inputs))
-    assert tfopt.profile(model, steps=2).model.weight_bytes == 36 * 2
-    assert tfopt.profile(model, precision="mixed_bfloat16", steps=2).model.weight_bytes == 36 * 4
+    assert profiled(model, steps=2).model.weight_bytes == 36 * 2
+    assert profiled(model, precision="mixed_bfloat16", steps=2).model.weight_bytes == 36 * 4
 
 
 class HalfLoss(keras.Model):
@@ -225,7 +225,7 @@ def test_a_loss_in_bfloat16_is_a_number() -> None:
     inputs = keras.Input((8,))
     model = HalfLoss(inputs, layers.Dense(4)(inputs))
     model.compile("adam", "mse")
-    step = tfopt.profile(model, steps=2).step
+    step = profiled(model, steps=2).step
     assert step.nonfinite_losses == 0
     assert step.last_loss is not None
 
@@ -233,7 +233,7 @@ def test_a_loss_in_bfloat16_is_a_number() -> None:
 def test_backward_of_a_model_s_own_step_is_told_apart_in_eager_mode() -> None:
     model = Custom([keras.Input((8,)), layers.Dense(4)])
     model.compile("adam", "mse")
-    record = tfopt.profile(model, eager=True, steps=2)
+    record = profiled(model, eager=True, steps=2)
     assert next(row for row in record.layers if row.path == "(backward)").backward_ms > 0
     assert tf.GradientTape.gradient.__qualname__ == "GradientTape.gradient"
 
@@ -245,7 +245,7 @@ def test_metrics_and_optimizers_in_lists_are_left_as_they_were() -> None:
     x = np.ones((4, 8), "float32")
     model.train_on_batch(x, np.ones((4, 4)))
     before = {name: float(value) for name, value in model.get_metrics_result().items()}
-    tfopt.profile(model, steps=2)
+    profiled(model, steps=2)
     assert {name: float(value) for name, value in model.get_metrics_result().items()} == before
     assert not model.spare[0].built
 
@@ -267,15 +267,15 @@ def test_a_step_without_targets_takes_data_without_targets(tmp_path: Path) -> No
     model = OnlyInputs([keras.Input((8,)), layers.Dense(8)])
     model.compile("adam")
     np.savez(tmp_path / "d.npz", x=np.ones((9, 8)))
-    assert tfopt.profile(model, data=str(tmp_path / "d.npz"), steps=2).run.batch_size == 9
-    assert tfopt.profile(model, steps=2).run.step_source == "OnlyInputs.train_step"
+    assert profiled(model, data=str(tmp_path / "d.npz"), steps=2).run.batch_size == 9
+    assert profiled(model, steps=2).run.step_source == "OnlyInputs.train_step"
 
 
 def test_arrays_that_nobody_uses_do_not_cut_the_batch(tmp_path: Path) -> None:
     inputs = keras.Input((8,))
     model = keras.Model(inputs, layers.Dense(1)(inputs))
     np.savez(tmp_path / "d.npz", x=np.ones((9, 8)), y=np.ones((9, 1)), unrelated=np.ones(2))
-    assert tfopt.profile(model, data=str(tmp_path / "d.npz"), steps=2).run.batch_size == 9
+    assert profiled(model, data=str(tmp_path / "d.npz"), steps=2).run.batch_size == 9
 
 
 def test_an_instance_s_own_call_survives() -> None:
@@ -284,7 +284,7 @@ def test_an_instance_s_own_call_survives() -> None:
     model = keras.Model(inputs, layer(inputs))
     own = layer.call
     object.__setattr__(layer, "call", own)
-    tfopt.profile(model, steps=2, trace_steps=1)
+    profiled(model, steps=2, trace_steps=1)
     assert vars(layer)["call"] is own
 
 
@@ -304,12 +304,12 @@ def test_contradictions_are_refused(options: dict[str, Any], words: str) -> None
     inputs = keras.Input((64, 64, 1))
     model = keras.Model(inputs, layers.Dense(1)(layers.Flatten()(layers.Conv2D(64, 3)(inputs))))
     with pytest.raises(TfoptError, match=words):
-        tfopt.profile(model, **options)
+        profiled(model, **options)
 
 
 def test_a_fixed_batch_is_not_another_one() -> None:
     inputs = keras.Input(batch_shape=(4, 8))
     model = keras.Model(inputs, layers.Dense(1)(inputs))
-    assert tfopt.profile(model, steps=1, trace_steps=1).run.batch_size == 4
+    assert profiled(model, steps=1, trace_steps=1).run.batch_size == 4
     with pytest.raises(UsageError, match="fixed at 4"):
-        tfopt.profile(model, batch_size=8)
+        profiled(model, batch_size=8)

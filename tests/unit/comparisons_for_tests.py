@@ -56,6 +56,7 @@ def timing(label: str, wall_ms: float | None, compile_s: float = 4.0, examples: 
         compile_s=compile_s if known else None,
         examples_per_step=examples if known else 0.0,
         blocks=24 if known else 0,
+        device="CPU" if known else None,
     )
 
 
@@ -242,6 +243,7 @@ def hostile() -> ComparisonRecord:
                 random_ops=("RandomStandardNormal",),
                 notes=(Note(message=HOSTILE["newline"]),),
             ),
+            drift(labels[1], None, reference=labels[1]),
         ),
         data=HOSTILE["wide"],
         interrupted=True,

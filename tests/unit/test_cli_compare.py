@@ -112,6 +112,8 @@ def test_every_option_arrives(here: Here, comparer: Comparer) -> None:
         (["--tolerance", "0"], "0 must be between 0 and 100%"),
         (["--max-time", "-3"], "-3 must be above 0"),
         (["--tolerance", "200%"], "200% must be between 0 and 100%"),
+        (["--variants", ","], "it names nothing"),
+        (["--batch-sizes", " ,"], "it names nothing"),
         (["--batch-sizes", "8,x"], "'x' is not a number of examples"),
         (["--processes", "1"], "1 is not in the range"),
     ],

@@ -40,7 +40,7 @@ def test_every_option_arrives(here: Here) -> None:
         *("--input-size", "96", "--data", "x.npz", "--loss", "mse", "--optimizer", "sgd"),
         *("--precision", "mixed_float16", "--xla", "--eager", "--device", "gpu:1", "--seed", "3", "--threads", "2"),
         *("--steps", "9", "--trace-steps", "4", "--import", "a.b", "--unsafe", "--run-dir", "elsewhere"),
-        "--recalibrate",
+        *("--recalibrate", "--no-influence"),
     )  # fmt: skip
     assert said.code == 0
     asked = dict(here.asked)
@@ -66,9 +66,10 @@ def test_every_option_arrives(here: Here) -> None:
         "unsafe": True,
         "run_dir": "elsewhere",
         "recalibrate": True,
+        "influence": False,
         "command": "tfopt profile m.h5 --mode infer --batch-size 8 --input-shape a=3,4 --input-shape 5 --input-size 96 "
         "--data x.npz --loss mse --optimizer sgd --precision mixed_float16 --xla --eager --device gpu:1 --seed 3 "
-        "--threads 2 --steps 9 --trace-steps 4 --import a.b --unsafe --run-dir elsewhere --recalibrate",
+        "--threads 2 --steps 9 --trace-steps 4 --import a.b --unsafe --run-dir elsewhere --recalibrate --no-influence",
     }
 
 

@@ -103,7 +103,9 @@ def test_causes_come_from_an_arm_s_own_step_where_it_was_traced(workers: Workers
 def test_without_drift_only_time_is_measured(workers: Workers) -> None:
     record = _compare("graph", "xla", drift=False)
     assert workers.groups == []
-    assert (record.drifts, record.run.device) == ((), "auto")
+    assert (record.drifts, record.run.device) == ((), "CPU")
+    workers.measured = 0.0
+    assert _compare("graph", "xla", drift=False).run.device == "auto"  # nothing ran anywhere
 
 
 def test_ctrl_c_keeps_what_is_finished(workers: Workers) -> None:
@@ -239,6 +241,19 @@ def test_several_models_are_compared_with_the_first(workers: Workers) -> None:
         ("app:MobileNetV2 graph", ["app:ResNet50 graph"]),
         ("app:ResNet50 graph", []),
     ]
+
+
+def test_what_two_drifts_of_an_arm_have_to_say_is_said_once(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+    def drifting(reference: Contestant, arms: Sequence[Contestant], **options: Any) -> Drifting:
+        found = Drifting()
+        for label in (reference.label, *(arm.label for arm in arms)):
+            found.failed(label, reference, "there was no time left for it")
+        return found
+
+    monkeypatch.setattr("tfopt.profiling.compare.drifting", drifting)
+    notes = [note.message for note in tfopt.compare(["app:MobileNetV2", "app:ResNet50"]).notes]
+    said = [note for note in notes if "ResNet50" in note]
+    assert said == ["what app:ResNet50 graph computes was not compared: there was no time left for it"]
 
 
 def test_what_is_wrong_with_the_first_model_ends_it_at_once(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:

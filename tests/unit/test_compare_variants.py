@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tfopt.errors import UsageError
@@ -76,6 +78,11 @@ def _arms(sources: list[ModelSource], names: str, sizes: tuple[int | None, ...] 
 def test_labels_say_what_differs() -> None:
     assert _arms([KERAS], "graph,xla") == ["graph", "xla"]
     assert _arms([KERAS], "graph", (16, 32)) == ["graph batch 16", "graph batch 32"]
+    old, new, other = (
+        replace(KERAS, path=path) for path in ("runs/old/a.keras", "runs/new/a.keras", "runs/old/b.keras")
+    )
+    assert _arms([old, other], "graph") == ["a.keras graph", "b.keras graph"]
+    assert _arms([old, new], "graph") == ["runs/old/a.keras graph", "runs/new/a.keras graph"]
     assert _arms([KERAS, OTHER], "graph,xla") == ["a.keras graph", "a.keras xla", "b.keras graph", "b.keras xla"]
 
 

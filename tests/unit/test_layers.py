@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import tfopt
+
 PACKAGE = Path(__file__).resolve().parents[2] / "tfopt"
 # From left to right. docs/architecture.md shows the same.
 ORDER = [
@@ -88,3 +90,12 @@ def test_importing_loads_no_tensorflow(module: str) -> None:
     code = f"import sys, {module}; print(sorted({HEAVY} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("name", "home"), tfopt._HOMES.items())
+def test_no_module_hides_a_public_name(name: str, home: str) -> None:
+    """Once it is imported, a module is an attribute of its package: in place of a function that is called like it."""
+    for place in ("tfopt", home):
+        folder = PACKAGE.parent.joinpath(*place.split("."))
+        assert not (folder / name).exists()
+        assert not (folder / f"{name}.py").exists()

@@ -17,7 +17,7 @@ from records_for_tests import RECORDS, flat, hostile
 from traces_for_tests import gpu, record_of
 
 from tfopt.errors import UsageError
-from tfopt.records.profile import LayerRow, OpRow, ProfileRecord
+from tfopt.records.profile import Bound, LayerRow, OpRow, ProfileRecord
 from tfopt.records.schema import PUBLISHED, schema_text
 from tfopt.report import FORMATS, format_of, render
 from tfopt.report.escape import from_csv_cell
@@ -142,3 +142,17 @@ def test_a_run_from_before_the_roofline_is_shown_without_it() -> None:
     for format in ("table", "md"):
         shown, before = render(flat(), View(), format), render(record, View(), format)
         assert all(word in shown and word not in before for word in ("GFLOP/s", "of roof", "bound by", "roofs of this"))
+
+
+@pytest.mark.parametrize(
+    ("bound", "share", "told"), [("memory", 2.3, True), ("memory", 0.9, False), ("compute", 1.2, False)]
+)
+def test_more_than_memory_can_give_is_explained(bound: Bound, share: float, told: bool) -> None:
+    record = flat()
+    layers = (msgspec.structs.replace(record.layers[1], bound=bound, roof_share=share), *record.layers[2:])
+    record = msgspec.structs.replace(record, layers=(record.layers[0], *layers))
+    for format, width in (("table", 160), ("table", 80), ("md", 80)):
+        shown = " ".join(render(record, View(top=0, width=width), format).split())
+        seen = told and "of roof" in shown
+        assert ("Above 100 %: tensors stay in caches, which are faster than memory" in shown) == seen
+        assert ("of roof" in shown) == (width == 160 or format == "md")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from comparisons_for_tests import COMPARISONS
 from gradients_for_tests import GRADCHECKS, GRADIENTS
+from influences_for_tests import INFLUENCES, PROFILES
 from inspections_for_tests import INSPECTIONS
 from records_for_tests import DIFFERENCES, FOLDER, RECORDS, diagnosis
 from traces_for_tests import gpu, hostile, record_of
@@ -69,13 +70,26 @@ RANKED: dict[str, tuple[str, View]] = {
     "arms.csv": ("csv", View()),
     "record.json": ("json", View()),
 }
+CARRIED: dict[str, tuple[str, View]] = {
+    **{f"{width}.txt": ("table", View(width=width)) for width in (80, 120)},
+    "all.txt": ("table", View(width=80, top=0)),
+    "page.md": ("md", View()),
+    "rows.csv": ("csv", View()),
+    "record.json": ("json", View()),
+}
+SUMMARIZED: dict[str, tuple[str, View]] = {
+    **{f"{width}.txt": ("table", View(width=width, top=2)) for width in (80, 120)},
+    "layer.md": ("md", View(top=2)),
+}
 MADE = {
     **RECORDS,
+    **PROFILES,
     **DIFFERENCES,
     **INSPECTIONS,
     **COMPARISONS,
     **GRADIENTS,
     **GRADCHECKS,
+    **INFLUENCES,
     "trace-difference": lambda: diff(record_of(hostile, "new"), record_of(gpu, "old")),
 }
 
@@ -87,6 +101,8 @@ CASES = {
 CASES |= {f"{name}-{case}": (name, *wish) for name in INSPECTIONS for case, wish in INSPECTED.items()}
 CASES |= {f"{name}-{case}": (name, *wish) for name in COMPARISONS for case, wish in RANKED.items()}
 CASES |= {f"{name}-{case}": (name, *wish) for name in (*GRADIENTS, *GRADCHECKS) for case, wish in LISTED.items()}
+CASES |= {f"{name}-{case}": (name, *wish) for name in INFLUENCES for case, wish in CARRIED.items()}
+CASES |= {f"{name}-{case}": (name, *wish) for name in PROFILES for case, wish in SUMMARIZED.items()}
 
 
 TRACES: dict[str, tuple[str, View]] = {

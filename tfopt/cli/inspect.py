@@ -26,7 +26,8 @@ _MODE = Option(
     ["--mode"],
     type=click.Choice(MODES),
     default=None,
-    help="What a step is: forward, backward and update, or forward alone. Default: train, if there is what to train.",
+    help="What a step is: forward, loss, backward and update, or forward alone. Default: train, where there is "
+    "something to train.",
 )
 _LIMIT = Option(
     ["--memory-limit"],

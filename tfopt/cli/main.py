@@ -23,6 +23,7 @@ COMMANDS = {
     "compare": ("tfopt.cli.compare", "Find the fastest way to run it here, and what that changes."),
     "gradients": ("tfopt.cli.gradients", "Show how large each gradient is, also at modified weights."),
     "gradcheck": ("tfopt.cli.gradcheck", "Check gradients against differences of the loss."),
+    "influence": ("tfopt.cli.influence", "Show which pathways carry the result, and how sure that is."),
     "report": ("tfopt.cli.report", "Show a recorded run or anybody's trace, without TensorFlow."),
     "doctor": ("tfopt.cli.doctor", "Find what is wrong here, or why TensorBoard shows nothing."),
     "tensorboard": ("tfopt.cli.tensorboard", "Serve recorded runs in TensorBoard's profiler."),

@@ -103,6 +103,12 @@ RUN = in_section(
         help="Measure anew what this machine can do at best, which is measured once and kept otherwise.",
     ),
     Option(
+        ["--influence/--no-influence"],
+        default=True,
+        show_default=True,
+        help="Look at path weights and at the health of signals and gradients, too.",
+    ),
+    Option(
         ["--run-dir"],
         default="runs",
         show_default=True,

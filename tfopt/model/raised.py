@@ -22,20 +22,19 @@ from keras.src.models.sequential import Sequential
 
 from tfopt.model.patching import patching
 
-__all__ = ["PRIVATE", "Wrapper", "only_in", "raised"]
+__all__ = ["LOCK", "PRIVATE", "Wrapper", "only_in", "raised"]
 
 Wrapper = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 PRIVATE = (
     (DTypePolicy, "compute_dtype"),
-    (DTypePolicy("float32"), "_compute_dtype"),
     (Functional, "_convert_inputs_to_tensors"),
     (Sequential, "input_dtype"),
     (keras.losses.Loss, "dtype"),
-    (keras.losses.Loss(), "_dtype"),
 )
 
-_LOCK = threading.RLock()
+LOCK = threading.RLock()
+"""Whoever replaces functions of Keras holds it."""
 
 
 @contextlib.contextmanager
@@ -43,10 +42,9 @@ def raised(dtype: str) -> Iterator[None]:
     """Layers and losses that compute in any floating dtype compute in `dtype`, in this thread; one thread at a time,
     others see Keras as it is, except for `keras.config.floatx()`, which is everybody's."""
     floatx, thread = keras.config.floatx(), threading.get_ident()
-    with _LOCK, patching() as patch:
-        patch(DTypePolicy, "compute_dtype", _instead(dtype, thread, "_compute_dtype"))
-        patch(keras.losses.Loss, "dtype", _instead(dtype, thread, "_dtype"))
-        patch(Sequential, "input_dtype", property(lambda model: model.dtype_policy.compute_dtype))
+    with LOCK, patching() as patch:
+        for owner, name in ((DTypePolicy, "compute_dtype"), (keras.losses.Loss, "dtype"), (Sequential, "input_dtype")):
+            patch(owner, name, _instead(dtype, vars(owner)[name], thread))
         # It would cast what a nested model is given back to the dtype that it was made with.
         convert = Functional._convert_inputs_to_tensors
         patch(Functional, "_convert_inputs_to_tensors", only_in(thread)(convert, lambda original: _as_they_are))
@@ -72,11 +70,11 @@ def only_in(thread: int) -> Callable[[Callable[..., Any], Wrapper], Callable[...
     return ours
 
 
-def _instead(dtype: str, thread: int, kept: str) -> property:
-    """A property that gives `dtype` where the attribute `kept` has a floating one."""
+def _instead(dtype: str, original: property, thread: int) -> property:
+    """A property with `dtype` in place of any other of floating-point numbers."""
 
     def computing(owner: Any) -> Any:
-        own = getattr(owner, kept)
+        own = original.__get__(owner)
         return dtype if threading.get_ident() == thread and keras.backend.is_float_dtype(str(own)) else own
 
     return property(computing)

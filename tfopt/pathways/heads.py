@@ -5,10 +5,12 @@ A softmax's outputs sum to 1 whatever the weights are: what carries the result i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
+
+from tfopt.pathways.nodes import tensor_key
 
 __all__ = ["heads_of", "last_squashes"]
 
@@ -54,13 +56,16 @@ def _function(operation: Any) -> str:
     return str(getattr(getattr(operation, "activation", None), "__name__", ""))
 
 
-def last_squashes(squashes: Sequence[Any | None], outputs: Sequence[Any]) -> frozenset[int]:
-    """Which of the tensors are outputs, or outputs in another shape, by number."""
-    names = {(id(tensor.graph), tensor.name): number for number, tensor in enumerate(squashes) if tensor is not None}
+def last_squashes(
+    squashes: Sequence[Any | None], outputs: Sequence[Any], unscaled: Mapping[tuple[int, str], Any]
+) -> frozenset[int]:
+    """Which of the tensors are outputs, or outputs in another shape or at another scale, by number; `unscaled` has by
+    a tensor's key what it was before it was normalised."""
+    numbers = {tensor_key(tensor): number for number, tensor in enumerate(squashes) if tensor is not None}
     found = set()
     for output in outputs:
         tensor = output
-        while (id(tensor.graph), tensor.name) not in names and tensor.op.type in _VIEWS:
-            tensor = tensor.op.inputs[0]
-        found.add(names.get((id(tensor.graph), tensor.name), -1))
+        while tensor_key(tensor) not in numbers and (tensor_key(tensor) in unscaled or tensor.op.type in _VIEWS):
+            tensor = unscaled.get(tensor_key(tensor), tensor.op.inputs[0])
+        found.add(numbers.get(tensor_key(tensor), -1))
     return frozenset(found - {-1})

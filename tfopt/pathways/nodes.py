@@ -9,12 +9,25 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import tensorflow as tf
+
 from tfopt.records.influence import Status
 
-__all__ = ["INPUT", "Edge", "Node", "Source", "Trial"]
+__all__ = ["INPUT", "Edge", "Node", "Source", "Trial", "constant_in", "is_data", "tensor_key"]
 
 INPUT = -1
 """In place of a node's number: the model's inputs, and whatever no node made."""
+
+
+def is_data(value: Any) -> bool:
+    """Whether this is a tensor of floating-point numbers that is computed in the trace, and no constant."""
+    return isinstance(value, tf.Tensor) and bool(value.dtype.is_floating) and not hasattr(value, "numpy")
+
+
+def tensor_key(tensor: Any) -> tuple[int, str]:
+    """What tells a tensor of the trace from others, also where Python has another object for it."""
+    return id(tensor.graph), tensor.name
 
 
 @dataclass
@@ -55,10 +68,23 @@ class Edge:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """What an unknown layer gave on random inputs: its least value on impulses, its least increase when impulses are
-    added, and how far it is from a sum, each relative to its largest value."""
+    """What a layer without a rule of tfopt's gave on random inputs: its least value on impulses, its least increase
+    when impulses are added, and how far it is from a sum, each relative to its largest value; or how far it is from
+    linear in one of its weights. The node is `INPUT` for Python between layers."""
 
     node: int
-    least: Any
-    increase: Any
-    additivity: Any
+    least: Any = 0.0
+    increase: Any = 0.0
+    additivity: Any = 0.0
+    weights: Any = 0.0
+
+    @property
+    def numbers(self) -> tuple[Any, ...]:
+        """The measured ones."""
+        return self.least, self.increase, self.additivity, self.weights
+
+
+def constant_in(dtype: Any, leaf: Any) -> Any:
+    """What is no tensor of the trace: an array of numbers in its dtype, anything else as it is."""
+    is_array = isinstance(leaf, np.ndarray | tf.Tensor) and tf.as_dtype(leaf.dtype).is_floating and not is_data(leaf)
+    return np.asarray(leaf).astype(dtype.as_numpy_dtype) if is_array else leaf

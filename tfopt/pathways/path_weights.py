@@ -10,30 +10,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
+from dataclasses import replace
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tfopt.errors import UsageError
+from tfopt.errors import RunFailed, UsageError
 from tfopt.model.inputs import input_specs, pack_inputs
 from tfopt.pathways.certificates import path_certificates
+from tfopt.pathways.groups import Group, group_share, members
+from tfopt.pathways.lowering import Lowered, why_float32
+from tfopt.pathways.models import check_model
 from tfopt.pathways.plan import Biases, MaxPool, Plan
+from tfopt.pathways.scales import Entangled
 from tfopt.pathways.sums import Sums, Weight
 from tfopt.pathways.surrogate import Surrogate
 from tfopt.pathways.tables import edge_shares, layer_rules, unit_shares
-from tfopt.pathways.tracing import Entangled
-from tfopt.records.influence import GroupShare, PathReport, StrongWeight, VariableShare
-from tfopt.wording import listed
+from tfopt.records.influence import PathReport, StrongWeight, VariableShare
 from tfopt.workload.batch import resolve_shapes
+from tfopt.workload.failures import explained
 
-__all__ = ["Group", "path_scores", "path_weights", "prepared_pass"]
-
-Group = str | Sequence[str] | Mapping[str, Any]
-"""Patterns of layer or variable paths (`*` for anything), or by a variable's path an array of its shape, non-zero where
-an element is a member."""
+__all__ = ["log10_total", "ones", "ones_of", "path_scores", "path_sums", "path_weights"]
 
 
 def path_weights(
@@ -56,18 +55,26 @@ def path_weights(
         groups: by name, what belongs to a group: the report has the share of paths through any member.
         maxpool: `sum`: a path leads through each place that could win; `max`: through the winner on an input of ones.
         biases: `include` counts paths that start at a constant 1, through biases, as well.
-        dtype: `float64`, or `float32`, which needs a model whose layers Keras connects.
+        dtype: `float64` (`float32` where a layer computes in that whatever it is told: `dtype_reason` says so), or
+            `float32`.
         input_shape: shapes without the batch for free dimensions (`"96,96,3"`, `"tokens=128"`).
-        top: how many of the strongest weights to list.
+        top: how many of the strongest weights to list (of kernels and embeddings; 0 for none).
 
     Raises:
-        UsageError: a group matches nothing, or has the wrong shape; float32 is not possible.
-        InputError: the model does not say what input it takes.
+        UsageError: a group matches nothing, or has the wrong shape; there is no such choice of `maxpool`, `biases`,
+            `dtype` or `top`; the model is not built.
+        InputError: this is no Keras model, or it does not say what input it takes.
+        RunFailed: the model cannot be called on an input of ones.
     """
-    surrogate, inputs, whole = prepared_pass(model, Plan(True, maxpool, biases, dtype), input_shape, top=top)
+    if groups is not None and not isinstance(groups, Mapping):
+        raise UsageError("groups have names", "give a dict, as in groups={'encoder': 'encoder/*'}")
+    if top < 0:
+        raise UsageError(f"{top} strongest weights cannot be listed", "give 0 or more")
+    inputs = ones(model, input_shape)
+    surrogate, whole, reason = path_sums(model, Plan(True, maxpool, biases, dtype), inputs, top=top)
     certificates = path_certificates(surrogate, inputs, whole)
     return PathReport(
-        log10_total=_log10(whole),
+        log10_total=log10_total(whole),
         consistent=all(certificate.met for certificate in certificates),
         certificates=certificates,
         layers=layer_rules(whole),
@@ -76,13 +83,15 @@ def path_weights(
         edges=edge_shares(whole),
         strongest=_strongest(surrogate.weights, surrogate.chosen, whole, top),
         groups=tuple(
-            _group(surrogate, inputs, whole, name, members(surrogate.weights, name, group))
+            group_share(surrogate, inputs, whole, name, members(surrogate.weights, name, group))
             for name, group in (groups or {}).items()
         ),
         maxpool=maxpool,
         biases=biases,
-        dtype=dtype,
+        dtype=surrogate.plan.dtype,
+        dtype_reason=reason,
         normalised=surrogate.plan.normalised,
+        peak_bytes=surrogate.peak_bytes,
     )
 
 
@@ -101,49 +110,62 @@ def path_scores(
         model, maxpool, biases, dtype, input_shape: see `path_weights`.
 
     Raises:
-        UsageError, InputError: see `path_weights`.
+        InputError, UsageError: see `path_weights`.
+        RunFailed: see `path_weights`; or the total is zero or not finite, so that no share can be told.
     """
-    surrogate, _, whole = prepared_pass(model, Plan(True, maxpool, biases, dtype), input_shape, arrays=True)
+    inputs = ones(model, input_shape)
+    surrogate, whole, _ = path_sums(model, Plan(True, maxpool, biases, dtype), inputs, arrays=True)
+    if not math.isfinite(whole.total) or whole.total <= 0:
+        raise RunFailed(f"the total of all paths is {whole.total:g}", "the certificates of path_weights say more")
     return {
         surrogate.weights[number].path: array / whole.total
         for number, array in zip(surrogate.chosen, whole.arrays, strict=True)
-        if whole.connected[number]
+        if whole.connected[number] and (surrogate.plan.constants or not is_offset(surrogate.weights, whole, number))
     }
 
 
 def ones(model: Any, input_shape: Sequence[str] = ()) -> Any:
     """One example of ones, as a model takes it; zeros where its inputs are integers, whose rows are averaged."""
+    check_model(model)
     specs = input_specs(model, input_shape=input_shape)
     shapes, _ = resolve_shapes(specs, 1, input_shape)
-    return pack_inputs(model, [_ones(spec.dtype, shapes[spec.name]) for spec in specs])
+    return pack_inputs(model, [ones_of(spec.dtype, shapes[spec.name]) for spec in specs])
 
 
-def _ones(dtype: str, shape: tuple[int, ...]) -> Any:
+def ones_of(dtype: str, shape: Sequence[int]) -> Any:
+    """Ones; zeros where they are integers, whose rows are averaged."""
     if dtype == "string":
         return tf.fill(shape, "")
     return tf.ones(shape, dtype) if keras.backend.is_float_dtype(dtype) else tf.zeros(shape, dtype)
 
 
-def prepared_pass(
-    model: Any, plan: Plan, input_shape: Sequence[str], *, arrays: bool = False, top: int = 0
-) -> tuple[Surrogate, Any, Sums]:
-    """The pass; normalised where Keras connects the layers, so that no depth is too much for the dtype."""
-    inputs = ones(model, input_shape)
-    normalised = Plan(plan.free, plan.maxpool, plan.biases, plan.dtype, normalised=not plan.constants)
-    for attempt in (normalised, plan):
-        surrogate = Surrogate(model, attempt, _sum_of_outputs, arrays=arrays, top=top)
-        try:
-            return surrogate, inputs, surrogate.run(inputs)
-        except Entangled:
-            continue
-    raise AssertionError("a plan that is not normalised is never entangled")
+def path_sums(
+    model: Any, plan: Plan, inputs: Any, *, arrays: bool = False, top: int = 0, weights: bool = True
+) -> tuple[Surrogate, Sums, str]:
+    """The pass over `inputs`, and why it is not in the dtype asked for (empty where it is); normalised where Keras
+    connects the layers, so that no depth is too much for the dtype. `weights`: as for `Surrogate`."""
+    reason = ""
+    attempt = replace(plan, normalised=not plan.constants)
+    with explained("summing over paths"):
+        while True:
+            surrogate = Surrogate(model, attempt, _sum_of_outputs, arrays=arrays, top=top, weights=weights)
+            try:
+                return surrogate, surrogate.run(inputs), reason
+            except Entangled:
+                attempt = replace(attempt, normalised=False)
+            except (Lowered, tf.errors.OpError) as error:
+                reason = why_float32(error, attempt.dtype)
+                if not reason:
+                    raise
+                attempt = replace(attempt, dtype="float32")
 
 
 def _sum_of_outputs(outputs: Sequence[Any]) -> tuple[Any, dict[str, Any]]:
     return tf.add_n([tf.reduce_sum(output) for output in outputs]), {}
 
 
-def _log10(sums: Sums) -> float | None:
+def log10_total(sums: Sums) -> float | None:
+    """The logarithm of the sum over all paths; None where it is none."""
     positive = math.isfinite(sums.total) and sums.total > 0
     return math.log10(sums.total) + sums.log_scale / math.log(10) if positive else None
 
@@ -151,7 +173,7 @@ def _log10(sums: Sums) -> float | None:
 def _variables(weights: Sequence[Weight], sums: Sums) -> list[VariableShare]:
     rows = []
     for number, weight in enumerate(weights):
-        offset = weight.role == "offset" or bool(sums.added[number])
+        offset = is_offset(weights, sums, number)
         if weight.role == "statistic":
             continue
         rows.append(
@@ -167,6 +189,11 @@ def _variables(weights: Sequence[Weight], sums: Sums) -> list[VariableShare]:
     return rows
 
 
+def is_offset(weights: Sequence[Weight], sums: Sums, number: int) -> bool:
+    """Whether a variable is added to what comes in."""
+    return weights[number].role == "offset" or bool(sums.added[number])
+
+
 def _holds(operation: Any, variable: Any) -> bool:
     return any(variable is held for held in getattr(operation, "weights", ()))
 
@@ -179,6 +206,7 @@ def _strongest(weights: Sequence[Weight], chosen: Sequence[int], sums: Sums, top
     found = [
         (float(value), weights[number], int(flat))
         for number, (values, places) in zip(chosen, sums.tops, strict=False)
+        if len(weights[number].variable.shape) > 1
         for value, flat in zip(values, places, strict=True)
         if value > 0
     ]
@@ -190,49 +218,3 @@ def _strongest(weights: Sequence[Weight], chosen: Sequence[int], sums: Sums, top
         )
         for value, weight, flat in sorted(found, key=lambda each: -each[0])[:top]
     )
-
-
-def members(weights: Sequence[Weight], name: str, group: Group) -> dict[int, np.ndarray]:
-    """By a weight's number: where it is a member of a group."""
-    by_path = {weight.path: number for number, weight in enumerate(weights)}
-    if isinstance(group, Mapping):
-        chosen = {}
-        for path, mask in group.items():
-            array = np.asarray(mask) != 0
-            if path not in by_path:
-                raise UsageError(
-                    f"the group {name} names {path}, which is no weight of the model",
-                    f"its weights are {listed([weight.path for weight in weights])}",
-                )
-            shape = tuple(weights[by_path[path]].variable.shape)
-            if array.shape != shape:
-                raise UsageError(
-                    f"the group {name} has a mask of shape {array.shape} for {path}", f"that weight's shape is {shape}"
-                )
-            chosen[by_path[path]] = array
-        return chosen
-    patterns = [group] if isinstance(group, str) else list(group)
-    chosen = {
-        number: np.ones(tuple(weight.variable.shape), bool)
-        for number, weight in enumerate(weights)
-        if weight.role in ("weight", "unknown")
-        and any(_matches(pattern, path) for pattern in patterns for path in (weight.path, weight.layer))
-    }
-    if not chosen:
-        raise UsageError(
-            f"the group {name} has no member: no weight or layer is called {' or '.join(patterns)}",
-            f"* stands for anything; there are {listed(sorted({weight.layer for weight in weights}))}",
-        )
-    return chosen
-
-
-def _matches(pattern: str, path: str) -> bool:
-    """The whole path, or its end from a `/` on, or a layer and all that is in it."""
-    return any(fnmatchcase(path, each) for each in (pattern, f"*/{pattern}", f"{pattern}/*", f"*/{pattern}/*"))
-
-
-def _group(surrogate: Surrogate, inputs: Any, whole: Sums, name: str, masks: dict[int, np.ndarray]) -> GroupShare:
-    without = surrogate.run(inputs, masks={number: ~mask for number, mask in masks.items()})
-    left = without.total / whole.total * math.exp(without.log_scale - whole.log_scale)
-    elements = sum(int(mask.sum()) for mask in masks.values())
-    return GroupShare(name=name, share=float(1 - left), variables=len(masks), elements=elements)

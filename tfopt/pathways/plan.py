@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
-__all__ = ["Biases", "MaxPool", "Plan"]
+from tfopt.errors import UsageError
+
+__all__ = ["DTYPES", "Biases", "MaxPool", "Plan"]
 
 MaxPool = Literal["sum", "max"]
 Biases = Literal["exclude", "include"]
+DTYPES = ("float64", "float32")
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,9 @@ class Plan:
     its output sums over all paths. Otherwise: the model as it is, each function as a slope and a bias. `maxpool` and
     `biases` concern the former alone. `normalised` keeps every tensor near 1 and carries its logarithm along, for
     totals beyond what `dtype` holds; it takes a model whose layers Keras connects.
+
+    Raises:
+        UsageError: there is no such choice.
     """
 
     free: bool
@@ -26,6 +32,12 @@ class Plan:
     biases: Biases = "exclude"
     dtype: str = "float64"
     normalised: bool = False
+
+    def __post_init__(self) -> None:
+        known = {"maxpool": get_args(MaxPool), "biases": get_args(Biases), "dtype": DTYPES}
+        for name, choices in known.items():
+            if getattr(self, name) not in choices:
+                raise UsageError(f"{name} cannot be {getattr(self, name)!r}", f"choose {' or '.join(choices)}")
 
     @property
     def constants(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tfopt.pathways.nodes import Node
+from tfopt.pathways.nodes import Node, Trial
 from tfopt.pathways.rules.registry import Role
 
 __all__ = ["EdgeSum", "Sums", "Weight"]
@@ -27,13 +27,14 @@ class Weight:
 @dataclass(frozen=True)
 class EdgeSum:
     """Input × gradient along an edge: from nodes or inputs (`INPUT`) by number to a node. `whole`: the graph of layers
-    says from where. `least`: the least gradient, relative to the largest."""
+    says from where. `least_value` and `least_gradient` are relative to the largest magnitude."""
 
     sources: tuple[int, ...]
     target: int
     value: float
     magnitude: float
-    least: float
+    least_value: float
+    least_gradient: float
     whole: bool
 
 
@@ -46,9 +47,11 @@ class Sums:
     to the largest); `units` of nodes with weights by channel; `inputs` and `sources` the flow out of inputs and of
     nodes that nothing flows into; `variables` by number of the variable (weight × gradient), with the element-wise
     arrays where asked for; `tops` the largest elements, as (value, flat index); `added` says which variables of names
-    that say nothing were found to be offsets, `connected` through which ones any path leads; `trials` has (node, least
-    value, least increase, distance from additivity) of layers without a rule of tfopt's. `biases` is all that is added,
-    times gradient, and `bias_magnitude` the sum of absolute values over elements of offsets.
+    that say nothing were found to be offsets, `connected` through which ones any path leads; `trials`
+    are those of layers without a rule of tfopt's. `least_weights` is by number of the variable, the least weight ×
+    gradient relative to the largest. `whole`: layers gave the outputs as they are. `biases` is all that is added,
+    times gradient; `by_rules` the part of it that no variable holds (f(0), constants), and the sum of its absolute
+    values, element by element. On data, nothing is said of what is least (0).
     """
 
     total: float
@@ -60,6 +63,8 @@ class Sums:
     least_values: np.ndarray
     least_gradients: np.ndarray
     least_output: float
+    least_weights: np.ndarray
+    whole: bool
     units: Mapping[int, np.ndarray]
     inputs: np.ndarray
     input_magnitudes: np.ndarray
@@ -68,8 +73,9 @@ class Sums:
     connected: np.ndarray
     tops: tuple[tuple[np.ndarray, np.ndarray], ...]
     arrays: tuple[np.ndarray, ...]
-    trials: tuple[tuple[int, float, float, float], ...]
+    trials: tuple[Trial, ...]
     told: Mapping[str, np.ndarray]
     added_by_node: np.ndarray
     biases: float
-    bias_magnitude: float
+    by_rules: float
+    by_rules_magnitude: float

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import keras
@@ -13,16 +13,20 @@ import tensorflow as tf
 from tfopt.model.layers import layer_tree, own_variables
 from tfopt.pathways.heads import heads_of, last_squashes
 from tfopt.pathways.interception import intercepted
-from tfopt.pathways.nodes import INPUT, Edge
+from tfopt.pathways.nodes import INPUT, Source
 from tfopt.pathways.plan import Plan
-from tfopt.pathways.reductions import Reductions, largest, relative_least, stacked
+from tfopt.pathways.readout import read
 from tfopt.pathways.rules.activations import gate_function, layer_activation, replacements
 from tfopt.pathways.rules.layers import pooling_sums
-from tfopt.pathways.rules.registry import role_of, rule_for
-from tfopt.pathways.sums import EdgeSum, Sums, Weight
+from tfopt.pathways.rules.registry import Rule, role_of, rule_for
+from tfopt.pathways.scales import common_scale, no_scale
+from tfopt.pathways.summing import Taken, summed
+from tfopt.pathways.sums import Sums, Weight
 from tfopt.pathways.tracing import Tracing
+from tfopt.pathways.untuned import as_traced
+from tfopt.workload.peak.measure import added_bytes
 
-__all__ = ["Part", "Surrogate"]
+__all__ = ["Part", "Surrogate", "raised"]
 
 Objective = Callable[..., tuple[Any, Mapping[str, Any]]]
 """Is given the model's outputs (before a last softmax or sigmoid) and further arguments; returns the scalar whose
@@ -68,16 +72,35 @@ class Surrogate:
             for variable in variables
         )
         owners = {id(variable): nodes[path].layer for path, found in own_variables(tree).items() for variable in found}
+        rules = {each: rule_for(type(owner)) for each, owner in owners.items()}
         self._unsaid = frozenset(
             id(weight.variable)
             for weight in self.weights
-            if weight.role == "unknown" and rule_for(type(owners[id(weight.variable)])) is None
+            if weight.role == "unknown" and rules[id(weight.variable)] is None
         )
+        self._unruled = frozenset(
+            id(weight.variable)
+            for weight in self.weights
+            if weight.role in ("weight", "unknown") and not _is_own(rules[id(weight.variable)])
+        )
+        self.loose = tuple(
+            number
+            for number, weight in enumerate(self.weights)
+            if weight.role in ("weight", "unknown") and isinstance(owners[id(weight.variable)], keras.Model)
+        )
+        """The numbers of weights that no layer holds: Python in the model's own `call` uses them."""
         self._heads = heads_of(model)
         self._linear: frozenset[int] = frozenset()
-        self.chosen: Sequence[int] = ()
+        self._taken: Taken | None = None
         self._traced: Tracing | None = None
         self._compiled: Callable[..., Any] | None = None
+        self.peak_bytes: int | None = None
+        """What a run added at most to the memory in use; None where nobody counts, or too little was added to count."""
+
+    @property
+    def chosen(self) -> tuple[int, ...]:
+        """The numbers of the variables that the last trace took gradients of."""
+        return self._taken.chosen if self._taken is not None else ()
 
     def run(
         self,
@@ -101,18 +124,24 @@ class Surrogate:
         for number, mask in (masks or {}).items():
             values[number] = tf.convert_to_tensor(values[number]) * tf.cast(mask, values[number].dtype)
         portions = tf.constant(PORTIONS[part], self.plan.dtype) * scale
-        arguments = (_raised(inputs, self.plan.dtype), values, portions, further)
-        if self._compiled is not None:
-            return self._read(self._compiled(*arguments))
-        self._compiled = self._compile(arguments)
-        with _as_traced() if self.plan.free else contextlib.nullcontext():
-            return self._read(self._compiled(*arguments))
+        arguments = (raised(inputs, self.plan.dtype), values, portions, further)
+        first = self._compiled is None
+        if self._compiled is None:
+            self._compiled = self._compile(arguments)
+        with (
+            as_traced() if first and self.plan.free else contextlib.nullcontext(),
+            added_bytes(portions.device.rpartition("device:")[2]) as added,
+        ):
+            sums = self._read(self._compiled(*arguments))
+        if added.bytes:
+            self.peak_bytes = max(added.bytes, self.peak_bytes or 0)
+        return sums
 
     def _compile(self, arguments: tuple[Any, ...]) -> Any:
         compiled = tf.function(self._pass, autograph=False)
         compiled.get_concrete_function(*arguments)
         assert self._traced is not None
-        last = last_squashes(self._traced.squashes, self._outputs)
+        last = last_squashes(self._traced.squashes, self._outputs, self._traced.unscaled)
         if last - self._linear:  # a model of Python's: only its graph tells that a softmax was the last thing it did
             self._linear = last
             compiled = tf.function(self._pass, autograph=False)
@@ -123,7 +152,9 @@ class Surrogate:
 
     def _pass(self, inputs: Any, values: Sequence[Any], portions: Any, further: Any) -> dict[str, Any]:
         unit = portions[0] + portions[1] / 2
-        tracing = Tracing(self.plan, self._paths, self._heads, self._unsaid, self._linear, unit, portions)
+        tracing = Tracing(
+            self.plan, self._paths, self._heads, self._unsaid, self._unruled, self._linear, unit, portions
+        )
         inputs = keras.tree.map_structure(lambda leaf: tracing.portion(leaf, INPUT), inputs)
         effective = [self._effective(weight, value) for weight, value in zip(self.weights, values, strict=True)]
         entering = [leaf for leaf in keras.tree.flatten(inputs) if leaf.dtype.is_floating]
@@ -133,6 +164,7 @@ class Surrogate:
         with tf.GradientTape() as tape:
             tape.watch([entering, [value for value in effective if value.dtype.is_floating]])
             tape.watch(unit)
+            tracing.watch = tape.watch
             with intercepted(
                 self.model,
                 tracing,
@@ -156,11 +188,21 @@ class Surrogate:
                 tracing.begin(entering)
                 outputs = self.model(inputs, training=False) if _trains(self.model) else self.model(inputs)
             results = [leaf for leaf in keras.tree.flatten(outputs) if leaf.dtype.is_floating]
-            scales, results = _at_one_scale(tracing, results, self.plan)
+            last = [tracing.sources_of(result) for result in results]
+            self._whole = all(whole for _, whole in last)
+            ends = [source for sources, _ in last for source in sources]
+            self._outputs = results
+            log_scale, results = _at_one_scale(tracing, results, [sources for sources, _ in last])
             total, told = self._objective(results, *further)
             total = tf.cast(total, self.plan.dtype)
-        self._traced, self._outputs = tracing, results
-        return self._sums(tape, tracing, effective, unit, total, scales, told, results)
+            wanted = [
+                (number, weight, value)
+                for number, (weight, value) in enumerate(zip(self.weights, effective, strict=True))
+                if self._asked(weight)
+            ]
+        out, self._taken = summed(tape, tracing, wanted, unit, total, results, ends, arrays=self._arrays, top=self._top)
+        self._traced = tracing
+        return {**out, "log_scale": log_scale, "told": told}
 
     def _effective(self, weight: Weight, value: Any) -> Any:
         """A variable's value in the surrogate."""
@@ -171,61 +213,10 @@ class Surrogate:
             value = tf.abs(value) if weight.role != "offset" or self.plan.constants else tf.zeros_like(value)
         return tf.cast(value, self.plan.dtype)
 
-    def _sums(
-        self,
-        tape: Any,
-        tracing: Tracing,
-        effective: Sequence[Any],
-        unit: Any,
-        total: Any,
-        scales: Any,
-        told: Any,
-        results: Any,
-    ) -> dict[str, Any]:
-        consumers: dict[int, int] = {}
-        for edge in tracing.edges:
-            for source in edge.sources:
-                consumers[id(source)] = consumers.get(id(source), 0) + 1
-        split = [edge for edge in tracing.edges if not _alone(edge, consumers)]
-        made = [source.tensor for source in tracing.made]
-        chosen = [number for number, weight in enumerate(self.weights) if self._asked(weight)]
-        weights = [effective[number] for number in chosen]
-        units = [unit, *(node.unit for node in tracing.nodes)] if self.plan.constants else []
-        wanted = [made, [edge.tensor for edge in split], weights, units]
-        gradients = tape.gradient(total, wanted)
-        connected = np.array([gradient is not None for gradient in gradients[2]], bool)
-        of_made, of_split, of_weights, of_units = _zeros_for_none(gradients, wanted)
-        reduce = Reductions()
-        out: dict[str, Any] = {"total": total, "log_scale": scales, "told": told}
-        products = _products(made, of_made)
-        split_products = _products([edge.tensor for edge in split], of_split)
-        scores = _products(weights, of_weights)
-        for name, found in (("made", products), ("split", split_products), ("weights", scores)):
-            out[name] = reduce.sums(found)
-            # Without data nothing is negative, or a certificate says so.
-            out[f"{name}_magnitude"] = out[name] if self.plan.free else reduce.sums([tf.abs(each) for each in found])
-        out["units"] = {
-            str(number): _by_channel(product, tracing.nodes[source.node].operation)
-            for number, (source, product) in enumerate(zip(tracing.made, products, strict=True))
-            if source.node != INPUT and _has_kernel(tracing.nodes[source.node].operation)
-        }
-        if self.plan.free:
-            mixed = [edge.tensor for edge in split if not edge.whole]
-            for name, tensors in (
-                ("made_range", made),
-                ("made_gradient_range", of_made),
-                ("split_range", of_split),
-                ("output_range", [*results, *mixed]),
-            ):
-                out[name] = reduce.ranges(tensors)
-        out["tops"] = [largest(score, self._top) for score in scores] if self._top else []
-        out["arrays"] = scores if self._arrays else []
-        constants = [gradient * one for gradient, one in zip(of_units, units, strict=True)]
-        out["biases"], out["constants"] = sum(constants[:1], tf.zeros((), self.plan.dtype)), stacked(constants[1:])
-        out["added"] = [tracing.found.get(id(self.weights[number].variable), tf.constant(False)) for number in chosen]
-        out["trials"] = [tf.stack([trial.least, trial.increase, trial.additivity]) for trial in tracing.trials]
-        self.chosen, self._split, self._connected = chosen, split, connected
-        return out
+    def _read(self, out: Mapping[str, Any]) -> Sums:
+        assert self._traced is not None
+        assert self._taken is not None
+        return read(out, self._traced, self._taken, self.weights, whole=self._whole)
 
     def _asked(self, weight: Weight) -> bool:
         if not keras.backend.is_float_dtype(weight.variable.dtype) or weight.role == "statistic":
@@ -234,163 +225,31 @@ class Surrogate:
             return self.plan.constants
         return self._with_weights or id(weight.variable) in self._unsaid
 
-    # ---- outside of it
 
-    def _read(self, out: Mapping[str, Any]) -> Sums:
-        tracing = self._traced
-        assert tracing is not None
-        numbers = {key: np.asarray(value) for key, value in out.items() if tf.is_tensor(value)}
-        count = len(tracing.nodes)
-        made_of = np.array([source.node for source in tracing.made], dtype=int)
-        at_nodes = made_of != INPUT
-
-        def by_node(key: str) -> np.ndarray:
-            return np.bincount(made_of[at_nodes], numbers[key][at_nodes], count)
-
-        def least(key: str) -> np.ndarray:
-            return _least_by(made_of[at_nodes], lowest(numbers.get(key))[at_nodes], count)
-
-        def lowest(ranges: np.ndarray | None) -> np.ndarray:
-            return np.zeros(len(made_of)) if ranges is None else relative_least(ranges)
-
-        units: dict[int, np.ndarray] = {}
-        for number, value in out["units"].items():
-            units.setdefault(tracing.made[int(number)].node, np.asarray(value))
-        variables = np.zeros(len(self.weights))
-        variables[self.chosen] = numbers["weights"]
-        connected, added = np.zeros((2, len(self.weights)), bool)
-        connected[self.chosen] = self._connected
-        added[self.chosen] = [bool(each) for each in out["added"]]
-        return Sums(
-            total=float(numbers["total"]),
-            log_scale=float(numbers["log_scale"]),
-            nodes=tuple(tracing.nodes),
-            edges=tuple(self._edge_sums(tracing, numbers)),
-            flows=by_node("made"),
-            magnitudes=by_node("made_magnitude"),
-            least_values=least("made_range"),
-            least_gradients=least("made_gradient_range"),
-            least_output=float(min(relative_least(numbers["output_range"]), default=0.0)) if self.plan.free else 0.0,
-            units=units,
-            inputs=numbers["made"][~at_nodes],
-            input_magnitudes=numbers["made_magnitude"][~at_nodes],
-            variables=variables,
-            added=added,
-            connected=connected,
-            tops=tuple(
-                _flat_places(top, self.weights[number].variable.shape[-1:])
-                for top, number in zip(out["tops"], self.chosen, strict=False)
-            ),
-            arrays=tuple(np.asarray(each) for each in out["arrays"]),
-            trials=tuple(
-                (trial.node, *(float(each) for each in np.asarray(values)))  # type: ignore[misc]
-                for trial, values in zip(tracing.trials, out["trials"], strict=True)
-            ),
-            told={key: np.asarray(value) for key, value in out["told"].items()},
-            added_by_node=numbers["constants"] if len(numbers["constants"]) else np.zeros(count),
-            biases=float(numbers["biases"]),
-            bias_magnitude=float(np.abs(numbers["weights_magnitude"][self._are_offsets(added)]).sum()),
-        )
-
-    def _are_offsets(self, added: np.ndarray) -> list[int]:
-        """Which of the `chosen` variables are added."""
-        return [
-            place for place, number in enumerate(self.chosen) if self.weights[number].role == "offset" or added[number]
-        ]
-
-    def _edge_sums(self, tracing: Tracing, numbers: Mapping[str, np.ndarray]) -> list[EdgeSum]:
-        """An edge whose copy's gradient was not taken is the only one from its source, and has that one's sums."""
-        number_of = {id(source): number for number, source in enumerate(tracing.made)}
-        split_number = {id(edge): number for number, edge in enumerate(self._split)}
-        least = {
-            key: relative_least(numbers[name]) if self.plan.free else np.zeros(len(numbers[key]))
-            for key, name in (("split", "split_range"), ("made", "made_gradient_range"))
-        }
-        edges = []
-        for edge in tracing.edges:
-            key = "split" if id(edge) in split_number else "made"
-            at = split_number[id(edge)] if key == "split" else number_of[id(edge.sources[0])]
-            value, magnitude, lowest = numbers[key][at], numbers[f"{key}_magnitude"][at], least[key][at]
-            sources = tuple(source.node for source in edge.sources)
-            edges.append(EdgeSum(sources, edge.target, float(value), float(magnitude), float(lowest), edge.whole))
-        return edges
+def _is_own(rule: Rule | None) -> bool:
+    return rule is not None and rule.own
 
 
-@contextlib.contextmanager
-def _as_traced() -> Iterator[None]:
-    """Functions that first run in the block run as they were traced: on one example, optimizing a graph costs more than
-    is gained in all the runs of it."""
-    before = tf.config.optimizer.get_experimental_options()
-    tf.config.optimizer.set_experimental_options({**before, "disable_meta_optimizer": True})
-    try:
-        yield
-    finally:
-        tf.config.optimizer.set_experimental_options(
-            {**before, "disable_meta_optimizer": before.get("disable_meta_optimizer", False)}
-        )
+def raised(inputs: Any, dtype: str) -> Any:
+    """A structure of tensors, those of floating-point numbers in that dtype."""
 
-
-def _raised(inputs: Any, dtype: str) -> Any:
-    def raised(leaf: Any) -> Any:
+    def one(leaf: Any) -> Any:
         tensor = tf.convert_to_tensor(leaf)
         return tf.cast(tensor, dtype) if tensor.dtype.is_floating else tensor
 
-    return keras.tree.map_structure(raised, inputs)
+    return keras.tree.map_structure(one, inputs)
 
 
 def _trains(model: Any) -> bool:
     return bool(getattr(model, "_call_has_training_arg", False))
 
 
-def _at_one_scale(tracing: Tracing, results: list[Any], plan: Plan) -> tuple[Any, list[Any]]:
-    """The outputs at a common scale, and its logarithm."""
-    if not plan.normalised:
-        return tf.zeros((), tf.float64), results
-    scales = [tracing.sources_of(result)[0][0].log_scale for result in results]
-    common = tf.reduce_max(tf.stack(scales))
-    factors = [tf.cast(tf.exp(scale - common), plan.dtype) for scale in scales]
-    return common, [result * factor for result, factor in zip(results, factors, strict=True)]
-
-
-def _alone(edge: Edge, consumers: Mapping[int, int]) -> bool:
-    """Whether the gradient of an edge's copy is that of the tensor that it is a copy of."""
-    return edge.whole and consumers[id(edge.sources[0])] == 1
-
-
-def _products(tensors: Sequence[Any], gradients: Sequence[Any]) -> list[Any]:
-    return [tensor * gradient for tensor, gradient in zip(tensors, gradients, strict=True)]
-
-
-def _zeros_for_none(gradients: Any, tensors: Any) -> Any:
-    return [
-        [tf.zeros_like(tensor) if gradient is None else gradient for gradient, tensor in zip(*each, strict=True)]
-        for each in zip(gradients, tensors, strict=True)
+def _at_one_scale(tracing: Tracing, results: list[Any], made: list[list[Source]]) -> tuple[Any, list[Any]]:
+    """The outputs at a common scale, in one dtype, and the scale's logarithm."""
+    results = [tf.cast(result, tracing.dtype) for result in results]
+    if not tracing.plan.normalised:
+        return no_scale(), results
+    common, factors = common_scale(made, tracing.dtype)
+    return common, [
+        result if factor is None else result * factor for result, factor in zip(results, factors, strict=True)
     ]
-
-
-def _least_by(groups: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:
-    least = np.full(count, np.inf)
-    np.minimum.at(least, groups, values)
-    return least
-
-
-def _flat_places(top: Sequence[Any], width: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """What `largest` gives, with flat indices."""
-    values, places, rows = (np.asarray(each) for each in top)
-    (columns,) = width or (1,)
-    return values, rows[places // columns] * columns + places % columns
-
-
-def _holds(operation: Any, variable: Any) -> bool:
-    return any(variable is held for held in getattr(operation, "weights", ()))
-
-
-def _has_kernel(operation: Any) -> bool:
-    """Whether a layer has weights that mix what comes in: its outputs are units of their own."""
-    return any(len(variable.shape) > 1 for variable in getattr(operation, "weights", ()))
-
-
-def _by_channel(product: Any, operation: Any) -> Any:
-    rank = len(product.shape)
-    axis = 1 if getattr(operation, "data_format", None) == "channels_first" and rank > 2 else rank - 1
-    return tf.reduce_sum(product, [each for each in range(rank) if each != axis])

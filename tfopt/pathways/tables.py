@@ -37,7 +37,7 @@ def edge_shares(sums: Sums) -> tuple[EdgeShare, ...]:
     into = Counter(edge.target for edge in sums.edges)
     return tuple(
         EdgeShare(
-            sources=tuple(dict.fromkeys(_name(sums, source) for source in edge.sources)),
+            sources=tuple(dict.fromkeys(_name(sums, source) for source in edge.sources or (INPUT,))),
             target=sums.nodes[edge.target].path,
             call=sums.nodes[edge.target].call,
             share=float(edge.value / sums.total) if sums.total else 0.0,
@@ -53,12 +53,12 @@ def _name(sums: Sums, node: int) -> str:
 
 
 def unit_shares(sums: Sums) -> tuple[UnitShares, ...]:
-    """One row per layer with weights; the units of several calls are added up."""
-    by_layer: dict[str, np.ndarray] = {}
+    """One row per layer with weights; the units of several calls are added up where they are as many."""
+    by_layer: dict[tuple[str, int], np.ndarray] = {}
     for node, values in sums.units.items():
-        path = sums.nodes[node].path
-        by_layer[path] = by_layer[path] + values if path in by_layer else values
-    return tuple(spread(path, values / sums.total) for path, values in by_layer.items() if sums.total)
+        key = sums.nodes[node].path, len(values)
+        by_layer[key] = by_layer[key] + values if key in by_layer else values
+    return tuple(spread(path, values / sums.total) for (path, _), values in by_layer.items() if sums.total)
 
 
 def spread(path: str, shares: np.ndarray) -> UnitShares:

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from tfopt.pathways.interception import keep_mask
-from tfopt.pathways.nodes import INPUT, Edge, Node, Source, Trial
+from tfopt.pathways.interception import carry_mask, keep_mask
+from tfopt.pathways.lowering import Lowered
+from tfopt.pathways.nodes import INPUT, Edge, Node, Source, Trial, constant_in, is_data, tensor_key
 from tfopt.pathways.plan import Plan
-from tfopt.pathways.rules.activations import GATING, HOMOGENEOUS
-from tfopt.pathways.rules.registry import Call, rule_for
-from tfopt.pathways.unknown import are_added, is_data, trials
+from tfopt.pathways.rules.activations import GATING, HOMOGENEOUS, around_zero
+from tfopt.pathways.rules.registry import Call, exactly, rule_for
+from tfopt.pathways.scales import common_scale, no_scale
+from tfopt.pathways.unknown import are_added, between, trials, weight_trials
 from tfopt.records.influence import Status
 
-__all__ = ["Entangled", "Tracing"]
+__all__ = ["Tracing"]
 
+_OTHER_DTYPE = re.compile(r"float(16|32)|half|dtype", re.IGNORECASE)  # in what TensorFlow says of mixed dtypes
 _ORDER: tuple[Status, ...] = ("exact", "linearised", "approximated", "as is")
 _SEED = 20
 _TINY = 1e-30  # in place of the scale of a tensor of zeros
@@ -36,27 +40,31 @@ class Tracing:
         paths: Mapping[int, str],
         heads: frozenset[int],
         unsaid: frozenset[int],
+        unruled: frozenset[int],
         linear: frozenset[int],
         unit: Any,
         portions: Any,
     ) -> None:
         """`paths`: of layers, by id; `heads`: the ids of layers that give the model's output; `unsaid`: of variables
-        whose name does not say what they are; `linear`: which of `squashes` are the model's last; `unit`: a one;
-        `portions`: see `Surrogate.run`."""
+        whose name does not say what they are; `unruled`: of those whose layer has no rule of tfopt's; `linear`: which
+        of `squashes` are the model's last; `unit`: a one; `portions`: see `Surrogate.run`."""
         self.plan = plan
         self.dtype = tf.as_dtype(plan.dtype)
         self.nodes: list[Node] = []
         self.edges: list[Edge] = []
         self.made: list[Source] = []
         self.trials: list[Trial] = []
+        self.constants: list[Any] = []  # what rules add
         self.offsets: dict[int, Any] = {}  # what offsets are for a unit of 1, by the variables' ids
         self.found: dict[int, Any] = {}  # whether a variable whose name does not say so is an offset, by its id
         self.squashes: list[Any] = []  # softmax results, in the order of their calls
+        self.unscaled: dict[tuple[int, str], Any] = {}  # what tensors were before they were normalised, by their keys
         self.node: Node | None = None
         self.inside = False
         self.values: dict[int, Any] = {}
+        self.watch: Callable[[Any], None] = lambda tensor: None
         self._paths, self._heads, self._unsaid, self._linear = paths, heads, unsaid, linear
-        self._unit, self._portions = unit, portions
+        self._unruled, self._unit, self._portions = unruled, unit, portions
         self._calls: Counter[str] = Counter()
         self._known: dict[int, Source] = {}
         self._by_op: dict[tuple[int, str], Source] = {}
@@ -81,15 +89,36 @@ class Tracing:
 
     def constant(self, tensor: Any) -> Any:
         """See `Call.constant`."""
+        added = self._counted(tensor)
+        if self.plan.constants and added.graph is self._unit.graph:  # not in a loop, where no gradient can be asked for
+            self.constants.append(added)
+        return added
+
+    def _counted(self, tensor: Any) -> Any:
+        """An offset times the unit by which what the node adds is counted; nothing where it does not count."""
         if not self.plan.constants:
             return tf.zeros_like(tensor)
         unit = self._unit if self.node is None else self.node.unit
         return (tf.abs(tensor) if self.plan.free else tensor) * tf.cast(unit, tensor.dtype)
 
+    def flows_in(self) -> bool:
+        """Whether anything flows into the node that is being traced."""
+        return self.node is not None and any(edge.target == self.node.index and edge.sources for edge in self.edges)
+
     def gate_value(self, tensor: Any) -> Any | None:
         """What a squashing function gives (with data) or gives at zero (without), where one made this tensor."""
         found = self._gates.get(id(tensor))
         return None if found is None else found[1]
+
+    def gates(self, tensor: Any, value: Any) -> None:
+        """Note that a squashing function made a tensor, and what `gate_value` is to give for it."""
+        self._gates[id(tensor)] = (tensor, value)
+
+    def in_halves(self) -> None:
+        """The node that is being traced multiplies two tensors: linear in each, but not in both."""
+        self.mark("approximated", "product split in halves")
+        if self.node is not None:
+            self.node.own = False
 
     def depends(self, tensor: Any, on: Any) -> bool:
         """Whether `tensor` was computed from `on`, as far as the graph of layers tells."""
@@ -141,37 +170,29 @@ class Tracing:
         if self.plan.free and name not in GATING:
             return tf.identity(x)
         with self.untouched():
-            at_zero, slope_at_zero = self._around_zero(name, function)
+            at_zero, slope_at_zero = around_zero(function)
             if self.plan.free:
                 y = tf.identity(x)
-                value = tf.fill(tf.shape(x), tf.cast(at_zero, x.dtype))
+                value = tf.fill(tf.shape(x), exactly(at_zero, x.dtype))
             else:
                 value = tf.stop_gradient(function(x))
                 small = tf.abs(x) < (1e-30 if x.dtype == tf.float32 else 1e-200)
-                slope = tf.where(small, tf.cast(slope_at_zero, x.dtype), (value - at_zero) / tf.where(small, 1.0, x))
+                slope = tf.where(
+                    small, exactly(slope_at_zero, x.dtype), (value - at_zero) / tf.where(small, tf.ones_like(x), x)
+                )
                 y = x * tf.stop_gradient(slope)
                 if at_zero:
-                    y = y + self.constant(tf.cast(at_zero, x.dtype))
+                    y = y + self.constant(tf.fill(tf.shape(x), exactly(at_zero, x.dtype)))
         if name in GATING:
-            self._gates[id(y)] = (y, value)
+            self.gates(y, value)
         return self.squashed(y) if name == "sigmoid" else y
-
-    def _around_zero(self, name: str, function: Callable[..., Any]) -> tuple[float, float]:
-        """f(0) and f′(0)."""
-        with tf.init_scope():
-            zero = tf.zeros((1, 1), tf.float64)
-            with tf.GradientTape() as tape:
-                tape.watch(zero)
-                value = function(zero)
-            gradient = tape.gradient(value, zero)
-            return float(value[0, 0]), 0.0 if gradient is None else float(gradient[0, 0])
 
     # ---- the calls
 
     def begin(self, inputs: list[Any]) -> None:
         """The model is about to be called on these floating-point tensors."""
         for tensor in inputs:
-            self._note(Source(INPUT, tensor, self._zero() if self.plan.normalised else None))
+            self._note(Source(INPUT, tensor, no_scale() if self.plan.normalised else None))
 
     def __call__(self, operation: Any, run: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """One call of a layer or operation."""
@@ -187,12 +208,15 @@ class Tracing:
         self.node = node
         try:
             invoke = partial(self._invoke, operation, run)
-            self._weigh(operation, invoke, (args, kwargs))
-            outputs = invoke((args, kwargs))
-            if not any(edge.target == node.index for edge in self.edges):
+            self._in_dtype(node, lambda: self._weigh(node, invoke, (args, kwargs)))
+            outputs = self._in_dtype(node, lambda: invoke((args, kwargs)))
+            if not self.flows_in():
                 outputs = keras.tree.map_structure(lambda leaf: self.portion(leaf, node.index), outputs)
             elif not node.own and self.plan.free:
                 self.trials += trials(invoke, (args, kwargs), outputs, node, self.plan.constants)
+                self.trials += weight_trials(
+                    lambda: invoke((args, kwargs)), self.values, self._unruled_of(operation), outputs, node
+                )
         finally:
             self.node = None
         growing = len([1 for edge in self.edges if edge.target == node.index]) > 1 or _has_weights(operation)
@@ -200,12 +224,36 @@ class Tracing:
             lambda tensor: self._leaving(node, tensor, common, growing) if is_data(tensor) else tensor, outputs
         )
 
+    def _in_dtype(self, node: Node, call: Callable[[], Any]) -> Any:
+        """A call's outputs, in the dtype of this trace."""
+        if self.plan.dtype != "float64":
+            return call()
+        try:
+            outputs = call()
+        except (TypeError, ValueError) as error:
+            if _OTHER_DTYPE.search(str(error)):
+                raise Lowered(node.path) from error
+            raise
+        if any(is_data(leaf) and leaf.dtype != self.dtype for leaf in keras.tree.flatten(outputs)):
+            raise Lowered(node.path)
+        return outputs
+
+    def _unruled_of(self, operation: Any) -> list[int]:
+        """The ids of its weights that a layer without a rule of tfopt's holds, where paths may lead through them."""
+        held = map(id, getattr(operation, "weights", ()))
+        return [
+            each for each in held if each in self._unruled and each not in self.offsets and is_data(self.values[each])
+        ]
+
     def _path(self, operation: Any) -> str:
         return self._paths.get(id(operation), str(operation.name))
 
     def _ruled(self, operation: Any, run: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         assert self.node is not None
         call = Call(operation, args, kwargs, run, self)
+        layer = isinstance(operation, keras.layers.Layer)
+        if not call.tensors and not layer:  # counting, comparing
+            return run(*args, **kwargs)
         found = rule_for(type(operation))
         if found is None or (not call.tensors and not found.own):
             self.mark("as is", "")
@@ -213,7 +261,10 @@ class Tracing:
             return run(*args, **kwargs)
         self.mark(found.status, found.reason)
         self.node.own = self.node.own and found.own and _knows_functions(operation)
-        return found.apply(call) if call.leaves else run(*args, **kwargs)
+        if not call.leaves:
+            return run(*args, **kwargs)
+        outputs = found.apply(call)
+        return carry_mask(operation, [*args, *kwargs.values()][0], outputs) if layer else outputs
 
     def _invoke(self, operation: Any, run: Callable[..., Any], arguments: Any) -> Any:
         return self._ruled(operation, run, *arguments)
@@ -222,26 +273,29 @@ class Tracing:
         self, node: Node, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
         """Copies of the tensors that a node takes, at one scale, and the logarithm of that."""
-        tensors = [leaf for leaf in keras.tree.flatten((args, kwargs)) if is_data(leaf)]
+        rule = rule_for(type(node.operation))
+        starts = rule is not None and rule.starts
+        tensors = [leaf for leaf in keras.tree.flatten((args, kwargs)) if is_data(leaf) and not starts]
         found = [self._sources(tensor) for tensor in tensors]
         for sources in found:
             for source in sources:
                 node.ancestors |= 0 if source.node == INPUT else self.nodes[source.node].ancestors | 1 << source.node
-        common, factors = self._common_scale(found)
+        common, factors = common_scale(found, self.dtype) if self.plan.normalised else (None, [None] * len(found))
         copies: dict[int, Any] = {}
         for tensor, sources, factor in zip(tensors, found, factors, strict=True):
             if id(tensor) in copies:
                 continue
             copy = tf.cast(tensor, self.dtype) if tensor.dtype != self.dtype else tf.identity(tensor)
-            known = id(tensor) in self._known
-            self.edges.append(Edge(tuple(sources), node.index, copy, known))
+            self.watch(copy)
+            self.edges.append(Edge(tuple(sources), node.index, copy, self._try(tensor, sources)))
             self._copied(tensor, copy)
             if factor is not None:
                 copy = keep_mask(tensor, copy * factor)
                 self._copied(tensor, copy)
             copies[id(tensor)] = copy
-        replace = lambda leaf: copies.get(id(leaf), leaf)  # noqa: E731
-        args, kwargs = keras.tree.map_structure(replace, (args, kwargs))
+        args, kwargs = keras.tree.map_structure(
+            lambda leaf: copies.get(id(leaf), constant_in(self.dtype, leaf)), (args, kwargs)
+        )
         return common, args, kwargs
 
     def _copied(self, tensor: Any, copy: Any) -> None:
@@ -262,6 +316,7 @@ class Tracing:
             # Without data a tensor is nowhere negative; where a layer makes it so, it is only scaled less well.
             largest = tf.stop_gradient(tf.maximum(tf.reduce_max(tensor), _TINY))
             made = tensor / largest
+            self.unscaled[tensor_key(made)] = tensor
             log_scale = common + tf.math.log(tf.cast(largest, tf.float64))
         else:
             made = tf.identity(tensor)
@@ -269,17 +324,26 @@ class Tracing:
         self._keep.append(tensor)
         if id(tensor) in self._gates:
             self._gates[id(made)] = (made, self._gates[id(tensor)][1])
+        self.watch(made)  # also what the layer made of constants: then its flow shows where paths are lost
         self._note(Source(node.index, made, log_scale))
         return made
 
     def _note(self, source: Source) -> None:
         self.made.append(source)
         self._known[id(source.tensor)] = source
-        self._by_op.setdefault((id(source.tensor.graph), source.tensor.name), source)
+        self._by_op.setdefault(tensor_key(source.tensor), source)
 
     def sources_of(self, tensor: Any) -> tuple[list[Source], bool]:
-        """What made a tensor, and whether the graph of layers says so."""
-        return self._sources(tensor), id(tensor) in self._known
+        """What made an output of the model, and whether the graph of layers says so."""
+        sources = self._sources(tensor)
+        return sources, self._try(tensor, sources)
+
+    def _try(self, tensor: Any, sources: Sequence[Source]) -> bool:
+        """Whether the graph of layers says what made a tensor; where not, what Python made of its sources is tried."""
+        known = id(tensor) in self._known
+        if self.plan.free and not known:
+            self.trials += between(tensor, [source.tensor for source in sources if source.tensor.graph is tensor.graph])
+        return known
 
     def _sources(self, tensor: Any) -> list[Source]:
         """What made a tensor: its node, or the nodes and inputs that TensorFlow's graph leads back to."""
@@ -289,7 +353,7 @@ class Tracing:
         seen, todo = set(), [tensor]
         while todo:
             each = todo.pop()
-            key = (id(each.graph), each.name)
+            key = tensor_key(each)
             if key in seen:
                 continue
             seen.add(key)
@@ -300,47 +364,25 @@ class Tracing:
                 todo += list(each.op.inputs)
         return list(found.values())
 
-    # ---- scales
-
-    def _zero(self) -> Any:
-        return tf.zeros((), tf.float64)
-
-    def _common_scale(self, found: list[list[Source]]) -> tuple[Any, list[Any]]:
-        """The largest of the scales of a node's inputs, and what brings each of them there (None: nothing)."""
-        if not self.plan.normalised:
-            return None, [None] * len(found)
-        scales = []
-        for sources in found:
-            different = list({id(source.log_scale): source.log_scale for source in sources}.values())
-            if len(different) > 1:
-                raise Entangled
-            scales.append(different[0] if different else None)
-        given = list({id(scale): scale for scale in scales if scale is not None}.values())
-        if len(given) <= 1:
-            return (given[0] if given else self._zero()), [None] * len(found)
-        common = tf.reduce_max(tf.stack(given))
-        return common, [None if each is None else tf.cast(tf.exp(each - common), self.dtype) for each in scales]
-
     # ---- what a layer adds
 
-    def _weigh(self, operation: Any, invoke: Callable[[Any], Any], arguments: Any) -> None:
+    def _weigh(self, node: Node, invoke: Callable[[Any], Any], arguments: Any) -> None:
         """Give what a layer adds the unit of this call, or take it out."""
+        operation = node.operation
         held = [id(variable) for variable in getattr(operation, "weights", ())]
         unsaid = [each for each in held if each in self._unsaid and each not in self.found]
         if unsaid:
             values = [self.values[each] for each in unsaid]
-            self.found.update(zip(unsaid, are_added(invoke, arguments, values), strict=True))
+            verdicts = are_added(invoke, arguments, values)
+            self.found.update((each, added) for each, (added, _) in zip(unsaid, verdicts, strict=True))
             self._said.update(zip(unsaid, values, strict=True))
+            self.trials += [Trial(node.index, weights=tf.cast(both, tf.float64)) for _, both in verdicts]
         for each in held:
             if each in self.offsets:
-                self.values[each] = self.constant(self.offsets[each])
+                self.values[each] = self._counted(self.offsets[each])
             elif each in self.found:
                 value = self._said[each]
-                self.values[each] = tf.where(self.found[each], self.constant(value), value)
-
-
-class Entangled(Exception):
-    """Python between the layers joins tensors of different scales: the trace cannot be normalised."""
+                self.values[each] = tf.where(self.found[each], self._counted(value), value)
 
 
 def _has_weights(operation: Any) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from tfopt.errors import UsageError
-from tfopt.model.source import ModelSource
+from tfopt.model.source import ModelSource, file_label
 from tfopt.profiling.variants import Variant
 from tfopt.workload.workers.contestant import Contestant
 
@@ -36,8 +36,8 @@ def entries(
     UsageError where two would be the same.
     """
     found = []
-    for source, variant, size in product(sources, variants, batch_sizes):
-        name = " ".join([*([shown_as(source)] if len(sources) > 1 else ()), variant.name])
+    for (source, called), variant, size in product(_told_apart(sources), variants, batch_sizes):
+        name = f"{called} {variant.name}".strip()
         options = variant.options(base.options, source)
         few = min(size, _DRIFT_BATCH) if size else None if ":" in options.data else _DRIFT_BATCH
         one = replace(
@@ -54,6 +54,15 @@ def entries(
     if len(found) < 2:
         raise UsageError("there is nothing to compare", "name another model, variant or batch size")
     return tuple(found)
+
+
+def _told_apart(sources: Sequence[ModelSource]) -> list[tuple[ModelSource, str]]:
+    """Each model with what tells it from the others: nothing, its file's name, or its whole path."""
+    if len(sources) == 1:
+        return [(sources[0], "")]
+    names = [file_label(shown_as(source)) for source in sources]
+    unique = len(set(names)) == len(names)
+    return [(source, name if unique else shown_as(source)) for source, name in zip(sources, names, strict=True)]
 
 
 def shown_as(source: ModelSource) -> str:

@@ -125,7 +125,7 @@ def compare(
     run = ComparisonRun(
         mode=mode,
         data=data,
-        device=next((group.device for group in numbers if group.device), device),
+        device=next(filter(None, (*(group.device for group in numbers), outcome.timings[0].device)), device),
         threads=threads or len(os.sched_getaffinity(0)),
         cpu=cpu_name(),
         seed=seed,

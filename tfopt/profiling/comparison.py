@@ -44,7 +44,7 @@ def compared(
         resolvable=min(told, default=None),
         arms=arms,
         drifts=drifts,
-        notes=(*comparison_notes(run, arms, outcome.failure), *outcome.notes, *drift_notes(drifts)),
+        notes=(*comparison_notes(run, arms, outcome.failure), *outcome.notes, *dict.fromkeys(drift_notes(drifts))),
     )
 
 

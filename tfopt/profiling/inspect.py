@@ -58,18 +58,20 @@ def inspect(
     No step runs, except in processes of their own for a `memory_limit`.
 
     Args:
-        model: a path (`.keras`, `.h5`, SavedModel folder), `app:NAME`, or a built Keras model, which is left as it was.
-        mode: `train` for a whole training step, `infer` for the forward pass; None for training where the model has
-            something to train.
+        model: a path (`.keras`, `.h5`, SavedModel folder), `app:NAME`, or a built Keras model, which is left as it was:
+            weights, optimizer, compile state and dtype policies.
+        mode: `train` for a whole training step, `infer` for the forward pass; None: `train` where there is something to
+            train.
         batch_size: examples per step; default 32, or what the data has.
         input_shape: shapes without the batch for free dimensions, such as `("96,96,3",)` or `("tokens=128",)`.
         input_size: height and width for `app:NAME`.
-        data: `synthetic`, `FILE.npz`, or `package.module:function`; only shapes matter.
+        data: `synthetic`, `FILE.npz`, or `package.module:function` that returns a batched `tf.data.Dataset`; only its
+            shapes matter.
         loss, optimizer: Keras names that replace the model's own.
         precision: `float32`, `mixed_float16`, `mixed_bfloat16`, `float16` or `bfloat16`; None keeps what the file has.
         xla: the step is to be compiled with XLA: its memory is then known as a lower bound alone.
         seed: for synthetic data and for random weights.
-        threads: threads for ops, on which the memory of a step depends; None leaves TensorFlow's choice.
+        threads: threads for ops; None leaves TensorFlow's choice. The memory of a step depends on them.
         memory_limit: find the largest batch of which a step takes at most so much (`8GiB`, `800MB`, or bytes).
         imports: modules with the model's custom classes.
         unsafe: allow Lambda layers to run code from the file.

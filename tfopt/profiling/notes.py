@@ -112,8 +112,8 @@ def _above_the_peak(record: ProfileRecord) -> Iterator[Note]:
         fastest = max(sure, key=lambda row: row.roof_share or 0)
         yield Note(
             message=f"{fastest.path} computes at {units.percent(fastest.roof_share or 0)} of this machine's measured "
-            "peak: the machine was busy when it was measured",
-            hint="measure it anew with --recalibrate",
+            "peak: the machine was busy when it was measured, or the kernel leaves out products with padding",
+            hint="measure the peak anew with --recalibrate",
         )
 
 

@@ -9,6 +9,8 @@ import platform
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from msgspec.structs import replace
+
 import tfopt
 from tfopt.model.said import said_as_notes
 from tfopt.model.source import identify
@@ -47,6 +49,7 @@ def profile(
     steps: int | None = None,
     trace_steps: int | None = None,
     recalibrate: bool = False,
+    influence: bool = True,
     imports: Sequence[str] = (),
     unsafe: bool = False,
     run_dir: str | os.PathLike[str] | None = None,
@@ -56,8 +59,8 @@ def profile(
     """Profile one step of a saved model or of a Keras model object: the record of the run.
 
     Args:
-        model: a path (`.keras`, `.h5`, SavedModel folder), `app:NAME`, or a built Keras model. A model object is left
-            as it was: weights, optimizer, compile state and dtype policies.
+        model: a path (`.keras`, `.h5`, SavedModel folder), `app:NAME`, or a built Keras model, which is left as it was:
+            weights, optimizer, compile state and dtype policies.
         mode: `train` for a whole training step, `infer` for the forward pass.
         batch_size: examples per step; default 32, or what the data has.
         input_shape: shapes without the batch for free dimensions, such as `("96,96,3",)` or `("tokens=128",)`.
@@ -73,6 +76,8 @@ def profile(
         steps: untraced steps to time; None measures at least 20 and for two seconds.
         trace_steps: steps to record under the profiler; None records half a second, 5 to 24 of them.
         recalibrate: measure the machine's roofs anew instead of reading what is kept of them.
+        influence: look at path weights and at the health of signals and gradients as well; it costs about as much as
+            compiling the step.
         imports: modules with the model's custom classes.
         unsafe: allow Lambda layers to run code from the file.
         run_dir: parent folder for a run folder with the record and the TensorBoard trace; None keeps nothing.
@@ -95,6 +100,7 @@ def profile(
 
         from tfopt.profiling.analysis import analyse
         from tfopt.profiling.costing import counted
+        from tfopt.profiling.influence_summary import influence_summary, kept_weights
         from tfopt.profiling.measuring import measure_step
         from tfopt.profiling.subject import loaded_or_given, model_info
         from tfopt.workload.device import place
@@ -108,14 +114,16 @@ def profile(
         said: list[Note] = []
         with said_as_notes(said), file_at_fault(loaded.source, options):
             workload = prepared(loaded, options, placement)
+            weights = kept_weights(workload.model) if influence else ()
             measured = measure_step(workload, steps, trace_steps, folder, progress)
         costs, remarks = counted(workload, placement, recalibrate, progress)
+        influenced, unknown = influence_summary(workload, weights, progress) if influence else (None, ())
         progress("reading the trace", None)
         step = measured.step_info(workload)
         analysis = analyse(measured, workload, step, precision, costs, placement.name)
         run = _run_info(options, workload, placement, step.samples, len(measured.trace.wall_ms), command, started_at)
-        notes = (*loaded.notes, *workload.notes, *said, *remarks)
-        record = analysis.record(model_info(loaded, workload.model), run, step, notes)
+        notes = (*loaded.notes, *workload.notes, *said, *remarks, *unknown)
+        record = replace(analysis.record(model_info(loaded, workload.model), run, step, notes), influence=influenced)
         return record if run_dir is None else finish_run(folder, name, record, measured.trace.file)
 
 

@@ -28,7 +28,8 @@ class Interval(Record, frozen=True, kw_only=True):
 
 class ArmTiming(Record, frozen=True, kw_only=True):
     """One arm by itself: the median over its blocks (each the minimum of its calls), in ms per step, and what starting
-    it took, the median over processes: `prepare_s` loading and building, `compile_s` its first step."""
+    it took, the median over processes: `prepare_s` loading and building, `compile_s` its first step. `device` is that
+    on which it ran."""
 
     label: str
     wall_ms: float | None
@@ -37,6 +38,7 @@ class ArmTiming(Record, frozen=True, kw_only=True):
     compile_s: float | None
     examples_per_step: float
     blocks: int
+    device: str | None = None
 
 
 class DuelResult(Record, frozen=True, kw_only=True):

@@ -8,23 +8,46 @@ from __future__ import annotations
 
 from typing import Literal
 
+from tfopt.records.ablation import AblationReport
 from tfopt.records.base import Note, Record
+from tfopt.records.health import HealthReport
+from tfopt.records.path_weights import (
+    Certificate as Certificate,
+)
+from tfopt.records.path_weights import (
+    EdgeShare as EdgeShare,
+)
+from tfopt.records.path_weights import (
+    GroupShare as GroupShare,
+)
+from tfopt.records.path_weights import (
+    LayerRule as LayerRule,
+)
+from tfopt.records.path_weights import (
+    PathReport as PathReport,
+)
+from tfopt.records.path_weights import (
+    Status as Status,
+)
+from tfopt.records.path_weights import (
+    StrongWeight as StrongWeight,
+)
+from tfopt.records.path_weights import (
+    UnitShares as UnitShares,
+)
+from tfopt.records.path_weights import (
+    VariableShare as VariableShare,
+)
 from tfopt.records.profile import InputInfo, ModelInfo
 
 __all__ = [
     "INFLUENCE_SCHEMA",
-    "AblationReport",
-    "AblationRow",
-    "ActivationHealth",
     "Certificate",
     "EdgeShare",
     "GroupShare",
-    "HealthReport",
-    "HealthWarning",
     "InfluenceInfo",
     "InfluenceRecord",
     "LayerContribution",
-    "LayerHealth",
     "LayerRule",
     "PathReport",
     "RelevanceReport",
@@ -33,124 +56,10 @@ __all__ = [
     "StrongPaths",
     "StrongWeight",
     "UnitShares",
-    "VariableHealth",
     "VariableShare",
 ]
 
-INFLUENCE_SCHEMA: Literal["tfopt.pathways/1"] = "tfopt.pathways/1"
-
-Status = Literal["exact", "linearised", "approximated", "as is"]
-"""How faithful a layer's rule is; `as is`: no rule is known, the layer ran as it is and the certificates judge it."""
-
-
-class LayerRule(Record, frozen=True, kw_only=True):
-    """What a layer was taken for. `reasons` say why it is not exact, or which assumption it makes."""
-
-    path: str
-    type: str
-    calls: int
-    status: Status
-    reasons: tuple[str, ...] = ()
-
-
-class Certificate(Record, frozen=True, kw_only=True):
-    """One check of a result's sums: `value` is how far off it is and must be at most `limit`.
-
-    `layer` is the one at fault, or where it is worst (null: it concerns the whole model).
-    """
-
-    name: Literal["euler", "additivity", "homogeneity", "conservation", "non-negativity", "monotonicity", "finite"]
-    value: float | None
-    limit: float
-    met: bool
-    layer: str | None = None
-
-
-class VariableShare(Record, frozen=True, kw_only=True):
-    """The share of all paths that lead through a variable's elements.
-
-    `calls`: a shared variable's elements lie on a path once per call, so that its share may reach that number.
-    `status`: `opaque` where no path leads through it by rule (the queries and keys of attention, gates); `offset` where
-    it is added, and takes part only if biases do.
-    """
-
-    path: str
-    layer: str
-    shape: tuple[int, ...]
-    share: float
-    calls: int
-    status: Literal["weight", "opaque", "offset"]
-
-
-class StrongWeight(Record, frozen=True, kw_only=True):
-    """One element of a variable, and the share of all paths that lead through it."""
-
-    variable: str
-    index: tuple[int, ...]
-    share: float
-
-
-class UnitShares(Record, frozen=True, kw_only=True):
-    """How a layer's flow is spread over its units (channels of its output).
-
-    `share` is the layer's, of the total; `top` the largest units as (channel, share of the layer's). `effective` is
-    exp(entropy): as many equal units would be as concentrated. `carrying` units, the fewest, carry `carried` of it.
-    """
-
-    path: str
-    units: int
-    share: float
-    effective: float
-    carrying: int
-    carried: float
-    top: tuple[tuple[int, float], ...]
-    dead: int
-    """Units through which nothing flows."""
-
-
-class EdgeShare(Record, frozen=True, kw_only=True):
-    """The flow along one edge, relative to the total. `sources` are layer paths (`(input)` for the model's inputs),
-    more than one where Python between the layers mixes them (`partial`: the split among them is not known)."""
-
-    sources: tuple[str, ...]
-    target: str
-    call: int
-    share: float
-    partial: bool = False
-    merge: bool = False
-    """Whether several edges meet in `target`."""
-
-
-class GroupShare(Record, frozen=True, kw_only=True):
-    """The share of the paths through any member of a group of weights: 1 − R(without them) / R."""
-
-    name: str
-    share: float
-    variables: int
-    elements: int
-
-
-class PathReport(Record, frozen=True, kw_only=True):
-    """Path weights: sums over all paths from inputs to outputs of the product of |w| along each, without data.
-
-    `log10_total` is of their total R. `consistent` where every certificate is met: the sums are exact for the rules of
-    `layers`; approximated layers stay approximations. `peak_bytes` is what a pass allocated, where it is known.
-    """
-
-    log10_total: float | None
-    consistent: bool
-    certificates: tuple[Certificate, ...]
-    layers: tuple[LayerRule, ...]
-    variables: tuple[VariableShare, ...]
-    units: tuple[UnitShares, ...]
-    edges: tuple[EdgeShare, ...]
-    strongest: tuple[StrongWeight, ...]
-    groups: tuple[GroupShare, ...] = ()
-    maxpool: Literal["sum", "max"] = "sum"
-    biases: Literal["exclude", "include"] = "exclude"
-    dtype: str = "float64"
-    normalised: bool = False
-    peak_bytes: int | None = None
+INFLUENCE_SCHEMA: Literal["tfopt.influence/1"] = "tfopt.influence/1"
 
 
 class LayerContribution(Record, frozen=True, kw_only=True):
@@ -171,7 +80,9 @@ class RelevanceReport(Record, frozen=True, kw_only=True):
 
     Inputs (with looked-up embeddings), biases and `unattributed` add up to 1. `unattributed_share` is relative to
     Σ|contribution| of inputs and biases, `cancellation` is Σ|contribution| / |result|: where it exceeds 100, shares
-    say nothing, and none are shown as percentages. `target` says what the result is; `result_mean` is its mean.
+    say nothing, and none are shown as percentages: inputs count element by element and sample by sample, what a
+    variable adds element by element. `target` says what the result is, of which `output`; `result_mean` is its mean.
+    `left_out` samples had a result that was zero or not finite. `dtype_reason` and `peak_bytes`: see `PathReport`.
     """
 
     target: str
@@ -189,15 +100,19 @@ class RelevanceReport(Record, frozen=True, kw_only=True):
     units: tuple[UnitShares, ...]
     edges: tuple[EdgeShare, ...]
     dtype: str = "float64"
+    dtype_reason: str = ""
     output: str = ""
+    left_out: int = 0
     peak_bytes: int | None = None
 
 
 class StrongPath(Record, frozen=True, kw_only=True):
     """One path: layers and, at unit level, channels along it. `log10_weight` is of the product of |w| along it (unit
-    level); `flow` the estimated share of all paths (layer level)."""
+    level); `flow` the estimated share of all paths (layer level). `calls` has for each step which of the layer's calls
+    it is, from 1."""
 
     steps: tuple[tuple[str, int | None], ...]
+    calls: tuple[int, ...] = ()
     log10_weight: float | None = None
     flow: float | None = None
 
@@ -210,105 +125,13 @@ class StrongPaths(Record, frozen=True, kw_only=True):
     unavailable: str = ""
 
 
-class LayerHealth(Record, frozen=True, kw_only=True):
-    """Root mean squares around one layer call, forward and backward, and their ratios (gains).
-
-    `expected_forward_gain` is what He's or Glorot's initialization gives for the layer's shape and activation, where
-    that is defined. `nonfinite` is the share of outputs that are NaN or infinite.
-    """
-
-    path: str
-    type: str
-    input_rms: float | None
-    output_rms: float | None
-    gradient_rms: float | None
-    forward_gain: float | None
-    backward_gain: float | None
-    expected_forward_gain: float | None = None
-    nonfinite: float = 0.0
-
-
-class ActivationHealth(Record, frozen=True, kw_only=True):
-    """One activation function in a layer: the share of zeros, of units that were zero on every sample (`dead`), of
-    saturated values; the share of the gradient's root mean square that it lets through (`gradient_flow`); and its
-    cost: FLOPs per step beside those of its layer."""
-
-    path: str
-    function: str
-    zero: float
-    dead: float | None
-    saturated: float | None
-    gradient_flow: float | None
-    flops: int | None = None
-    layer_flops: int | None = None
-
-
-class VariableHealth(Record, frozen=True, kw_only=True):
-    """A trainable variable: norms of weight and gradient (null: no gradient reaches it), their ratio, and the standard
-    deviation relative to what He's and Glorot's initializers would give."""
-
-    path: str
-    norm: float | None
-    gradient_norm: float | None
-    ratio: float | None
-    std_to_he: float | None = None
-    std_to_glorot: float | None = None
-    nonfinite: int = 0
-
-
-class HealthWarning(Record, frozen=True, kw_only=True):
-    """Something that is wrong, or likely to be: `evidence` has the numbers, `hint` what to do."""
-
-    id: str
-    severity: Literal["problem", "warning", "note"]
-    message: str
-    evidence: str
-    hint: str = ""
-    layers: tuple[str, ...] = ()
-
-
-class HealthReport(Record, frozen=True, kw_only=True):
-    """Signals and gradients of one batch. `forward_gain` and `backward_gain` are geometric means per layer."""
-
-    samples: int
-    loss: float | None
-    forward_gain: float | None
-    backward_gain: float | None
-    layers: tuple[LayerHealth, ...]
-    activations: tuple[ActivationHealth, ...]
-    variables: tuple[VariableHealth, ...]
-    warnings: tuple[HealthWarning, ...]
-
-
-class AblationRow(Record, frozen=True, kw_only=True):
-    """The metric after units were set to zero: those that `score` ranks weakest or strongest, or random ones (mean and
-    deviation over `draws`). `change` is to the intact model."""
-
-    chosen: Literal["weakest", "strongest", "random"]
-    score: str
-    units: int
-    metric: float | None
-    change: float | None
-    deviation: float | None = None
-    draws: int = 1
-
-
-class AblationReport(Record, frozen=True, kw_only=True):
-    """What a score is worth on this model: the change of a metric when units are set to zero."""
-
-    metric: str
-    samples: int
-    intact: float | None
-    rows: tuple[AblationRow, ...]
-    verdict: str = ""
-    """One sentence."""
-
-
 class InfluenceInfo(Record, frozen=True, kw_only=True):
-    """The circumstances. `mode`: which reports were asked for."""
+    """The circumstances. `mode`: which reports were asked for. `samples` of the data were used, `batch_size` at a
+    time; both are 0 where nothing needed data."""
 
     mode: Literal["data-free", "data", "both"]
     batch_size: int
+    samples: int
     inputs: tuple[InputInfo, ...]
     data: str
     seed: int
@@ -324,7 +147,7 @@ class InfluenceInfo(Record, frozen=True, kw_only=True):
 class InfluenceRecord(Record, frozen=True, kw_only=True):
     """What carries one model's result."""
 
-    schema: Literal["tfopt.pathways/1"] = INFLUENCE_SCHEMA
+    schema: Literal["tfopt.influence/1"] = INFLUENCE_SCHEMA
     model: ModelInfo
     run: InfluenceInfo
     paths: PathReport | None = None

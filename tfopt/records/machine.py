@@ -11,8 +11,8 @@ class Machine(Record, frozen=True, kw_only=True):
     """Measured once per machine, device and number of threads.
 
     `peak_gflops` is the best rate of a large matrix product by dtype (10⁹ floating-point operations per second),
-    `bandwidth_gb_per_s` the best rate of adding one array to another in place, where no cache holds them (10⁹ bytes per
-    second: two reads and a write of each number).
+    `bandwidth_gb_per_s` the median rate of adding one array to another in place, where no cache holds them (10⁹ bytes
+    per second: two reads and a write of each number).
     """
 
     device: str

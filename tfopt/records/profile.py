@@ -10,6 +10,7 @@ from typing import Literal
 
 from tfopt.records.advice import Advice, StepFacts
 from tfopt.records.base import Note, Record
+from tfopt.records.influence_summary import InfluenceSummary
 from tfopt.records.machine import Machine
 from tfopt.records.memory import MemoryInfo
 
@@ -271,3 +272,4 @@ class ProfileRecord(Record, frozen=True, kw_only=True):
     advice: tuple[Advice, ...] = ()
     machine: Machine | None = None
     memory: MemoryInfo | None = None
+    influence: InfluenceSummary | None = None

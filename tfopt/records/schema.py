@@ -14,6 +14,7 @@ from tfopt.records.diagnosis import DiagnosisRecord
 from tfopt.records.difference import DifferenceRecord
 from tfopt.records.gradcheck import GradcheckRecord
 from tfopt.records.gradients import GradientsRecord
+from tfopt.records.influence import InfluenceRecord
 from tfopt.records.inspection import InspectionRecord
 from tfopt.records.profile import ProfileRecord
 from tfopt.records.trace import TraceRecord
@@ -31,6 +32,7 @@ PUBLISHED: dict[str, type[Record]] = {
     "inspection.schema.json": InspectionRecord,
     "gradients.schema.json": GradientsRecord,
     "gradcheck.schema.json": GradcheckRecord,
+    "influence.schema.json": InfluenceRecord,
 }
 
 

@@ -20,8 +20,9 @@ def page(record: ComparisonRecord, view: View) -> Page:
     """What to show of `record`."""
     answer, *sentences = record.verdict
     models = list(dict.fromkeys(arm.model for arm in record.arms))
+    names = [name_of(model) for model in models]
     return Page(
-        title=" against ".join(name_of(model) for model in models),
+        title=" against ".join(names if len(set(names)) == len(names) else models),
         answer=(answer,),
         sentences=tuple(sentences),
         facts=tuple(_facts(record)),
@@ -134,8 +135,10 @@ def _pays(found: BreakEven | None) -> str:
 
 
 def _drifts(drifts: Sequence[Drift]) -> Iterator[Table]:
+    one_reference = len({drift.reference for drift in drifts}) <= 1
     columns = (
         _ARM,
+        Column("reference", "against", "name", quiet=one_reference),
         Column("weights", "weights", "text", drop=9),
         Column("max_abs", "max abs", "scientific", drop=4),
         Column("max_rel", "max rel", "scientific"),
@@ -147,7 +150,6 @@ def _drifts(drifts: Sequence[Drift]) -> Iterator[Table]:
         Column("nonfinite", "NaN/Inf", "count", drop=8),
         Column("underflow", "underflow", "count", drop=3),
         Column("skipped_steps", "skipped", "count", drop=7),
-        Column("reference", "reference", "name", quiet=True),
     )
     rows = tuple(_drifted(drift) for drift in drifts if not drift.failure)
     if rows:
@@ -160,6 +162,7 @@ def _drifted(drift: Drift) -> tuple[Value, ...]:
     known = drift.loss is not None and drift.reference_loss is not None
     return (
         drift.label,
+        drift.reference,
         drift.weights if drift.weights == "different" else "",
         _worst(outputs, "max_abs"),
         _worst(outputs, "max_rel"),
@@ -171,7 +174,6 @@ def _drifted(drift: Drift) -> tuple[Value, ...]:
         sum(output.nonfinite for output in outputs) + (gradient.nonfinite if gradient is not None else 0),
         gradient.underflow if gradient is not None else None,
         drift.skipped_steps,
-        drift.reference,
     )
 
 

@@ -17,14 +17,17 @@ from tfopt.report.view import View
 
 __all__ = ["layer_section"]
 
+_OF_ROOF = "of roof"
 _QUIET_KINDS = {"rest", "own", "bracket"}
 
 
 def layer_section(record: ProfileRecord, view: View) -> list[Text]:
     """The tree of layers as `view` wants it, then how surely time was placed and what the machine can do."""
-    fitting, _ = grid.fit(_columns(record_lines(record, view), grid.bar_width(view.width)), view.width)
+    lines = record_lines(record, view)
+    fitting, _ = grid.fit(_columns(lines, grid.bar_width(view.width)), view.width)
     shown = grid.titled(grid.lines(fitting), "Layers")
-    for fact in (summary.placement(record), summary.roofs(record)):
+    of_roof = any(column.header == _OF_ROOF for column, _ in fitting)
+    for fact in (summary.placement(record), summary.roofs(record, lines if of_roof else ())):
         shown += wrapped(fact, "", "dim", view.width) if fact else []
     return shown
 
@@ -44,7 +47,7 @@ def _columns(lines: Sequence[Line], bar_width: int) -> list[Column]:
         Column("", tuple(_bar(line, longest, bar_width) for line in lines), drop=1),
         Column("inferred", tuple(Cell(_inferred(line)) for line in lines), right=True, drop=2, style="dim"),
         _known("GFLOP/s", units.align([_text(units.number, time.gflops_per_s) for time in times]), drop=4),
-        _known("of roof", [_text(units.percent, time.roof_share) for time in times], drop=3),
+        _known(_OF_ROOF, [_text(units.percent, time.roof_share) for time in times], drop=3),
         Column("bound by", tuple(Cell(line.bound or "") for line in lines), drop=5),
     ]
     return [column for column in columns if any(cell.text.strip(" –") for cell in column.cells)]

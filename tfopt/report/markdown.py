@@ -12,6 +12,7 @@ from tfopt.records.profile import ProfileRecord
 from tfopt.report import memory, summary, units
 from tfopt.report.advice import advice_blocks
 from tfopt.report.escape import markdown_code, markdown_prose
+from tfopt.report.influence_section import influence_blocks
 from tfopt.report.rows import Ops, Rest, idle, phase_groups, phase_rows, rank_ops, rank_types
 from tfopt.report.tree import Line, record_lines
 from tfopt.report.view import BOTTLENECKS, By, View, listed
@@ -29,9 +30,10 @@ def render(record: ProfileRecord, view: View) -> str:
     title = summary.subject(record.model)[0]
     blocks = [
         f"# {markdown_prose(title)}: {markdown_prose(summary.timing(record)[0])}",
-        "\n".join(f"- {joined(facts)}" for facts in _facts(record) if facts),
+        "\n".join(f"- {joined(facts)}" for facts in _facts(record, view) if facts),
         _phases(record),
         *_BODIES[view.by](record, view),
+        *influence_blocks(record),
         *advice_blocks(record),
         *(note(remark) for remark in record.notes),
         _footer(record, view),
@@ -39,14 +41,15 @@ def render(record: ProfileRecord, view: View) -> str:
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
-def _facts(record: ProfileRecord) -> Iterable[list[str]]:
+def _facts(record: ProfileRecord, view: View) -> Iterable[list[str]]:
     run = record.run
     yield summary.timing(record)[1:]
     yield memory.phrases(record.memory)
     yield summary.subject(record.model)[1:]
     yield summary.circumstances(record)
     yield summary.inputs(record)
-    yield [fact for fact in (summary.computing(record), summary.placement(record), summary.roofs(record)) if fact]
+    roofs = summary.roofs(record, record_lines(record, view))
+    yield [fact for fact in (summary.computing(record), summary.placement(record), roofs) if fact]
     yield [run.cpu, f"Python {run.python}", f"tfopt {run.tfopt}", f"seed {run.seed}", run.started_at]
 
 

@@ -64,7 +64,8 @@ class Table:
     """Rows under a title. `rest` sums up what a person's view leaves out (a label and one value per other column);
     `bar` is the key of the share column that is drawn as a bar beside the numbers. Where there are `depths`, the first
     column holds paths: people see them as a tree, each row as what it adds to the row that it lies in.
-    `by` is the view that chooses this table where a format holds only one (CSV); a `quiet` one is for CSV only."""
+    `by` is the view that chooses this table where a format holds only one (CSV); a `quiet` one is for CSV only.
+    `caption` says below the title what the table shows."""
 
     title: str
     by: str
@@ -74,6 +75,7 @@ class Table:
     bar: str | None = None
     depths: tuple[int, ...] = ()
     quiet: bool = False
+    caption: str = ""
 
 
 @dataclass(frozen=True)

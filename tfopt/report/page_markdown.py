@@ -25,7 +25,7 @@ def render(page: Page, view: View) -> str:
             block
             for part in page.tables
             if not part.quiet
-            for block in (f"## {markdown_prose(part.title)}", _table(part))
+            for block in (f"## {markdown_prose(part.title)}", markdown_prose(part.caption), _table(part))
         ),
         *(note(remark) for remark in page.notes),
         "\n".join(f"- {name} {markdown_code(text)}" for name, text in page.footer),

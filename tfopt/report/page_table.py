@@ -57,13 +57,20 @@ def _table(table: Table, view: View) -> list[Text]:
     columns = [columns[0], *(column for column in columns[1:] if any(cell.text.strip(" –") for cell in column.cells))]
     if table.bar is not None:
         columns.append(_bars(table, view))
-    return grid.titled(grid.lines(grid.fit(columns, view.width)[0]), table.title)
+    lines = grid.lines(grid.fit(columns, view.width)[0])
+    if not table.caption:
+        return grid.titled(lines, table.title)
+    return [*_title(table, view), *lines]
+
+
+def _title(table: Table, view: View) -> list[Text]:
+    return [Text(table.title, "bold"), *wrapped(visible(table.caption), "", "dim", view.width)]
 
 
 def _paragraphs(table: Table, view: View) -> list[Text]:
     """Each row as a paragraph beside its first column, what is to be typed below it."""
     wide = max(len(label) for label in labels(table)) + grid.GAP
-    lines = [Text(table.title, "bold")]
+    lines = _title(table, view) if table.caption else [Text(table.title, "bold")]
     for label, row in zip(labels(table), table.rows, strict=True):
         lead = f"{visible(label):<{wide}}"
         for value, column in zip(row[1:], table.columns[1:], strict=True):
@@ -90,19 +97,24 @@ def _column(table: Table, at: int, view: View) -> grid.Column:
     )
     number = column.kind in NUMBERS
     least = None if number else _LEAST if at == 0 else _LEAST_BESIDE
-    header = table.title if at == 0 else column.title
+    header = column.title if at or table.caption else table.title
     style = "dim" if column.kind == "name" and at else ""
     return grid.Column(header, cells, right=number, least=least, drop=column.drop, style=style)
 
 
 def _bars(table: Table, view: View) -> grid.Column:
     at = next(at for at, column in enumerate(table.columns) if column.key == table.bar)
-    values = [_number(row[at]) for row in table.rows]
+    signed = [_number(row[at]) for row in table.rows]
+    values = [abs(value) for value in signed]
     if table.depths[1:] and 0 not in table.depths[1:]:  # the one root of a tree would only dwarf the others
         values[0] = 0.0
     longest = max(values, default=0.0)
     width = grid.bar_width(view.width)
-    cells = [grid.Cell(bar(value / longest, width) if longest else "", "blue") for value in values]
+    styles = ["red" if value < 0 else "blue" for value in signed]
+    cells = [
+        grid.Cell(bar(value / longest, width) if longest else "", style)
+        for value, style in zip(values, styles, strict=True)
+    ]
     return grid.Column("", (*cells, *[grid.Cell("")] * len(table.rest)), drop=_DROP_BARS)
 
 

@@ -12,6 +12,7 @@ from tfopt.records.diagnosis import DiagnosisRecord
 from tfopt.records.difference import DifferenceRecord
 from tfopt.records.gradcheck import GradcheckRecord
 from tfopt.records.gradients import GradientsRecord
+from tfopt.records.influence import InfluenceRecord
 from tfopt.records.inspection import InspectionRecord
 from tfopt.records.trace import TraceRecord
 from tfopt.records.trace_difference import TraceDifferenceRecord
@@ -21,6 +22,7 @@ from tfopt.report import (
     difference_page,
     gradcheck_page,
     gradients_page,
+    influence_page,
     inspection_page,
     trace_difference_page,
     trace_page,
@@ -39,6 +41,7 @@ PAGES: dict[type[Record], Callable[..., Page]] = {
     InspectionRecord: inspection_page.page,
     GradientsRecord: gradients_page.page,
     GradcheckRecord: gradcheck_page.page,
+    InfluenceRecord: influence_page.page,
 }
 
 

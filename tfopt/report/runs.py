@@ -21,6 +21,7 @@ from tfopt.records.diagnosis import DIAGNOSIS_SCHEMA, DiagnosisRecord
 from tfopt.records.difference import DIFFERENCE_SCHEMA, DifferenceRecord
 from tfopt.records.gradcheck import GRADCHECK_SCHEMA, GradcheckRecord
 from tfopt.records.gradients import GRADIENTS_SCHEMA, GradientsRecord
+from tfopt.records.influence import INFLUENCE_SCHEMA, InfluenceRecord
 from tfopt.records.inspection import INSPECTION_SCHEMA, InspectionRecord
 from tfopt.records.profile import SCHEMA, ProfileRecord
 from tfopt.records.trace import TRACE_SCHEMA, TraceRecord
@@ -76,6 +77,7 @@ _Shown = (
     | InspectionRecord
     | GradientsRecord
     | GradcheckRecord
+    | InfluenceRecord
 )
 _KINDS: dict[str | None, type[_Shown]] = {
     SCHEMA: ProfileRecord,
@@ -86,6 +88,7 @@ _KINDS: dict[str | None, type[_Shown]] = {
     INSPECTION_SCHEMA: InspectionRecord,
     GRADIENTS_SCHEMA: GradientsRecord,
     GRADCHECK_SCHEMA: GradcheckRecord,
+    INFLUENCE_SCHEMA: InfluenceRecord,
     COMPARISON_SCHEMA: ComparisonRecord,
 }
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import PurePath
 
 from tfopt.records.profile import InputInfo, ModelInfo, ProfileRecord
 from tfopt.report import units
+from tfopt.report.tree import Line
 
 __all__ = [
     "circumstances",
@@ -88,13 +90,15 @@ def _flops(record: ProfileRecord) -> int:
     return sum(row.flops or 0 for row in record.layers)
 
 
-def roofs(record: ProfileRecord) -> str:
-    """What this machine can do at best; empty where it was not measured."""
+def roofs(record: ProfileRecord, lines: Iterable[Line] = ()) -> str:
+    """What this machine can do, and how any of `lines` may do more; empty where it was not measured."""
     machine = record.machine
     if machine is None:
         return ""
     peaks = ", ".join(f"{units.rate(peak)} {dtype}" for dtype, peak in machine.peak_gflops.items())
-    return f"roofs of this machine: {peaks}; memory {units.number(machine.bandwidth_gb_per_s)} GB/s"
+    cached = any(line.bound == "memory" and (line.times.roof_share or 0) > 1 for line in lines)
+    above = ". Above 100 %: tensors stay in caches, which are faster than memory" if cached else ""
+    return f"roofs of this machine: {peaks}; memory {units.number(machine.bandwidth_gb_per_s)} GB/s{above}"
 
 
 def computing(record: ProfileRecord) -> str:

@@ -13,6 +13,7 @@ from tfopt.report.advice import advice_section
 from tfopt.report.bars import bar
 from tfopt.report.escape import visible
 from tfopt.report.flow import flow, wrapped
+from tfopt.report.influence_section import influence_section
 from tfopt.report.layers_table import layer_section
 from tfopt.report.ops_table import op_section, phase_section, type_section
 from tfopt.report.rows import phase_rows
@@ -45,7 +46,12 @@ def render(record: ProfileRecord, view: View) -> str:
     """`record` as lines of text for `view`, with terminal colours only where `view.color` asks for them."""
     sections = [_header(record, view), _answer(record, view)]
     sections += [body(record, view) for body in _BODIES[view.by]]
-    sections += [advice_section(record, view), notes(record.notes, view.width), _footer(record, view)]
+    sections += [
+        influence_section(record, view),
+        advice_section(record, view),
+        notes(record.notes, view.width),
+        _footer(record, view),
+    ]
     return encode(sections, view.color)
 
 

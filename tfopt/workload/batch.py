@@ -79,7 +79,7 @@ def default_lengths(specs: Sequence[InputSpec], lengths: dict[str, int]) -> tupl
     shapes = "; ".join(f"{spec.name} {_text(spec.shape[1:])} → {_text(_filled(spec))}" for spec in free)
     return (
         Note(
-            message=f"free input dimensions got a default length, and the time is for that length: {shapes}",
+            message=f"free input dimensions got a default length, and the result is for that length: {shapes}",
             hint=f"give that of your data; the default is {_options(free)}",
         ),
     )

@@ -18,7 +18,7 @@ from tfopt.workload.memory import refuse_hopeless
 from tfopt.workload.options import Options
 from tfopt.workload.targets import draw_targets
 
-__all__ = ["Targets", "batch_for", "outputs_of"]
+__all__ = ["Targets", "batch_for", "output_names", "outputs_of"]
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,12 @@ class Targets:
                 "the shape of the model's output depends on its values: targets cannot be drawn",
                 "bring them with --data",
             )
-        return draw_targets(self.loss, shapes, _names(self.model, structure), structure, rng)
+        return draw_targets(self.loss, shapes, output_names(self.model, structure), structure, rng)
 
     def pack(self, arrays: dict[str, Any], x: Any) -> Any | None:
         """The arrays called like the outputs, in the outputs' structure; None where one is missing."""
         structure = outputs_of(self.model, x)
-        names = _names(self.model, structure)
+        names = output_names(self.model, structure)
         if any(name not in arrays for name in names):
             return None
         return keras.tree.pack_sequence_as(structure, [arrays[name] for name in names])
@@ -120,7 +120,8 @@ def _batched(shape: tuple[int | None, ...], size: int) -> tuple[int | None, ...]
     return (shape[0] or size, *shape[1:]) if shape else ()
 
 
-def _names(model: Any, structure: Any) -> list[str]:
+def output_names(model: Any, structure: Any) -> list[str]:
+    """What the outputs of that structure are called, flat: as in a dict, else by their layers."""
     if isinstance(structure, dict):
         return [str(path[0]) for path, _ in keras.tree.flatten_with_path(structure)]
     names = getattr(model, "output_names", None)

@@ -10,7 +10,7 @@ import keras
 from tfopt.model.cost.registry import formula
 from tfopt.model.cost.work import Call, NoFormula, Work, elementwise
 
-__all__ = ["SOFTMAX", "activation"]
+__all__ = ["SOFTMAX", "activation", "function_flops"]
 
 # A function for which TensorFlow has one kernel is one operation per value; the others are spelt out.
 _OPERATIONS: dict[str, tuple[int, int]] = {
@@ -48,6 +48,11 @@ def activation(call: Call, function: Callable[..., Any] | None, size: int) -> Wo
     if name not in _OPERATIONS or function is not getattr(keras.activations, name, None):
         raise NoFormula
     return elementwise(call, size, *_OPERATIONS[name])
+
+
+def function_flops(name: str, size: int) -> int | None:
+    """Operations of an activation function on `size` values, forward and backward; None where they are not known."""
+    return sum(_OPERATIONS[name]) * size if name in _OPERATIONS else None
 
 
 def _plain(name: str) -> Callable[[Call], Work]:

@@ -9,13 +9,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfopt.pathways.interception import BACKENDS
+from tfopt.pathways.interception import BACKENDS, operation_class
 from tfopt.pathways.rules.registry import Call, rule
 
 __all__ = [
     "ELEMENTWISE",
     "GATING",
     "HOMOGENEOUS",
+    "around_zero",
     "gate_function",
     "is_elementwise",
     "layer_activation",
@@ -33,6 +34,7 @@ _NN = (
     " soft_shrink softplus softsign sparse_plus sparse_sigmoid squareplus tanh tanh_shrink threshold"
 )
 ELEMENTWISE = frozenset(name for name in _NN.split() if hasattr(BACKENDS["nn"], name))
+_FUNCTIONS = "Abs Absolute Ceil Clip Cos Cosh Exp Expm1 Floor Log1p Round Sign Sin Sinh Sqrt Square Tan"
 _OWN_FUNCTIONS = ELEMENTWISE | {"softmax", "log_softmax", "linear", "glu"}
 
 
@@ -73,6 +75,7 @@ def _softmax(tracer: Any, original: Callable[..., Any], x: Any, axis: Any = -1, 
         return tf.identity(x)
     tracer.mark("approximated", "softmax frozen")
     frozen = tf.stop_gradient(original(tf.zeros_like(x) if tracer.plan.free else x, axis=axis, **kwargs))
+    tracer.gates(frozen, frozen)
     return tracer.squashed(frozen)
 
 
@@ -113,7 +116,8 @@ def layer_activation(tracer: Any, function: Any) -> Any:
     if isinstance(function, keras.layers.Layer):  # with a rule of its own
         return function
 
-    elementwise = is_elementwise(function)
+    with tracer.untouched():
+        elementwise = is_elementwise(function)
 
     def replaced(x: Any, *args: Any, **kwargs: Any) -> Any:
         if tracer.inside or not elementwise:
@@ -134,6 +138,17 @@ def gate_function(tracer: Any, function: Callable[..., Any]) -> Callable[..., An
             return tf.stop_gradient(function(at, *args, **kwargs))
 
     return replaced
+
+
+def around_zero(function: Callable[..., Any]) -> tuple[float, float]:
+    """f(0) and f′(0)."""
+    with tf.init_scope():
+        zero = tf.zeros((1, 1), tf.float64)
+        with tf.GradientTape() as tape:
+            tape.watch(zero)
+            value = function(zero)
+        gradient = tape.gradient(value, zero)
+        return float(value[0, 0]), 0.0 if gradient is None else float(gradient[0, 0])
 
 
 def is_elementwise(function: Callable[..., Any]) -> bool:
@@ -157,6 +172,15 @@ def _relu(call: Call) -> Any:
     return call.tracer.elementwise("relu" if plain else "clipped relu", call.layer.call, call.x)
 
 
+@rule(*(operation_class(name) for name in _FUNCTIONS.split()))
+def _function(call: Call) -> Any:
+    """With data, a slope and f(0) like any function of single elements; without, as it is."""
+    if call.free:
+        call.tracer.mark("as is", "")
+        return call.proceed()
+    return call.tracer.elementwise(type(call.layer).__name__.lower(), call.run, call.x)
+
+
 @rule(keras.layers.PReLU, own=True)
 def _prelu(call: Call) -> Any:
     return tf.identity(call.x) if call.free else call.proceed()
@@ -171,8 +195,18 @@ def _softmax_layer(call: Call) -> Any:
     return call.proceed()
 
 
+_OPERATIONS = (
+    "Relu Relu6 Sigmoid SparseSigmoid Softplus Softsign SoftShrink SparsePlus Silu Squareplus LogSigmoid LeakyRelu"
+    " HardSigmoid HardSilu Elu Selu Gelu Celu Glu TanhShrink HardTanh HardShrink Threshold Softmax LogSoftmax Tanh"
+)
+
+
 @rule(
-    keras.layers.Activation, keras.layers.ELU, keras.layers.LeakyReLU, own=True,
-)  # fmt: skip
+    keras.layers.Activation,
+    keras.layers.ELU,
+    keras.layers.LeakyReLU,
+    *map(operation_class, _OPERATIONS.split()),
+    own=True,
+)
 def _as_its_function(call: Call) -> Any:
     return call.proceed()

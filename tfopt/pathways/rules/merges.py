@@ -7,10 +7,12 @@ from functools import reduce
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfopt.pathways.interception import operation_class
-from tfopt.pathways.rules.registry import Call, rule
+from tfopt.pathways.nodes import is_data
+from tfopt.pathways.rules.registry import Call, exactly, rule
 
 __all__: list[str] = []
 
@@ -18,10 +20,14 @@ _GATE = "gate frozen"
 _HALF = 0.5
 
 
+def _is_constant(leaf: Any) -> bool:
+    return isinstance(leaf, np.ndarray | tf.Tensor) and not is_data(leaf)
+
+
 def _others(call: Call) -> list[Any]:
     """What is no floating-point tensor among the arguments of an operation: constants."""
     ours = {id(tensor) for tensor in call.tensors}
-    return [tf.cast(leaf, call.x.dtype) for leaf in call.leaves if id(leaf) not in ours]
+    return [exactly(leaf, call.x.dtype) for leaf in call.leaves if id(leaf) not in ours]
 
 
 @rule(keras.layers.Add, keras.layers.Average, keras.layers.Concatenate, own=True)
@@ -59,12 +65,24 @@ def _divide(call: Call) -> Any:
     if len(call.tensors) == 1 and call.args[0] is call.x:
         (constant,) = _others(call)
         return call.x / (tf.abs(constant) if call.free else constant)
-    return call.proceed()
+    if call.free or len(call.tensors) == 1:
+        return call.proceed()
+    call.tracer.mark("approximated", "denominator frozen")
+    first, second = call.args
+    return first / tf.stop_gradient(second)
 
 
 @rule(keras.layers.Maximum, keras.layers.Minimum, operation_class("Maximum"), operation_class("Minimum"), own=True)
 def _extreme(call: Call) -> Any:
-    """Of several tensors without data: paths lead through each of them, as through max-pooling."""
+    """Of several tensors without data: paths lead through each of them, as through max-pooling. Bounds do not bound;
+    with data, one adds where it wins."""
+    if call.free and len(call.tensors) == 1:
+        call.tracer.mark("linearised", "clipped")
+        return tf.identity(call.x)
+    if len(call.tensors) == 1:
+        y = call.proceed()
+        won = tf.cast(tf.equal(y, call.x), y.dtype)
+        return call.x * won + call.constant(tf.stop_gradient(y * (1 - won)))
     if not call.free or call.tracer.plan.maxpool == "max":
         return call.proceed()
     return reduce(tf.add, call.tensors)
@@ -81,26 +99,31 @@ def _multiply(call: Call) -> Any:
     operation_class("Matmul"), operation_class("Einsum"), operation_class("Dot"), keras.layers.Dot, own=True,
 )  # fmt: skip
 def _bilinear(call: Call) -> Any:
-    """Half of the product belongs to each factor."""
+    """Half of the product belongs to each factor; all of it to the other where one is a frozen softmax, or a gate."""
     if len(call.tensors) != 2:
-        return call.proceed()
-    call.tracer.mark("approximated", "product split in halves")
+        absolute = lambda leaf: tf.abs(leaf) if call.free and _is_constant(leaf) else leaf  # noqa: E731
+        return call.run(*keras.tree.map_structure(absolute, call.args), **call.kwargs)
 
-    def with_frozen(frozen: Any) -> Any:
-        args, kwargs = keras.tree.map_structure(
-            lambda leaf: tf.stop_gradient(leaf) if leaf is frozen else leaf, (call.args, call.kwargs)
-        )
+    def with_frozen(place: int) -> Any:
+        leaves = keras.tree.flatten((call.args, call.kwargs))
+        factors = [number for number, leaf in enumerate(leaves) if any(leaf is each for each in call.tensors)]
+        leaves[factors[place]] = tf.stop_gradient(leaves[factors[place]])
+        args, kwargs = keras.tree.pack_sequence_as((call.args, call.kwargs), leaves)
         return call.run(*args, **kwargs)
 
-    first, second = call.tensors
-    return _HALF * (with_frozen(first) + with_frozen(second))
+    gates = [place for place, each in enumerate(call.tensors) if call.tracer.gate_value(each) is not None]
+    if len(gates) == 1:
+        call.tracer.mark("approximated", _GATE)
+        return with_frozen(*gates)
+    call.tracer.in_halves()
+    return _HALF * (with_frozen(0) + with_frozen(1))
 
 
 def _product(call: Call, u: Any, v: Any) -> Any:
     """u · v where one is a gate: that one frozen, at what it is for a zero pre-activation where there is no data."""
     gate = _which_gates(call, u, v)
     if gate is None:
-        call.tracer.mark("approximated", "product split in halves")
+        call.tracer.in_halves()
         return _HALF * (u * tf.stop_gradient(v) + tf.stop_gradient(u) * v)
     call.tracer.mark("approximated", _GATE)
     value = u if gate is v else v

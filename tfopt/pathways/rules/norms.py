@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfopt.pathways.interception import keep_mask
-from tfopt.pathways.rules.registry import Call, roles, rule
+from tfopt.pathways.interception import LayerScale, keep_mask
+from tfopt.pathways.rules.registry import Call, exactly, roles, rule
 
 __all__: list[str] = []
 
@@ -22,6 +22,22 @@ roles(
 
 @rule(keras.layers.BatchNormalization, own=True)
 def _batch_normalization(call: Call) -> Any:
+    """Without data the mean is added like any other offset, not subtracted."""
+    layer = call.layer
+    if not call.free:
+        return call.proceed()
+    shape = [size if axis in _positive([layer.axis], call.x) else 1 for axis, size in enumerate(call.x.shape)]
+    scale = tf.math.rsqrt(call.value(layer.moving_variance) + tf.cast(layer.epsilon, call.x.dtype))
+    scale = scale * call.value(layer.gamma) if layer.scale else scale
+    y = call.x * tf.reshape(scale, shape)
+    if call.tracer.plan.constants:
+        offset = call.value(layer.moving_mean) * scale + (call.value(layer.beta) if layer.center else 0)
+        y = y + tf.reshape(offset, shape)
+    return keep_mask(call.x, y)
+
+
+@rule(LayerScale, own=True)
+def _layer_scale(call: Call) -> Any:
     return call.proceed()
 
 
@@ -32,8 +48,8 @@ def _layer_normalization(call: Call) -> Any:
     shape = [size if axis in _positive(axes, call.x) else 1 for axis, size in enumerate(call.x.shape)]
     y = call.x
     if not call.free:
-        centred = y if layer.rms_scaling else y - tf.reduce_mean(y, axes, keepdims=True)
-        y = centred * _reciprocal_root(centred, axes, layer.epsilon)
+        centred = y - tf.reduce_mean(y, axes, keepdims=True)
+        y = (y if layer.rms_scaling else centred) * _reciprocal_root(centred, axes, layer.epsilon)
     if layer.gamma is not None:
         y = y * tf.reshape(call.value(layer.gamma), shape)
     if getattr(layer, "beta", None) is not None:
@@ -98,7 +114,7 @@ def _rescaling(call: Call) -> Any:
 
 def _reciprocal_root(centred: Any, axes: list[int], epsilon: float) -> Any:
     mean_square = tf.reduce_mean(tf.square(centred), axes, keepdims=True)
-    return tf.stop_gradient(tf.math.rsqrt(mean_square + tf.cast(epsilon, centred.dtype)))
+    return tf.stop_gradient(tf.math.rsqrt(mean_square + exactly(epsilon, centred.dtype)))
 
 
 def _positive(axes: list[int], x: Any) -> set[int]:

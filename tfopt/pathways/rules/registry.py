@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any, Literal, Protocol
 
 import keras
 import tensorflow as tf
 
+from tfopt.pathways.nodes import is_data
 from tfopt.pathways.plan import Plan
 from tfopt.records.influence import Status
 
-__all__ = ["Call", "Role", "Rule", "Tracer", "role_of", "roles", "rule", "rule_for"]
+__all__ = ["Call", "Role", "Rule", "Tracer", "exactly", "role_of", "roles", "rule", "rule_for"]
 
 Role = Literal["weight", "offset", "statistic", "unknown"]
 """A `weight` multiplies what comes in, an `offset` is added to it, a `statistic` is neither (a variance, a seed)."""
@@ -24,10 +26,13 @@ class Tracer(Protocol):
     plan: Plan
 
     def constant(self, tensor: Any) -> Any: ...
+    def gates(self, tensor: Any, value: Any) -> None: ...
+    def in_halves(self) -> None: ...
     def gate_value(self, tensor: Any) -> Any | None: ...
     def depends(self, tensor: Any, on: Any) -> bool: ...
     def elementwise(self, name: str, function: Callable[..., Any], x: Any) -> Any: ...
     def ends_here(self) -> bool: ...
+    def flows_in(self) -> bool: ...
     def mark(self, status: Status, reason: str) -> None: ...
 
 
@@ -57,13 +62,15 @@ class Call:
 
     @property
     def tensors(self) -> list[Any]:
-        """The floating-point tensors among the arguments."""
-        return [leaf for leaf in self.leaves if tf.is_tensor(leaf) and leaf.dtype.is_floating]
+        """The floating-point tensors among the arguments that are no constants."""
+        return [leaf for leaf in self.leaves if is_data(leaf)]
 
     @property
     def x(self) -> Any:
-        """The first of them."""
-        return self.tensors[0]
+        """The first of them; where there is none, the first tensor, as floating-point numbers."""
+        if self.tensors:
+            return self.tensors[0]
+        return next(tf.cast(leaf, self.tracer.plan.dtype) for leaf in self.leaves if tf.is_tensor(leaf))
 
     def proceed(self) -> Any:
         """The call as it is."""
@@ -78,22 +85,31 @@ class Call:
         return self.tracer.constant(tensor)
 
 
+def exactly(number: Any, dtype: Any) -> Any:
+    """A number or tensor in a dtype; `tf.cast` would round a number of Python's to float32 first."""
+    return tf.cast(number, dtype) if tf.is_tensor(number) else tf.convert_to_tensor(number, dtype)
+
+
 Function = Callable[[Call], Any]
 
 
 @dataclass(frozen=True)
 class Rule:
-    """How a layer is called in a surrogate; how faithful that is; why it is not exact (empty where it is); and whether
-    its sums are checked on random inputs, as those of others' rules are."""
+    """How a layer is called in a surrogate; how faithful that is; why it is not exact (empty where it is); whether it
+    is spared the check on random inputs, which others' rules undergo; whether paths start in it."""
 
     apply: Function
     status: Status
     reason: str
     own: bool
+    starts: bool
 
 
 _RULES: dict[type, Rule] = {}
 _ROLES: dict[type, Mapping[str, Role]] = {}
+
+_ABOUT = frozenset({"__init__", "build", "get_config", "compute_output_shape", "compute_output_spec", "compute_mask"})
+"""Methods that say what a layer is, not what it computes."""
 
 _ROLES_BY_NAME: dict[str, Role] = {
     **dict.fromkeys(("bias", "recurrent_bias", "beta", "mean", "moving_mean", "offset"), "offset"),
@@ -109,6 +125,7 @@ def rule(
     status: Status = "exact",
     reason: str = "",
     own: bool = False,
+    starts: bool = False,
 ) -> Callable[[Function], Function]:
     """Register a function as the rule of layer classes and their subclasses.
 
@@ -121,7 +138,9 @@ def rule(
         A layer that averages its input with a copy shifted in time needs no rule, all its terms are positive. One that
         multiplies by a learned gate does:
 
-            @tfopt.pathways.rule(Gated, status="approximated", reason="gate frozen")
+            from tfopt.pathways.rules import rule
+
+            @rule(Gated, status="approximated", reason="gate frozen")
             def gated(call):
                 gate = 0.5 if call.free else tf.stop_gradient(tf.sigmoid(call.x @ call.value(call.layer.gate)))
                 return call.x @ call.value(call.layer.kernel) * gate
@@ -131,11 +150,12 @@ def rule(
         status: how faithful the rule is: `exact`, `linearised` or `approximated`.
         reason: in a few words, where it is not exact.
         own: one of tfopt's rules, which its tests check.
+        starts: what the layer takes are numbers of rows or categories, whatever their dtype: paths start in it.
     """
 
     def register(function: Function) -> Function:
         for each in classes:
-            _RULES[each] = Rule(function, status, reason, own)
+            _RULES[each] = Rule(function, status, reason, own, starts)
         return function
 
     return register
@@ -143,13 +163,21 @@ def rule(
 
 def rule_for(kind: type) -> Rule | None:
     """The rule of a class or of the nearest class above it; not one of tfopt's own where the class was derived from a
-    layer of Keras by somebody who gave it another `call`."""
+    layer of Keras by somebody who gave it another `call`, or another of what `call` may use."""
     for ancestor in kind.__mro__:
         found = _RULES.get(ancestor)
         if found is not None:
-            changed = getattr(kind, "call", None) is not getattr(ancestor, "call", None)
-            return None if found.own and changed else found
+            return None if found.own and _changed(kind, ancestor) else found
     return None
+
+
+def _changed(kind: type, ancestor: type) -> bool:
+    between = kind.__mro__[: kind.__mro__.index(ancestor)]
+    return any(
+        hasattr(ancestor, name) and isinstance(value, FunctionType | property) and name not in _ABOUT
+        for each in between
+        for name, value in vars(each).items()
+    )
 
 
 def roles(layer: type, names: Mapping[str, Role]) -> None:

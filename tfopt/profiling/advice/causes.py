@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tfopt.profiling.advice.slow_kernels import said, slow_under_xla
-from tfopt.profiling.advice.wording import counted, listed
-from tfopt.records.advice import Advice, StepFacts
+from tfopt.profiling.advice.wording import listed
+from tfopt.records.advice import Advice, Fact, Severity, StepFacts
+from tfopt.wording import counted
 
 __all__ = ["causes"]
 
+_IN_TENSORFLOW = "write them with TensorFlow's or Keras's ops"
 _NOTABLE_MS = 0.05  # of a step: less than a variant's own ops take to start
 _NOTABLE_BYTES = 1_000_000  # which about so much time moves
 
@@ -36,24 +38,12 @@ def _under_xla(facts: StepFacts, device: str) -> Iterator[Advice]:
     if device.startswith("CPU"):
         for kernel, fact in slow_under_xla(facts):
             if kernel.extra_ms(fact) > _NOTABLE_MS:
-                yield Advice(
-                    id=kernel.id,
-                    severity="high",
-                    message=said([(kernel, fact)]),
-                    action="leave XLA off",
-                    evidence={"ops": fact.count, **fact.numbers},
-                    layers=fact.layers,
-                )
+                message = said([(kernel, fact)])
+                yield _cause(kernel.id, "high", message, "leave XLA off", fact, numbers=tuple(fact.numbers))
     called_back = facts.get("python_function")
     if called_back is not None:
-        yield Advice(
-            id="python-function",
-            severity="high",
-            message=f"XLA cannot compile {counted(called_back.count, 'Python function')}",
-            action="write them with TensorFlow's or Keras's ops",
-            evidence={"ops": called_back.count},
-            layers=called_back.layers,
-        )
+        message = f"XLA cannot compile {counted(called_back.count, 'Python function')}"
+        yield _cause("python-function", "high", message, _IN_TENSORFLOW, called_back)
 
 
 def _eager(facts: StepFacts) -> Iterator[Advice]:
@@ -79,64 +69,53 @@ def _half(facts: StepFacts, half: str, device: str) -> Iterator[Advice]:
     casts = facts.get("half_casts")
     if casts is not None and casts.numbers["bytes"] >= _NOTABLE_BYTES:
         moves = "moves" if casts.count == 1 else "move"
-        yield Advice(
-            id="casts",
-            severity="medium",
-            message=f"{counted(casts.count, 'cast')} to and from half precision {moves} "
-            f"{casts.numbers['bytes'] / 1e6:,.1f} MB",
-            action="keep neighbouring layers in one precision",
-            evidence={"casts": casts.count, "bytes": casts.numbers["bytes"]},
-            layers=casts.layers,
-        )
+        moved = f"{moves} {casts.numbers['bytes'] / 1e6:,.1f} MB"
+        message = f"{counted(casts.count, 'cast')} to and from half precision {moved}"
+        action = "keep neighbouring layers in one precision"
+        yield _cause("casts", "medium", message, action, casts, "casts", ["bytes"])
 
 
 def _on_gpu(facts: StepFacts) -> Iterator[Advice]:
     recurrence = facts.get("unfused_recurrence")
     if recurrence is not None:
-        yield Advice(
-            id="recurrence-unfused",
-            severity="high",
-            message=f"{counted(recurrence.count, 'recurrent layer')} cannot use cuDNN's kernel ({recurrence.detail})",
-            action="use the default activations and leave unroll and recurrent_dropout out",
-            evidence={"layers": recurrence.count},
-            layers=recurrence.layers,
-        )
+        found = counted(recurrence.count, "recurrent layer")
+        message = f"{found} cannot use cuDNN's kernel ({recurrence.detail})"
+        action = "use the default activations and leave unroll and recurrent_dropout out"
+        yield _cause("recurrence-unfused", "high", message, action, recurrence, "layers")
 
 
 def _in_graph(facts: StepFacts) -> Iterator[Advice]:
     grouped = facts.get("convolution_under_xla")
     if grouped is not None:
-        yield Advice(
-            id="grouped-convolution",
-            severity="high",
-            message=f"{counted(grouped.count, 'convolution')} with groups or channels first, which Keras runs in XLA's "
-            "slow kernel on CPU",
-            action="split the channels and give each group a Conv2D of its own",
-            evidence={"ops": grouped.count},
-            layers=grouped.layers,
-        )
+        found = counted(grouped.count, "convolution")
+        message = f"{found} with groups or channels first, which Keras runs in XLA's slow kernel on CPU"
+        action = "split the channels and give each group a Conv2D of its own"
+        yield _cause("grouped-convolution", "high", message, action, grouped)
 
 
 def _always(facts: StepFacts, xla: bool) -> Iterator[Advice]:
     wide = facts.get("float64")
     if wide is not None and wide.numbers["bytes"] >= _NOTABLE_BYTES:
-        yield Advice(
-            id="float64",
-            severity="medium",
-            message=f"{counted(wide.count, 'op')} compute{'s' if wide.count == 1 else ''} in float64 "
-            f"({listed(wide.layers) or 'outside all layers'})",
-            action="cast inputs to float32",
-            evidence={"ops": wide.count, "bytes": wide.numbers["bytes"]},
-            layers=wide.layers,
-        )
+        where = listed(wide.layers) or "outside all layers"
+        computes = "computes" if wide.count == 1 else "compute"
+        message = f"{counted(wide.count, 'op')} {computes} in float64 ({where})"
+        yield _cause("float64", "medium", message, "cast inputs to float32", wide, numbers=["bytes"])
     called_back = facts.get("python_function")
     if called_back is not None and not xla:
         runs = "runs" if called_back.count == 1 else "run one at a time"
-        yield Advice(
-            id="python-function",
-            severity="medium",
-            message=f"{counted(called_back.count, 'Python function')} {runs} under Python's lock",
-            action="write them with TensorFlow's or Keras's ops",
-            evidence={"ops": called_back.count},
-            layers=called_back.layers,
-        )
+        message = f"{counted(called_back.count, 'Python function')} {runs} under Python's lock"
+        yield _cause("python-function", "medium", message, _IN_TENSORFLOW, called_back)
+
+
+def _cause(
+    id: str,
+    severity: Severity,
+    message: str,
+    action: str,
+    fact: Fact,
+    counts: str = "ops",
+    numbers: Sequence[str] = (),
+) -> Advice:
+    """A cause; its evidence is how many `counts` the fact tells of, and these of its `numbers`."""
+    evidence = {counts: fact.count, **{name: fact.numbers[name] for name in numbers}}
+    return Advice(id=id, severity=severity, message=message, action=action, evidence=evidence, layers=fact.layers)

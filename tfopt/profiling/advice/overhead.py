@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from tfopt.profiling.advice.commands import compare_batches, compare_programs, profile_with
 from tfopt.profiling.advice.shares import NOTABLE, fixed_share, on_cpu, phase_share, severity_of
 from tfopt.profiling.advice.waste import update_share
-from tfopt.profiling.advice.wording import counted, listed
+from tfopt.profiling.advice.wording import listed
 from tfopt.records.advice import Advice
 from tfopt.records.profile import ProfileRecord
 from tfopt.report.units import percent
 from tfopt.trace.scopes import OPTIMIZER
+from tfopt.wording import counted
 
 __all__ = ["eager", "input_bound", "optimizer_share", "python_functions", "retracing", "small_batch"]
 

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 from tfopt.profiling.advice.commands import compare_precisions
 from tfopt.profiling.advice.shares import NOTABLE, is_product, on_cpu, op_share, ops_named, severity_of
-from tfopt.profiling.advice.wording import counted, listed
+from tfopt.profiling.advice.wording import listed
 from tfopt.records.advice import Advice, Fact
 from tfopt.records.profile import OpRow, ProfileRecord
 from tfopt.report.units import percent
+from tfopt.wording import counted
 
 __all__ = ["bfloat16_possible", "float64", "half_unsupported", "many_casts", "odd_dimensions"]
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tfopt.profiling.advice.wording import counted
 from tfopt.records.advice import Fact, StepFacts
+from tfopt.wording import counted
 
 __all__ = ["SLOW_KERNELS", "SlowKernel", "extra_ms", "said", "slow_under_xla"]
 

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator
 
 from tfopt.profiling.advice.commands import profile_with
 from tfopt.profiling.advice.shares import NOTABLE, layer_share, op_share, ops_named, phase_share, severity_of, within
-from tfopt.profiling.advice.wording import counted, listed
+from tfopt.profiling.advice.wording import listed
 from tfopt.records.advice import Advice, Fact
 from tfopt.records.profile import ProfileRecord
 from tfopt.report.units import percent
+from tfopt.wording import counted
 
 __all__ = [
     "dense_embedding_update",

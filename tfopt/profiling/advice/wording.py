@@ -1,4 +1,4 @@
-"""How advice counts things and names layers."""
+"""How advice names layers."""
 
 from __future__ import annotations
 
@@ -6,12 +6,7 @@ from collections.abc import Sequence
 
 from tfopt import wording
 
-__all__ = ["counted", "listed"]
-
-
-def counted(number: int, noun: str, plural: str = "") -> str:
-    """`1 cast`, `25 casts`, `1,500 ops`."""
-    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+__all__ = ["listed"]
 
 
 def listed(layers: Sequence[str]) -> str:

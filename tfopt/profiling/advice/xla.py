@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from tfopt.profiling.advice.commands import compare_programs
 from tfopt.profiling.advice.shares import NOTABLE, fixed_share, layer_share, op_share, severity_of
 from tfopt.profiling.advice.slow_kernels import SlowKernel, extra_ms, said, slow_under_xla
-from tfopt.profiling.advice.wording import counted, listed
+from tfopt.profiling.advice.wording import listed
 from tfopt.records.advice import Advice, Fact
 from tfopt.records.profile import ProfileRecord
 from tfopt.report.units import percent
+from tfopt.wording import counted
 
 __all__ = ["grouped_convolution", "slow_kernels", "xla_may_help", "xla_would_be_slower"]
 

@@ -67,7 +67,7 @@ def ready(contestant: Contestant, say: Say) -> Arm:
             step_s, slow = _warm(run)
     examples = run.examples / len(run.waits_ms)
     on_cpu = placement.kind == "CPU"
-    say(Ready(label, prepare_s, compile_s, examples, on_cpu, workload.notes))
+    say(Ready(label, prepare_s, compile_s, examples, on_cpu, placement.name, workload.notes))
     return Arm(label, run, step_s, on_cpu, slow)
 
 

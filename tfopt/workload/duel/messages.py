@@ -35,6 +35,7 @@ class Ready(About, frozen=True, tag=True):
     compile_s: float
     examples: float
     on_cpu: bool
+    device: str = ""
     notes: tuple[Note, ...] = ()
 
 

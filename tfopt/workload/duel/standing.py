@@ -55,6 +55,7 @@ class Standing:
             compile_s=median(ready.compile_s for ready in self.readies) if self.readies else None,
             examples_per_step=examples,
             blocks=len(times),
+            device=next((ready.device for ready in self.readies if ready.device), None),
         )
 
     def result(
