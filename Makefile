@@ -48,6 +48,7 @@ bench: setup
 	$(BIN)/python -m bench.roofline
 	$(BIN)/python -m bench.kernels
 	$(BIN)/python -m bench.advice
+	$(BIN)/python -m bench.gradients
 	$(BIN)/python -m bench.influence
 	$(BIN)/python -m bench.relevance
 	$(BIN)/python -m bench.certificates

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tfopt.diagnosis.diagnose import doctor as doctor
     from tfopt.errors import TfoptError as TfoptError
+    from tfopt.modified.functional_call import functional_call as functional_call
+    from tfopt.modified.parametrization import parametrize as parametrize
     from tfopt.pathways.ablation import ablate as ablate
     from tfopt.pathways.health import health as health
     from tfopt.pathways.path_weights import path_scores as path_scores
@@ -22,12 +24,16 @@ if TYPE_CHECKING:
     from tfopt.pathways.saliency import weight_saliency as weight_saliency
     from tfopt.pathways.top_paths import top_paths as top_paths
     from tfopt.profiling.compare import compare as compare
+    from tfopt.profiling.gradcheck import gradcheck as gradcheck
+    from tfopt.profiling.gradients import gradients as gradients
     from tfopt.profiling.influence import influence as influence
     from tfopt.profiling.inspect import inspect as inspect
     from tfopt.profiling.profile import profile as profile
     from tfopt.records.comparison import ComparisonRecord as ComparisonRecord
     from tfopt.records.diagnosis import DiagnosisRecord as DiagnosisRecord
     from tfopt.records.difference import DifferenceRecord as DifferenceRecord
+    from tfopt.records.gradcheck import GradcheckRecord as GradcheckRecord
+    from tfopt.records.gradients import GradientsRecord as GradientsRecord
     from tfopt.records.influence import InfluenceRecord as InfluenceRecord
     from tfopt.records.inspection import InspectionRecord as InspectionRecord
     from tfopt.records.profile import ProfileRecord as ProfileRecord
@@ -45,6 +51,8 @@ _HOMES = {
     "ComparisonRecord": "tfopt.records.comparison",
     "DiagnosisRecord": "tfopt.records.diagnosis",
     "DifferenceRecord": "tfopt.records.difference",
+    "GradcheckRecord": "tfopt.records.gradcheck",
+    "GradientsRecord": "tfopt.records.gradients",
     "InfluenceRecord": "tfopt.records.influence",
     "InspectionRecord": "tfopt.records.inspection",
     "ProfileRecord": "tfopt.records.profile",
@@ -56,9 +64,13 @@ _HOMES = {
     "compare": "tfopt.profiling.compare",
     "diff": "tfopt.report.against",
     "doctor": "tfopt.diagnosis.diagnose",
+    "functional_call": "tfopt.modified.functional_call",
+    "gradcheck": "tfopt.profiling.gradcheck",
+    "gradients": "tfopt.profiling.gradients",
+    "inspect": "tfopt.profiling.inspect",
+    "parametrize": "tfopt.modified.parametrization",
     "health": "tfopt.pathways.health",
     "influence": "tfopt.profiling.influence",
-    "inspect": "tfopt.profiling.inspect",
     "path_scores": "tfopt.pathways.path_weights",
     "path_weights": "tfopt.pathways.path_weights",
     "profile": "tfopt.profiling.profile",
@@ -76,6 +88,8 @@ __all__ = [
     "ComparisonRecord",
     "DiagnosisRecord",
     "DifferenceRecord",
+    "GradcheckRecord",
+    "GradientsRecord",
     "InfluenceRecord",
     "InspectionRecord",
     "ProfileRecord",
@@ -88,9 +102,13 @@ __all__ = [
     "compare",
     "diff",
     "doctor",
+    "functional_call",
+    "gradcheck",
+    "gradients",
     "health",
     "influence",
     "inspect",
+    "parametrize",
     "path_scores",
     "path_weights",
     "profile",

@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "tfopt"
 ORDER = [
     {"cli"},
     {"profiling", "diagnosis"},
-    {"pathways"},
+    {"pathways", "modified"},
     {"workload"},
     {"model"},
     {"report"},
@@ -26,7 +26,7 @@ ORDER = [
     {"scratch"},
     {"errors", "undo", "wording"},
 ]
-TENSORFLOW_ROOMS = {"profiling", "pathways", "workload", "model"}
+TENSORFLOW_ROOMS = {"profiling", "pathways", "modified", "workload", "model"}
 HEAVY = {"tensorflow", "keras"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 

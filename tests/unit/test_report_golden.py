@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from comparisons_for_tests import COMPARISONS
+from gradients_for_tests import GRADCHECKS, GRADIENTS
 from influences_for_tests import INFLUENCES, PROFILES
 from inspections_for_tests import INSPECTIONS
 from records_for_tests import DIFFERENCES, FOLDER, RECORDS, diagnosis
@@ -56,6 +57,12 @@ INSPECTED: dict[str, tuple[str, View]] = {
     "type.csv": ("csv", View(by="type")),
     "record.json": ("json", View()),
 }
+LISTED: dict[str, tuple[str, View]] = {
+    **{f"{width}.txt": ("table", View(width=width)) for width in (80, 120)},
+    "rows.md": ("md", View(top=3)),
+    "rows.csv": ("csv", View()),
+    "record.json": ("json", View()),
+}
 RANKED: dict[str, tuple[str, View]] = {
     **{f"{width}.txt": ("table", View(width=width)) for width in (80, 120)},
     "pipe.txt": ("table", View(top=2)),
@@ -80,6 +87,8 @@ MADE = {
     **DIFFERENCES,
     **INSPECTIONS,
     **COMPARISONS,
+    **GRADIENTS,
+    **GRADCHECKS,
     **INFLUENCES,
     "trace-difference": lambda: diff(record_of(hostile, "new"), record_of(gpu, "old")),
 }
@@ -91,6 +100,7 @@ CASES = {
 } | {f"{name}-{case}": (name, *wish) for name in (*DIFFERENCES, "trace-difference") for case, wish in COMPARED.items()}
 CASES |= {f"{name}-{case}": (name, *wish) for name in INSPECTIONS for case, wish in INSPECTED.items()}
 CASES |= {f"{name}-{case}": (name, *wish) for name in COMPARISONS for case, wish in RANKED.items()}
+CASES |= {f"{name}-{case}": (name, *wish) for name in (*GRADIENTS, *GRADCHECKS) for case, wish in LISTED.items()}
 CASES |= {f"{name}-{case}": (name, *wish) for name in INFLUENCES for case, wish in CARRIED.items()}
 CASES |= {f"{name}-{case}": (name, *wish) for name in PROFILES for case, wish in SUMMARIZED.items()}
 

@@ -18,18 +18,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
-import tensorflow as tf
 from keras.src import backend
 from keras.src.applications.convnext import LayerScale
-from keras.src.dtype_policies.dtype_policy import DTypePolicy
 from keras.src.layers.layer import Layer
-from keras.src.models.functional import Functional
-from keras.src.models.sequential import Sequential
 from keras.src.ops import nn as nn_operations
 from keras.src.ops import numpy as numpy_operations
 from keras.src.ops.operation import Operation
 
 from tfopt.model.patching import patching
+from tfopt.model.raised import LOCK, Wrapper, only_in, raised
 
 __all__ = [
     "BACKENDS",
@@ -47,8 +44,6 @@ __all__ = [
 Handler = Callable[[Any, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 """Is given an operation, how to call it, and the arguments; returns its outputs."""
 
-Wrapper = Callable[[Callable[..., Any]], Callable[..., Any]]
-
 BACKENDS = {"nn": backend.nn, "numpy": backend.numpy}
 
 PRIVATE = (
@@ -56,17 +51,12 @@ PRIVATE = (
     (Layer, "__call__"),
     (Layer, "_flatten_layers"),
     (Layer, "_set_mask_metadata"),
-    (DTypePolicy, "compute_dtype"),
     (Layer(), "_losses"),
     (Layer(), "_loss_ids"),
-    (Functional, "_convert_inputs_to_tensors"),
-    (Sequential, "input_dtype"),
     (keras.StatelessScope(), "state_mapping"),
     (backend, "get_keras_mask"),
     (backend, "set_keras_mask"),
 )
-
-_LOCK = threading.RLock()
 
 
 def layers_of(model: Any) -> list[Any]:
@@ -111,8 +101,8 @@ def observed(
     Yields:
         `patch(target, name, replacement)`, for whatever else is to be replaced meanwhile.
     """
-    with _LOCK, patching() as patch:
-        ours = _only_in(threading.get_ident())
+    with LOCK, patching() as patch:
+        ours = only_in(threading.get_ident())
         patch(Operation, "__call__", ours(Operation.__call__, _operation_call(handler)))
         patch(Layer, "__call__", ours(Layer.__call__, _layer_call(handler)))
         for name, wrapper in functions.items():
@@ -149,38 +139,17 @@ def intercepted(
     scope = keras.StatelessScope()
     # Given to the constructor, they would be cast to the variables' dtypes.
     scope.state_mapping.update((id(variable), value) for variable, value in values)
-    floatx = keras.config.floatx()
-    with observed(model, handler, functions=functions, attributes=attributes) as patch:
-        ours = _only_in(threading.get_ident())
-        if dtype is not None:
-            for owner, name in ((DTypePolicy, "compute_dtype"), (Sequential, "input_dtype")):
-                patch(owner, name, _computing_in(dtype, vars(owner)[name], threading.get_ident()))
-            # It would cast what a nested model is given back to the dtype that it was made with.
-            patch(Functional, "_convert_inputs_to_tensors", ours(Functional._convert_inputs_to_tensors, _as_they_are))
+    with (
+        observed(model, handler, functions=functions, attributes=attributes) as patch,
+        contextlib.nullcontext() if dtype is None else raised(dtype),
+    ):
         for layer in layers_of(model):
             patch(layer, "_losses", [])  # of the trace, whose tensors must not outlive it
             patch(layer, "_loss_ids", set())
             if "use_cudnn" in vars(layer):  # the fused kernel would pass the cell by
                 patch(layer, "use_cudnn", False)
-        try:
-            keras.config.set_floatx(dtype or floatx)
-            with scope:
-                yield scope.state_mapping
-        finally:
-            keras.config.set_floatx(floatx)
-
-
-def _only_in(thread: int) -> Callable[[Callable[..., Any], Wrapper], Callable[..., Any]]:
-    def ours(original: Callable[..., Any], wrapper: Wrapper) -> Callable[..., Any]:
-        replacement = wrapper(original)
-
-        @functools.wraps(original)
-        def chosen(*args: Any, **kwargs: Any) -> Any:
-            return (replacement if threading.get_ident() == thread else original)(*args, **kwargs)
-
-        return chosen
-
-    return ours
+        with scope:
+            yield scope.state_mapping
 
 
 def _wrapped(replacement: Callable[..., Any]) -> Wrapper:
@@ -207,20 +176,3 @@ def _operation_call(handler: Handler) -> Wrapper:
         return call
 
     return wrapper
-
-
-def _computing_in(dtype: str, original: property, thread: int) -> property:
-    """A property with the dtype in place of any other of floating-point numbers."""
-
-    def chosen(owner: Any) -> str:
-        own: str = original.__get__(owner)
-        return dtype if threading.get_ident() == thread and keras.backend.is_float_dtype(own) else own
-
-    return property(chosen)
-
-
-def _as_they_are(original: Callable[..., Any]) -> Callable[..., Any]:
-    def convert(model: Any, inputs: Sequence[Any]) -> Any:
-        return [each if each is None else tf.convert_to_tensor(each) for each in inputs]
-
-    return convert

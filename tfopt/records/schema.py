@@ -12,6 +12,8 @@ from tfopt.records.base import Record
 from tfopt.records.comparison import ComparisonRecord
 from tfopt.records.diagnosis import DiagnosisRecord
 from tfopt.records.difference import DifferenceRecord
+from tfopt.records.gradcheck import GradcheckRecord
+from tfopt.records.gradients import GradientsRecord
 from tfopt.records.influence import InfluenceRecord
 from tfopt.records.inspection import InspectionRecord
 from tfopt.records.profile import ProfileRecord
@@ -28,6 +30,8 @@ PUBLISHED: dict[str, type[Record]] = {
     "trace.schema.json": TraceRecord,
     "trace-difference.schema.json": TraceDifferenceRecord,
     "inspection.schema.json": InspectionRecord,
+    "gradients.schema.json": GradientsRecord,
+    "gradcheck.schema.json": GradcheckRecord,
     "influence.schema.json": InfluenceRecord,
 }
 

@@ -10,6 +10,8 @@ from tfopt.records.base import Record
 from tfopt.records.comparison import ComparisonRecord
 from tfopt.records.diagnosis import DiagnosisRecord
 from tfopt.records.difference import DifferenceRecord
+from tfopt.records.gradcheck import GradcheckRecord
+from tfopt.records.gradients import GradientsRecord
 from tfopt.records.influence import InfluenceRecord
 from tfopt.records.inspection import InspectionRecord
 from tfopt.records.trace import TraceRecord
@@ -18,6 +20,8 @@ from tfopt.report import (
     comparison_page,
     diagnosis_page,
     difference_page,
+    gradcheck_page,
+    gradients_page,
     influence_page,
     inspection_page,
     trace_difference_page,
@@ -35,6 +39,8 @@ PAGES: dict[type[Record], Callable[..., Page]] = {
     DifferenceRecord: difference_page.page,
     TraceDifferenceRecord: trace_difference_page.page,
     InspectionRecord: inspection_page.page,
+    GradientsRecord: gradients_page.page,
+    GradcheckRecord: gradcheck_page.page,
     InfluenceRecord: influence_page.page,
 }
 

@@ -19,6 +19,8 @@ from tfopt.errors import InputError, UsageError
 from tfopt.records.comparison import COMPARISON_SCHEMA, ComparisonRecord
 from tfopt.records.diagnosis import DIAGNOSIS_SCHEMA, DiagnosisRecord
 from tfopt.records.difference import DIFFERENCE_SCHEMA, DifferenceRecord
+from tfopt.records.gradcheck import GRADCHECK_SCHEMA, GradcheckRecord
+from tfopt.records.gradients import GRADIENTS_SCHEMA, GradientsRecord
 from tfopt.records.influence import INFLUENCE_SCHEMA, InfluenceRecord
 from tfopt.records.inspection import INSPECTION_SCHEMA, InspectionRecord
 from tfopt.records.profile import SCHEMA, ProfileRecord
@@ -73,6 +75,8 @@ _Shown = (
     | DifferenceRecord
     | TraceDifferenceRecord
     | InspectionRecord
+    | GradientsRecord
+    | GradcheckRecord
     | InfluenceRecord
 )
 _KINDS: dict[str | None, type[_Shown]] = {
@@ -82,6 +86,8 @@ _KINDS: dict[str | None, type[_Shown]] = {
     DIFFERENCE_SCHEMA: DifferenceRecord,
     TRACE_DIFFERENCE_SCHEMA: TraceDifferenceRecord,
     INSPECTION_SCHEMA: InspectionRecord,
+    GRADIENTS_SCHEMA: GradientsRecord,
+    GRADCHECK_SCHEMA: GradcheckRecord,
     INFLUENCE_SCHEMA: InfluenceRecord,
     COMPARISON_SCHEMA: ComparisonRecord,
 }

@@ -21,7 +21,16 @@ from tfopt.workload.preserve import optimizers_of
 from tfopt.workload.scope_names import usable_scopes
 from tfopt.workload.scopes import Scopes
 
-__all__ = ["ARGUMENTS", "Step", "gradient_step", "has_own_step", "inference_step", "serving_step", "training_step"]
+__all__ = [
+    "ARGUMENTS",
+    "Step",
+    "gradient_step",
+    "has_own_step",
+    "inference_step",
+    "loss_of",
+    "serving_step",
+    "training_step",
+]
 
 ARGUMENTS = ("x", "y", "sample_weight")
 _STOCK = "tfopt"
@@ -134,11 +143,16 @@ def _stock_body(model: Any) -> Callable[..., Any]:
     return body
 
 
+def loss_of(model: Any, x: Any, y: Any, sample_weight: Any) -> Any:
+    """The loss of a compiled model in training."""
+    y_pred = model(x, training=True) if model._call_has_training_arg else model(x)
+    return model._compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True)
+
+
 def _gradients(model: Any, x: Any, y: Any, sample_weight: Any) -> tuple[Any, list[Any]]:
     """The loss, and the gradient of the scaled loss for each trainable weight."""
     with tf.GradientTape() as tape:
-        y_pred = model(x, training=True) if model._call_has_training_arg else model(x)
-        loss = model._compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True)
+        loss = loss_of(model, x, y, sample_weight)
         scaled = model.optimizer.scale_loss(loss)
     return loss, tape.gradient(scaled, model.trainable_weights)
 

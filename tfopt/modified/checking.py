@@ -1,0 +1,177 @@
+"""Is the gradient the derivative of the loss? Each tensor is moved a little to and fro, everything in float64.
+
+Central differences along random directions: to a random unit vector that of the gradient is added, since a derivative
+along the first alone drowns in rounding for large tensors. In float64 the best that differences reach is an error of
+about 1e-9, in float32 1e-3, so that nothing is checked there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tfopt.errors import RunFailed
+from tfopt.model.layers import layer_tree, own_variables
+from tfopt.modified.evaluating import Loss
+from tfopt.modified.functional_call import as_dtype
+from tfopt.modified.parametrization import Parametrization
+from tfopt.modified.parts import Argument, parts_of
+from tfopt.records.base import finite
+from tfopt.records.gradcheck import DirectionCheck, Verdict
+from tfopt.report.progress import ProgressCallback, silent
+
+__all__ = ["Checked", "check_gradients"]
+
+DTYPE = "float64"
+# As parts of the tensor's norm; the first that agrees is enough. An edge, as of ReLU, that lies within a step spoils
+# it, so that steps become smaller as long as rounding lets them.
+STEPS = tuple(10.0**-power for power in range(5, 12))
+_ROUNDING = 2e-15  # of the loss: how far an evaluation may be off
+_SAME = 1e-12  # of the loss: what threads that add in another order may make of it
+# Steps at which both sides of an edge must have slopes as different from one another.
+_EDGE = (1e-5, 1e-6)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The checks, the loss, and the ops that did not compute in float64."""
+
+    checks: tuple[DirectionCheck, ...]
+    loss: float
+    lowered: tuple[str, ...]
+
+
+def check_gradients(
+    model: Any,
+    batch: tuple[Any, Any, Any],
+    *,
+    modified: Parametrization | None = None,
+    tolerance: float = 1e-6,
+    directions: int = 2,
+    seed: int = 0,
+    xla: bool = False,
+    progress: ProgressCallback = silent,
+) -> Checked:
+    """Check the gradient of a compiled model's loss in training, with one draw of its random numbers.
+
+    Args:
+        model: left as it was.
+        batch: inputs, targets and sample weights; floating ones are cast.
+        modified: also through its transforms; where these are surrogates or steps, with respect to W′.
+        tolerance: the largest error that agrees.
+        directions: per tensor.
+        seed: of the directions.
+        xla: compile the passes with XLA.
+        progress: is told the share of tensors that are done.
+
+    Raises:
+        RunFailed: the loss is not finite, or differs from one evaluation to the next.
+    """
+    parts = parts_of(model, modified, DTYPE)
+    layers = {id(each): path for path, own in own_variables(layer_tree(model)).items() for each in own}
+    loss = Loss(model, parts, as_dtype(batch, DTYPE), DTYPE, xla)
+    try:
+        here = loss(loss.start)
+        if not math.isfinite(here):
+            raise RunFailed(f"the loss is {here}: it has no derivative", "check the weights and the data")
+        if abs(loss(loss.start) - here) > _SAME * abs(here):
+            raise RunFailed(
+                "the loss differs from one evaluation to the next, its seeds notwithstanding",
+                "draw random numbers with keras.random and a SeedGenerator, not with tf.random",
+            )
+        gradients = loss.gradients()
+        check = _Check(loss, here, tolerance, directions, np.random.default_rng(seed))
+        owners = [(layers.get(id(part.variable), ""), each) for part in parts for each in part.arguments]
+        rows = []
+        for number, ((layer, argument), gradient) in enumerate(zip(owners, gradients, strict=True)):
+            progress("checking", number / len(owners))
+            rows.append(check(number, layer, argument, gradient))
+        return Checked(tuple(rows), here, loss.lowered())
+    finally:
+        loss.states.restore()
+
+
+@dataclass(frozen=True)
+class _Check:
+    loss: Loss
+    here: float
+    tolerance: float
+    directions: int
+    rng: np.random.Generator
+
+    def __call__(self, number: int, layer: str, argument: Argument, gradient: np.ndarray | None) -> DirectionCheck:
+        tried = [self._along(number, argument, gradient) for _ in range(self.directions)]
+        said, found, errors, verdicts = zip(*tried, strict=True)
+        return DirectionCheck(
+            path=argument.path,
+            layer=layer,
+            of=argument.of,
+            size=math.prod(argument.start.shape),
+            derivative=None if gradient is None else finite(_root_mean_square(said)),
+            difference=finite(_root_mean_square(found)),
+            error=finite(max(told))
+            if (told := [e for e, v in zip(errors, verdicts, strict=True) if v in _TOLD])
+            else None,
+            verdict=max(verdicts, key=_WORSE.index),
+        )
+
+    def _along(
+        self, number: int, argument: Argument, gradient: np.ndarray | None
+    ) -> tuple[float, float, float, Verdict]:
+        """Along one direction: what the gradient says, what differences say, the error, and what that means."""
+        direction = self._direction(argument.start.numpy(), gradient)
+        loss = self.loss.moved(number, direction)
+        said = 0.0 if gradient is None else float(np.vdot(gradient, direction))
+        if not math.isfinite(said):
+            return said, math.nan, math.nan, "not finite"
+        found = math.nan, math.inf
+        for step in STEPS:
+            slope = (loss(step) - loss(-step)) / (2 * step)
+            distance = abs(slope - said)
+            error = distance / max(abs(slope), abs(said)) if distance else 0.0
+            if gradient is not None and error <= self.tolerance:
+                return said, slope, error, "agrees"
+            rounding = _ROUNDING * abs(self.here) / step
+            if distance <= rounding:
+                return said, slope, error, "no effect" if gradient is None else "rounding"
+            found = min(found, (slope, error), key=lambda each: each[1])
+            if rounding > self.tolerance * abs(slope):
+                break
+        if gradient is None:
+            return said, *found, "no gradient"
+        return said, *found, "kink" if self._at_an_edge(loss, said) else "disagrees"
+
+    def _direction(self, start: np.ndarray, gradient: np.ndarray | None) -> np.ndarray:
+        """As long as the tensor, or as one that is 0.01 everywhere."""
+        direction = _unit(self.rng.standard_normal(start.shape))
+        if gradient is not None and np.isfinite(gradient).all():
+            direction = _unit(direction + _unit(gradient))
+        return np.asarray(direction * (np.linalg.norm(start) or 0.01 * math.sqrt(start.size)))
+
+    def _at_an_edge(self, loss: Callable[[float], float], said: float) -> bool:
+        """Whether the slopes on either side differ as much nearer by, and `said` is between them."""
+        sides = [((loss(step) - self.here) / step, (self.here - loss(-step)) / step) for step in _EDGE]
+        gaps = [abs(right - left) for right, left in sides]
+        left, right = sorted(sides[-1])
+        slack = self.tolerance * max(abs(left), abs(right))
+        stays = abs(gaps[1] - gaps[0]) <= 0.1 * gaps[0]
+        return stays and left - slack <= said <= right + slack
+
+
+# Of these the error says something; beside rounding it does not.
+_TOLD: tuple[Verdict, ...] = ("agrees", "kink", "disagrees")
+# From the best to the worst: a tensor has the worst verdict of its directions.
+_WORSE: tuple[Verdict, ...] = ("no effect", "rounding", "agrees", "kink", "not finite", "no gradient", "disagrees")
+
+
+def _unit(vector: np.ndarray) -> np.ndarray:
+    length = np.linalg.norm(vector)
+    return np.asarray(vector / length) if length else vector
+
+
+def _root_mean_square(values: Sequence[float]) -> float:
+    return math.sqrt(sum(value**2 for value in values) / len(values))

@@ -1,0 +1,120 @@
+"""A model evaluated at weights that it does not have: the way to gradients through modified weights.
+
+Assigning `layer.kernel = tensor` fails on Keras 3, and `variable.assign(tensor)` cuts the gradient; here the model's
+variables read as the tensors while it runs. Exact in eager mode, in graphs and under XLA.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfopt.errors import InputError, UsageError
+from tfopt.model.raised import raised
+from tfopt.modified.scope import OverrideScope
+
+__all__ = ["Overrides", "as_dtype", "functional_call", "overridden"]
+
+Overrides = Mapping[str, Any] | Sequence[tuple[Any, Any]]
+"""`{path: tensor}`, or pairs of a path or a Keras variable (they cannot be keys) and a tensor."""
+
+
+def functional_call(
+    model: Any,
+    overrides: Overrides,
+    *args: Any,
+    return_losses: bool = False,
+    strict: bool = True,
+    dtype: str | None = None,
+    **kwargs: Any,
+) -> Any:
+    """`model(*args, **kwargs)` at the weights in `overrides`.
+
+    Gradients are exact with respect to the tensors and to what they were made of. Updates of other variables
+    (BatchNormalization's statistics, states of seeds) are kept; all is as before afterwards, whatever happens.
+
+    Args:
+        model: a built Keras model or layer.
+        overrides: `{path: tensor}` or (variable, tensor) pairs, of the variable's shape and dtype.
+        return_losses: return the outputs and the list of `model.losses` (regularizers at the overridden weights,
+            `add_loss`), which is gone after the call.
+        strict: refuse paths and variables that are not the model's; otherwise paths are passed over.
+        dtype: evaluate everything in it, `"float64"` for a float32 model: all variables are cast to it, the overrides
+            are in it or are cast, and so are floating inputs.
+
+    Raises:
+        InputError: the model is not built.
+        UsageError: an override fits no variable, or has another shape or dtype.
+        RunFailed: the call updates an overridden variable.
+    """
+    with overridden(model, overrides, strict=strict, dtype=dtype):
+        if dtype is not None:
+            args, kwargs = as_dtype((args, kwargs), dtype)
+        outputs = model(*args, **kwargs)
+        return (outputs, list(model.losses)) if return_losses else outputs
+
+
+@contextlib.contextmanager
+def overridden(model: Any, overrides: Overrides, *, strict: bool = True, dtype: str | None = None) -> Iterator[None]:
+    """What `functional_call` does, for a block of calls of `model`, of `model.losses` and of `model.compute_loss`."""
+    if not model.built:
+        raise InputError(f"{model.name} is not built", "call it on a batch, or model.build(input_shape), first")
+    scope = OverrideScope(_checked(model, overrides, strict, dtype), dtype)
+    with raised(dtype) if dtype else contextlib.nullcontext(), scope.refusing(), scope:
+        yield
+
+
+def as_dtype(structure: Any, dtype: str) -> Any:
+    """A structure with its floating tensors and arrays as tensors of `dtype`, all else as it is."""
+
+    def cast(leaf: Any) -> Any:
+        floating = hasattr(leaf, "dtype") and keras.backend.is_float_dtype(keras.backend.standardize_dtype(leaf.dtype))
+        return tf.cast(leaf, dtype) if floating else leaf
+
+    return keras.tree.map_structure(cast, structure)
+
+
+def _checked(model: Any, overrides: Overrides, strict: bool, dtype: str | None) -> list[tuple[Any, Any]]:
+    known = {id(variable): variable for variable in model.variables}
+    paths = Counter(variable.path for variable in known.values())
+    by_path = {variable.path: variable for variable in known.values()}
+    found: dict[int, tuple[Any, Any]] = {}
+    for key, value in overrides.items() if isinstance(overrides, Mapping) else overrides:
+        variable = by_path.get(key) if isinstance(key, str) else key
+        if variable is None and not strict:
+            continue
+        if variable is None or (strict and id(variable) not in known):
+            raise _unknown(model, key if isinstance(key, str) else key.path, by_path)
+        if isinstance(key, str) and paths[key] > 1:
+            raise UsageError(f"{model.name} has {paths[key]} variables {key}", "give pairs of a variable and a tensor")
+        if id(variable) in found:
+            raise UsageError(f"{variable.path} is overridden twice", "give one tensor for it")
+        found[id(variable)] = variable, _fitting(variable, value, dtype)
+    return list(found.values())
+
+
+def _fitting(variable: Any, value: Any, dtype: str | None) -> Any:
+    tensor = tf.convert_to_tensor(value)
+    own = keras.backend.standardize_dtype(variable._dtype)
+    if dtype is not None and tensor.dtype.is_floating and keras.backend.is_float_dtype(own):
+        tensor = tf.cast(tensor, dtype)
+    elif tensor.dtype.name != own:
+        raise UsageError(f"{variable.path} is {own}, its override {tensor.dtype.name}", f"cast it to {own}")
+    if not tensor.shape.is_compatible_with(variable.shape):
+        raise UsageError(
+            f"{variable.path} has the shape {tuple(variable.shape)}, its override {tuple(tensor.shape)}",
+            "give a tensor of the variable's shape",
+        )
+    return tensor
+
+
+def _unknown(model: Any, path: str, known: Mapping[str, Any]) -> UsageError:
+    close = get_close_matches(path, known, n=1)
+    hint = f"did you mean {close[0]}?" if close else "paths are those of model.variables: variable.path"
+    return UsageError(f"{model.name} has no variable {path}", hint)

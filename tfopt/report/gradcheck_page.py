@@ -1,0 +1,65 @@
+"""The page of checked gradients: the failing ones first, then the largest errors."""
+
+from __future__ import annotations
+
+from tfopt.records.gradcheck import FAILING, DirectionCheck, GradcheckRecord
+from tfopt.report import units
+from tfopt.report.gradients_page import circumstances
+from tfopt.report.page import Column, Page, Table, Value
+from tfopt.report.summary import input_phrase, subject
+from tfopt.report.view import View, listed
+from tfopt.wording import counted
+
+__all__ = ["page"]
+
+_COLUMNS = (
+    Column("path", "tensor", "name"),
+    Column("layer", "layer", "name", quiet=True),
+    Column("of", "of", "text", drop=2),
+    Column("size", "size", "flops", drop=1),
+    Column("derivative", "derivative", "scientific", drop=3),
+    Column("difference", "difference", "scientific", drop=3),
+    Column("error", "error", "scientific"),
+    Column("verdict", "", "text"),
+)
+
+
+def page(record: GradcheckRecord, view: View) -> Page:
+    """What to show of `record`."""
+    title, *model = subject(record.model)
+    ranked = sorted(record.checks, key=_badness)
+    top = listed(view) or len(ranked)
+    shown, hidden = ranked[:top], ranked[top:]
+    rest: tuple[Value, ...] = (f"{len(hidden)} more", *[None] * (len(_COLUMNS) - 1))
+    return Page(
+        title=title,
+        answer=_answer(record),
+        tone="alarm" if record.failed else "good",
+        facts=(
+            tuple(model),
+            ("everything in float64", *circumstances(record.run)),
+            tuple(input_phrase(found) for found in record.run.inputs),
+        ),
+        tables=(Table("Checks", "", _COLUMNS, tuple(map(_row, shown)), (rest,) if hidden else ()),),
+        notes=record.notes,
+    )
+
+
+def _answer(record: GradcheckRecord) -> tuple[str, ...]:
+    failed, errors = len(record.failed), [check.error for check in record.checks if check.error is not None]
+    return (
+        f"{failed} of {counted(len(record.checks), 'gradient')} wrong"
+        if failed
+        else f"{counted(len(record.checks), 'gradient')} right",
+        *([f"largest error {units.scientific(max(errors))}"] if errors else []),
+        f"tolerance {units.scientific(record.tolerance)}",
+        counted(record.directions, "direction") + " each",
+    )
+
+
+def _badness(check: DirectionCheck) -> tuple[bool, float]:
+    return check.verdict not in FAILING, -(check.error or 0.0)
+
+
+def _row(check: DirectionCheck) -> tuple[Value, ...]:
+    return tuple(getattr(check, column.key) for column in _COLUMNS)
