@@ -41,7 +41,7 @@ COMMANDS = (
 )
 STAGES = (
     *("loading TensorFlow", "loading mlp", "compiling", "warming up", "measuring", "tracing"),
-    *("measuring the machine", "reading the trace"),
+    *("measuring the machine", "summing over paths", "looking at signals and gradients", "reading the trace"),
 )
 REMARKS = ("note: ", "wrote ", "showing ")
 WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
