@@ -26,6 +26,7 @@ _GRACE_S = 2.0
 _UNDO_S = 3.0
 
 _received: signal.Signals | None = None
+_telling = threading.Lock()  # held from when the ending was told: by the main thread or the watching one
 
 
 class _Interrupted(KeyboardInterrupt):
@@ -40,8 +41,9 @@ def received() -> signal.Signals | None:
 def ended() -> int:
     """Say that a signal (Ctrl-C unless another was received) ended the command; gives the exit code, 128 + signal."""
     number = _received or signal.SIGINT
-    with contextlib.suppress(OSError):
-        os.write(2, b"interrupted\n" if number is signal.SIGINT else b"terminated\n")
+    if _telling.acquire(blocking=False):
+        with contextlib.suppress(OSError):
+            os.write(2, b"interrupted\n" if number is signal.SIGINT else b"terminated\n")
     return 128 + number
 
 
@@ -51,6 +53,8 @@ def interruptible() -> Iterator[None]:
 
     A signal that the parent process chose to ignore (nohup, a shell's background job) stays ignored.
     """
+    global _telling
+    _telling = threading.Lock()
     ours = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
