@@ -26,7 +26,7 @@ _GRACE_S = 2.0
 _UNDO_S = 3.0
 
 _received: signal.Signals | None = None
-_telling = threading.Lock()  # held from when the ending was told: by the main thread or the watching one
+_telling: threading.Lock | None = None  # held once the ending was told, by the main thread or by the watching one
 
 
 class _Interrupted(KeyboardInterrupt):
@@ -41,7 +41,7 @@ def received() -> signal.Signals | None:
 def ended() -> int:
     """Say that a signal (Ctrl-C unless another was received) ended the command; gives the exit code, 128 + signal."""
     number = _received or signal.SIGINT
-    if _telling.acquire(blocking=False):
+    if _telling is None or _telling.acquire(blocking=False):
         with contextlib.suppress(OSError):
             os.write(2, b"interrupted\n" if number is signal.SIGINT else b"terminated\n")
     return 128 + number
@@ -68,6 +68,7 @@ def interruptible() -> Iterator[None]:
     finally:
         for number in ours:
             signal.signal(number, signal.SIG_DFL)
+        _telling = None if _received is None else _telling
         signal.set_wakeup_fd(-1)
         sys.unraisablehook = sys.__unraisablehook__
         os.close(writer)
