@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -28,12 +27,8 @@ _BAR = 12
 _LONGEST = 1000  # characters; a layer's name may have thousands
 
 
-@dataclass(frozen=True)
-class _Part:
-    """One way into a merge: its name and its share of what meets there."""
-
-    label: str
-    share: float
+_Part = tuple[str, float]
+"""One way into a merge: its name and its share of what meets there."""
 
 
 def influence_section(record: ProfileRecord, view: View) -> list[Text]:
@@ -59,10 +54,9 @@ def influence_blocks(record: ProfileRecord) -> list[str]:
         return []
     items = []
     if found.paths is not None:
-        items += [
-            f"- {markdown_prose(name)}: {markdown_prose(', '.join(_percent(part) for part in parts))}"
-            for name, parts in _merges(found.paths)
-        ]
+        for name, parts in _merges(found.paths):
+            ways = ", ".join(f"{label} {units.percent(share)}" for label, share in parts)
+            items.append(f"- {markdown_prose(name)}: {markdown_prose(ways)}")
         items += [f"- {markdown_prose(f'{name}: {what}')}" for name, what in _concentrated(found.paths)]
     items += [f"- {markdown_prose(message)}" for message in _warnings(found)]
     items += [f"- {markdown_prose(', '.join(_coverage(found)))}"] if _coverage(found) else []
@@ -88,7 +82,7 @@ def _rows(report: PathReport, width: int | None) -> list[Text]:
     wide = max((cell_len(visible(name)) for name, _ in (*found, *few)), default=0)
     lines = []
     for name, parts in found:
-        pieces = [(f"{visible(part.label)} {bar(part.share, _BAR)} {units.percent(part.share)}", "") for part in parts]
+        pieces = [(f"{visible(label)} {bar(share, _BAR)} {units.percent(share)}", "") for label, share in parts]
         lines += _named(name, pieces, wide, width)
     for name, what in few:
         lines += _named(name, [(visible(what), "")], wide, width)
@@ -106,11 +100,11 @@ def _named(name: str, pieces: list[tuple[str, str]], wide: int, width: int | Non
 
 
 def _merges(report: PathReport) -> Iterator[tuple[str, list[_Part]]]:
-    """The most uneven merges, first by evenness."""
+    """The most uneven merges."""
     root = tables.root_of(report.layers)
     found: list[Merge] = merges(report.edges, report.layers)
     for merge in found[:_MOST] if report.consistent else ():
-        yield merge.path.removeprefix(root), [_Part(way.label(root), way.share) for way in merge.branches]
+        yield merge.path.removeprefix(root), [(way.label(root), way.share) for way in merge.branches]
 
 
 def _concentrated(report: PathReport) -> Iterator[tuple[str, str]]:
@@ -135,10 +129,6 @@ def _coverage(found: InfluenceSummary) -> list[str]:
     if found.samples is not None and not _warnings(found):
         said.append("signals and gradients healthy")
     return said
-
-
-def _percent(part: _Part) -> str:
-    return f"{part.label} {units.percent(part.share)}"
 
 
 def _command(record: ProfileRecord) -> str:
