@@ -16,6 +16,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from msgspec import structs
 
 from tfopt.errors import RunFailed, UsageError
 from tfopt.model.inputs import input_specs, pack_inputs
@@ -32,7 +33,7 @@ from tfopt.records.influence import PathReport, StrongWeight, VariableShare
 from tfopt.workload.batch import resolve_shapes
 from tfopt.workload.failures import explained
 
-__all__ = ["log10_total", "ones", "ones_of", "path_scores", "path_sums", "path_weights"]
+__all__ = ["ones", "ones_of", "path_report", "path_scores", "path_sums", "path_weights"]
 
 
 def path_weights(
@@ -72,22 +73,33 @@ def path_weights(
         raise UsageError(f"{top} strongest weights cannot be listed", "give 0 or more")
     inputs = ones(model, input_shape)
     surrogate, whole, reason = path_sums(model, Plan(True, maxpool, biases, dtype), inputs, top=top)
-    certificates = path_certificates(surrogate, inputs, whole)
-    return PathReport(
-        log10_total=log10_total(whole),
-        consistent=all(certificate.met for certificate in certificates),
-        certificates=certificates,
-        layers=layer_rules(whole),
+    return structs.replace(
+        path_report(surrogate, inputs, whole, reason),
         variables=tuple(_variables(surrogate.weights, whole)),
-        units=unit_shares(whole),
-        edges=edge_shares(whole),
         strongest=_strongest(surrogate.weights, surrogate.chosen, whole, top),
         groups=tuple(
             group_share(surrogate, inputs, whole, name, members(surrogate.weights, name, group))
             for name, group in (groups or {}).items()
         ),
-        maxpool=maxpool,
-        biases=biases,
+        peak_bytes=surrogate.peak_bytes,
+    )
+
+
+def path_report(surrogate: Surrogate, inputs: Any, whole: Sums, reason: str) -> PathReport:
+    """What a pass says of layers, units and edges, and how sure that is; without single variables and groups. For what
+    `path_sums` gives."""
+    certificates = path_certificates(surrogate, inputs, whole)
+    return PathReport(
+        log10_total=_log10_total(whole),
+        consistent=all(certificate.met for certificate in certificates),
+        certificates=certificates,
+        layers=layer_rules(whole),
+        variables=(),
+        units=unit_shares(whole),
+        edges=edge_shares(whole),
+        strongest=(),
+        maxpool=surrogate.plan.maxpool,
+        biases=surrogate.plan.biases,
         dtype=surrogate.plan.dtype,
         dtype_reason=reason,
         normalised=surrogate.plan.normalised,
@@ -164,7 +176,7 @@ def _sum_of_outputs(outputs: Sequence[Any]) -> tuple[Any, dict[str, Any]]:
     return tf.add_n([tf.reduce_sum(output) for output in outputs]), {}
 
 
-def log10_total(sums: Sums) -> float | None:
+def _log10_total(sums: Sums) -> float | None:
     """The logarithm of the sum over all paths; None where it is none."""
     positive = math.isfinite(sums.total) and sums.total > 0
     return math.log10(sums.total) + sums.log_scale / math.log(10) if positive else None

@@ -8,11 +8,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfopt.pathways.certificates import path_certificates
 from tfopt.pathways.health import Checkup
-from tfopt.pathways.path_weights import log10_total, ones_of, path_sums
+from tfopt.pathways.path_weights import ones_of, path_report, path_sums
 from tfopt.pathways.plan import Plan
-from tfopt.pathways.tables import edge_shares, layer_rules, unit_shares
 from tfopt.profiling.telling import told
 from tfopt.records.base import Note
 from tfopt.records.health import HealthReport
@@ -67,20 +65,7 @@ def _paths(model: Any, x: Any) -> PathReport:
     """Without the shares of single variables, whose gradients are not taken."""
     inputs = keras.tree.map_structure(lambda leaf: ones_of(_dense(leaf).dtype.name, (1, *leaf.shape[1:])), x)
     surrogate, sums, reason = path_sums(model, Plan(free=True), inputs, weights=False)
-    certificates = path_certificates(surrogate, inputs, sums)
-    return PathReport(
-        log10_total=log10_total(sums),
-        consistent=all(certificate.met for certificate in certificates),
-        certificates=certificates,
-        layers=layer_rules(sums),
-        variables=(),
-        units=unit_shares(sums),
-        edges=edge_shares(sums),
-        strongest=(),
-        dtype=surrogate.plan.dtype,
-        dtype_reason=reason,
-        normalised=surrogate.plan.normalised,
-    )
+    return path_report(surrogate, inputs, sums, reason)
 
 
 def _dense(leaf: Any) -> Any:
