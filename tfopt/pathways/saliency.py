@@ -17,7 +17,7 @@ from tfopt.errors import InputError, RunFailed, UsageError
 from tfopt.pathways.interception import intercepted
 from tfopt.pathways.losses import Loss, chosen_loss, loss_of
 from tfopt.pathways.samples import samples_of
-from tfopt.pathways.surrogate import raised
+from tfopt.pathways.surrogate import in_dtype
 from tfopt.wording import listed
 from tfopt.workload.failures import explained
 
@@ -93,7 +93,7 @@ def _accumulating(
         ]
         by_id = {id(variable): value for variable, value in values}
         weights = [by_id[id(variable)] for variable in variables]
-        x = raised(x, dtype)
+        x = in_dtype(x, dtype)
         with tf.GradientTape() as tape:
             tape.watch(weights)
             with intercepted(model, _as_it_is, functions={}, attributes={}, values=values, dtype=dtype):

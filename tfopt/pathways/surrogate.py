@@ -26,7 +26,7 @@ from tfopt.pathways.tracing import Tracing
 from tfopt.pathways.untuned import as_traced
 from tfopt.workload.peak.measure import added_bytes
 
-__all__ = ["Part", "Surrogate", "raised"]
+__all__ = ["Part", "Surrogate", "in_dtype"]
 
 Objective = Callable[..., tuple[Any, Mapping[str, Any]]]
 """Is given the model's outputs (before a last softmax or sigmoid) and further arguments; returns the scalar whose
@@ -124,7 +124,7 @@ class Surrogate:
         for number, mask in (masks or {}).items():
             values[number] = tf.convert_to_tensor(values[number]) * tf.cast(mask, values[number].dtype)
         portions = tf.constant(PORTIONS[part], self.plan.dtype) * scale
-        arguments = (raised(inputs, self.plan.dtype), values, portions, further)
+        arguments = (in_dtype(inputs, self.plan.dtype), values, portions, further)
         first = self._compiled is None
         if self._compiled is None:
             self._compiled = self._compile(arguments)
@@ -230,7 +230,7 @@ def _is_own(rule: Rule | None) -> bool:
     return rule is not None and rule.own
 
 
-def raised(inputs: Any, dtype: str) -> Any:
+def in_dtype(inputs: Any, dtype: str) -> Any:
     """A structure of tensors, those of floating-point numbers in that dtype."""
 
     def one(leaf: Any) -> Any:
