@@ -23,7 +23,10 @@ SOUND = {"accepted", "refused"}
 
 @dataclass(frozen=True)
 class Outcome:
-    """How the command ended: `code` is negative for a signal; `changes` the files that are not as they were."""
+    """How the command ended: `code` is negative for a signal; `changes` the files that are not as they were.
+
+    `peak_bytes` is memory beyond what the forking process held: a fork starts with all of it.
+    """
 
     code: int
     stdout: str
@@ -81,6 +84,11 @@ def snapshot(folder: Path) -> dict[str, str]:
     }
 
 
+def _memory(field: int) -> int:
+    """This process's memory in bytes: addresses (field 0) or what is resident (field 1)."""
+    return int(Path("/proc/self/statm").read_text().split()[field]) * resource.getpagesize()
+
+
 def enter(folder: Path) -> None:
     """Make this process start from empty folders of its own, its output kept in `folder`."""
     os.setsid()
@@ -90,7 +98,7 @@ def enter(folder: Path) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.chdir(folder / "case" / "here")
     os.environ |= {"TMPDIR": str(folder / "case" / "tmp"), "HOME": str(folder / "case" / "home")}
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    used = _memory(0)
     resource.setrlimit(resource.RLIMIT_AS, (used + _MORE_ADDRESSES, used + _MORE_ADDRESSES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
@@ -103,6 +111,7 @@ def watched(main: Callable[[Sequence[str]], int], args: Sequence[str], folder: P
         (folder / "case" / name).mkdir(parents=True, exist_ok=True)
     before, started = snapshot(folder / "case"), time.monotonic()
     sys.stdout.flush()
+    held = _memory(1)
     child = os.fork()
     if child == 0:
         code = 70
@@ -133,6 +142,6 @@ def watched(main: Callable[[Sequence[str]], int], args: Sequence[str], folder: P
         (folder / "stdout").read_text(errors="replace"),
         (folder / "stderr").read_text(errors="replace"),
         seconds,
-        usage.ru_maxrss * 1024,
+        max(0, usage.ru_maxrss * 1024 - held),
         tuple(sorted(name for name in {*before, *after} if before.get(name) != after.get(name))),
     )
