@@ -16,6 +16,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "tfopt"
 # From left to right. docs/architecture.md shows the same.
 ORDER = [
     {"cli"},
+    {"pruning"},
     {"profiling", "diagnosis"},
     {"pathways", "modified"},
     {"workload"},
@@ -26,7 +27,7 @@ ORDER = [
     {"scratch"},
     {"errors", "undo", "wording"},
 ]
-TENSORFLOW_ROOMS = {"profiling", "pathways", "modified", "workload", "model"}
+TENSORFLOW_ROOMS = {"pruning", "profiling", "pathways", "modified", "workload", "model"}
 HEAVY = {"tensorflow", "keras"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -1,0 +1,1 @@
+"""What can go: which weights count least, and masks that keep them at zero."""
