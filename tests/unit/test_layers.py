@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "tfopt"
 # From left to right. docs/architecture.md shows the same.
 ORDER = [
     {"cli"},
-    {"pruning"},
+    {"pruning", "checks"},
     {"profiling", "diagnosis"},
     {"pathways", "modified"},
     {"workload"},
