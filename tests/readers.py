@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
+from xml.etree import ElementTree
 
 Stack = tuple[tuple[str, str], ...]
 
@@ -56,6 +58,78 @@ def _samples(profile: dict[str, Any], frames: list[dict[str, str]]) -> list[tupl
     assert all(isinstance(at, int) and 0 <= at < len(frames) for sample in profile["samples"] for at in sample)
     stacks = [tuple((frames[at]["name"], frames[at]["file"]) for at in sample) for sample in profile["samples"]]
     return list(zip(stacks, profile["weights"], strict=True))
+
+
+_SUITE = {"package", "id", "name", "timestamp", "hostname", "tests", "failures", "errors", "skipped", "time"}
+_DECIMAL = re.compile(r"\d+\.\d+")
+
+
+def read_junit(text: str) -> dict[str, list[tuple[str, str, str, str]]]:
+    """By a suite's name its cases: class, name, what came of it ('' if it passed) and the message.
+
+    By what Jenkins' xUnit plugin (junit-10.xsd) and Ant's JUnit task (JUnit.xsd) both take, and Ant is stricter: all
+    attributes of a suite, properties before cases before output, names without blanks around or doubled, one outcome.
+    """
+    root = ElementTree.fromstring(text.encode("utf-8"))
+    assert (root.tag, root.attrib) == ("testsuites", {})
+    suites = [_suite(suite, number) for number, suite in enumerate(root)]
+    return dict(suites)
+
+
+def _suite(suite: ElementTree.Element, number: int) -> tuple[str, list[tuple[str, str, str, str]]]:
+    assert suite.tag == "testsuite"
+    assert set(suite.attrib) == _SUITE
+    assert suite.attrib["id"] == str(number)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", suite.attrib["timestamp"])
+    assert _DECIMAL.fullmatch(suite.attrib["time"])
+    properties, *cases, out, err = suite
+    assert [properties.tag, out.tag, err.tag] == ["properties", "system-out", "system-err"]
+    assert all((item.tag, set(item.attrib)) == ("property", {"name", "value"}) for item in properties)
+    found = [_junit_case(case) for case in cases]
+    for kind, tag in (("tests", None), ("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+        assert suite.attrib[kind] == str(sum(tag in (None, outcome) for _, _, outcome, _ in found))
+    return _token(suite.attrib["name"]), found
+
+
+def _junit_case(case: ElementTree.Element) -> tuple[str, str, str, str]:
+    assert (case.tag, set(case.attrib)) == ("testcase", {"classname", "name", "time"})
+    assert _DECIMAL.fullmatch(case.attrib["time"])
+    named = _token(case.attrib["classname"]), _token(case.attrib["name"])
+    if not len(case):
+        return *named, "", ""
+    (outcome,) = case
+    assert outcome.tag in ("failure", "error", "skipped")
+    assert set(outcome.attrib) == {"type", "message"}
+    assert not len(outcome)
+    return *named, outcome.tag, outcome.attrib["message"]
+
+
+def _token(text: str) -> str:
+    assert text
+    assert text == " ".join(text.split(" "))
+    assert not re.search(r"[\t\r\n]|  |^ | $", text)
+    return text
+
+
+def read_workflow_commands(text: str) -> list[tuple[str, dict[str, str], str]]:
+    """(command, properties, message) of each line that GitHub's runner takes for a command, by its `ActionCommand`:
+    a line whose first characters but for blanks are `::`."""
+    return [_command(line) for line in re.split(r"\r\n|\r|\n", text) if line.lstrip().startswith("::")]
+
+
+def _command(line: str) -> tuple[str, dict[str, str], str]:
+    head, _, data = line.lstrip()[2:].partition("::")
+    command, _, properties = head.partition(" ")
+    pairs = (pair.partition("=") for pair in properties.split(",") if pair)
+    return command, {key: _unescaped(value, _PROPERTY) for key, _, value in pairs}, _unescaped(data, _DATA)
+
+
+_DATA = {"%0D": "\r", "%0A": "\n", "%25": "%"}
+_PROPERTY = {"%0D": "\r", "%0A": "\n", "%3A": ":", "%2C": ",", "%25": "%"}
+
+
+def _unescaped(text: str, table: dict[str, str]) -> str:
+    return re.sub("|".join(table), lambda found: table[found[0]], text)
 
 
 @dataclass(frozen=True)

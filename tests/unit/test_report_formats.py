@@ -116,7 +116,8 @@ def test_markdown_tables_are_rectangles_with_complete_names(name: str, by: str) 
 
 def test_formats_are_found_by_extension() -> None:
     found = {ext: format_of(f"a/b.c.{ext}").name for ext in ("txt", "JSON", "csv", "md", "markdown", "Chrome.json")}
-    assert set(found.values()) | {format_of("speedscope.speedscope.json").name} == set(FORMATS)
+    others = {format_of(f"a.{ext}").name for ext in ("speedscope.json", "junit.xml", "xml", "github.txt")}
+    assert {*found.values(), *others} == set(FORMATS)
     assert (found["JSON"], found["Chrome.json"]) == ("json", "chrome")
     assert format_of("speedscope.json").name == format_of("my-chrome.json").name == "json"
     with pytest.raises(UsageError, match="no report format has this extension"):
@@ -125,8 +126,8 @@ def test_formats_are_found_by_extension() -> None:
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_every_format_shows_a_trace_or_says_that_it_cannot(format: str) -> None:
-    if FORMATS[format].runs_only:
-        with pytest.raises(UsageError, match="shows profiled runs only"):
+    if FORMATS[format].only:
+        with pytest.raises(UsageError, match=r"shows (profiled runs|checks) only"):
             render(record_of(gpu), format=format)
     else:
         assert render(record_of(gpu), format=format)

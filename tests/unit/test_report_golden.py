@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from checks_for_tests import CHECKS
 from comparisons_for_tests import COMPARISONS
 from gradients_for_tests import GRADCHECKS, GRADIENTS
 from influences_for_tests import INFLUENCES, PROFILES
@@ -77,6 +78,14 @@ CARRIED: dict[str, tuple[str, View]] = {
     "rows.csv": ("csv", View()),
     "record.json": ("json", View()),
 }
+CHECKED: dict[str, tuple[str, View]] = {
+    **{f"{width}.txt": ("table", View(width=width)) for width in (80, 120)},
+    "page.md": ("md", View()),
+    "gates.csv": ("csv", View()),
+    "record.json": ("json", View()),
+    "junit.xml": ("junit", View()),
+    "github.txt": ("github", View()),
+}
 SUMMARIZED: dict[str, tuple[str, View]] = {
     **{f"{width}.txt": ("table", View(width=width, top=2)) for width in (80, 120)},
     "layer.md": ("md", View(top=2)),
@@ -87,6 +96,7 @@ MADE = {
     **DIFFERENCES,
     **INSPECTIONS,
     **COMPARISONS,
+    **CHECKS,
     **GRADIENTS,
     **GRADCHECKS,
     **INFLUENCES,
@@ -102,6 +112,7 @@ CASES |= {f"{name}-{case}": (name, *wish) for name in INSPECTIONS for case, wish
 CASES |= {f"{name}-{case}": (name, *wish) for name in COMPARISONS for case, wish in RANKED.items()}
 CASES |= {f"{name}-{case}": (name, *wish) for name in (*GRADIENTS, *GRADCHECKS) for case, wish in LISTED.items()}
 CASES |= {f"{name}-{case}": (name, *wish) for name in INFLUENCES for case, wish in CARRIED.items()}
+CASES |= {f"{name}-{case}": (name, *wish) for name in CHECKS for case, wish in CHECKED.items()}
 CASES |= {f"{name}-{case}": (name, *wish) for name in PROFILES for case, wish in SUMMARIZED.items()}
 
 

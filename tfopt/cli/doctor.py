@@ -41,7 +41,7 @@ def command(ctx: click.Context, /, runs: str | None, verbose: bool, **options: A
     from tfopt.report.progress import watched
 
     delivery = Delivery.checked(by="layer", depth=None, top=None, **options)
-    delivery.check_page()
+    delivery.check_kind()
     with watched(quiet=delivery.quiet, verbose=verbose, color=wants_color(sys.stderr)) as progress:
         from tfopt.diagnosis.diagnose import doctor
 

@@ -46,7 +46,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     verbose = options.pop("verbose")
     names = [name for name in Delivery.__dataclass_fields__ if name in options]
     delivery = Delivery.checked(by="layer", depth=None, **{name: options.pop(name) for name in names})
-    delivery.check_page()
+    delivery.check_kind()
     line = shlex.join(["tfopt", *(ctx.find_object(list) or [])])
     with watched(quiet=delivery.quiet, verbose=verbose, color=wants_color(sys.stderr)) as progress:
         from tfopt.profiling.gradients import gradients

@@ -51,7 +51,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     if verbose and fields["top"] is None:
         fields["top"] = 0
     delivery = Delivery.checked(by="layer", depth=None, **fields)
-    delivery.check_page()
+    delivery.check_kind()
     line = shlex.join(["tfopt", *(ctx.find_object(list) or [])])
     with watched(quiet=delivery.quiet, verbose=verbose, color=wants_color(sys.stderr)) as progress:
         from tfopt.profiling.influence import influence

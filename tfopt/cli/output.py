@@ -54,11 +54,11 @@ class Delivery:
         """Whether a format that was asked for is made from the run's trace."""
         return any(format.needs_trace for format in self._formats())
 
-    def check_page(self) -> None:
-        """UsageError where a format that was asked for shows profiled runs only: for records of another kind."""
+    def check_kind(self, kind: str = "") -> None:
+        """UsageError where a format that was asked for does not show records of this kind."""
         for format in self._formats():
-            if format.runs_only:
-                raise UsageError(f"{format.name} shows profiled runs only", "use table, json, csv or md")
+            if format.only not in ("", kind):
+                raise format.refuse()
 
     def _formats(self) -> list[Format]:
         from tfopt.report import FORMATS, format_of

@@ -9,9 +9,11 @@ from typing import Any
 import msgspec
 
 from tfopt.records.base import Record
+from tfopt.records.check import CheckRecord
 from tfopt.records.comparison import ComparisonRecord
 from tfopt.records.diagnosis import DiagnosisRecord
 from tfopt.records.difference import DifferenceRecord
+from tfopt.records.facts import Lock
 from tfopt.records.gradcheck import GradcheckRecord
 from tfopt.records.gradients import GradientsRecord
 from tfopt.records.influence import InfluenceRecord
@@ -33,6 +35,8 @@ PUBLISHED: dict[str, type[Record]] = {
     "gradients.schema.json": GradientsRecord,
     "gradcheck.schema.json": GradcheckRecord,
     "influence.schema.json": InfluenceRecord,
+    "check.schema.json": CheckRecord,
+    "lock.schema.json": Lock,
 }
 
 

@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMATS", "Format", "format_of", "render"]
 
+_KINDS = {"profile": "profiled runs", "check": "checks"}
+
 
 @dataclass(frozen=True)
 class Format:
     """One format: its file extensions, the modules that render a profiled run and any page (None: the first renders
-    any record), whether it carries a record's notes, always holds every row, is made from the run's trace, and
-    shows profiled runs alone."""
+    any record), whether it carries a record's notes, always holds every row, is made from the run's trace, and the only
+    kind of record that it shows, by the name of its schema (empty: any)."""
 
     name: str
     suffixes: tuple[str, ...]
@@ -33,15 +35,18 @@ class Format:
     carries_notes: bool = True
     every_row: bool = False
     needs_trace: bool = False
-    runs_only: bool = False
+    only: str = ""
+
+    def refuse(self) -> UsageError:
+        """What to raise where a record is of another kind."""
+        return UsageError(f"{self.name} shows {_KINDS[self.only]} only", "use table, json, csv or md")
 
     def render(self, record: Record, view: View) -> str:
         """`record` in this format, ending with a line end; UsageError where it has no rows as `view` wants them."""
-        from tfopt.records.profile import ProfileRecord
         from tfopt.report.pages import page_of
 
-        if self.runs_only and not isinstance(record, ProfileRecord):
-            raise UsageError(f"{self.name} shows profiled runs only", "use table, json, csv or md")
+        if self.only and not getattr(record, "schema", "").startswith(f"tfopt.{self.only}/"):
+            raise self.refuse()
         page = None if self.page_module is None else page_of(record, view, every_row=self.every_row)
         if page is None:
             return cast(str, import_module(self.module).render(record, view))
@@ -55,10 +60,12 @@ FORMATS: dict[str, Format] = {
         Format("json", (".json",), "tfopt.report.json"),
         Format("csv", (".csv",), "tfopt.report.csv", "tfopt.report.page_csv", carries_notes=False, every_row=True),
         Format("md", (".md", ".markdown"), "tfopt.report.markdown", "tfopt.report.page_markdown"),
-        Format("speedscope", (".speedscope.json",), "tfopt.report.speedscope", carries_notes=False, runs_only=True),
+        Format("speedscope", (".speedscope.json",), "tfopt.report.speedscope", carries_notes=False, only="profile"),
         Format(
-            "chrome", (".chrome.json",), "tfopt.report.chrome", carries_notes=False, needs_trace=True, runs_only=True
+            "chrome", (".chrome.json",), "tfopt.report.chrome", carries_notes=False, needs_trace=True, only="profile"
         ),
+        Format("junit", (".junit.xml", ".xml"), "tfopt.report.junit", carries_notes=False, only="check"),
+        Format("github", (".github.txt",), "tfopt.report.github", carries_notes=False, only="check"),
     )
 }
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from tfopt.errors import UsageError
 from tfopt.records.base import Record
+from tfopt.records.check import CheckRecord
 from tfopt.records.comparison import ComparisonRecord
 from tfopt.records.diagnosis import DiagnosisRecord
 from tfopt.records.difference import DifferenceRecord
@@ -17,6 +18,7 @@ from tfopt.records.inspection import InspectionRecord
 from tfopt.records.trace import TraceRecord
 from tfopt.records.trace_difference import TraceDifferenceRecord
 from tfopt.report import (
+    check_page,
     comparison_page,
     diagnosis_page,
     difference_page,
@@ -33,6 +35,7 @@ from tfopt.report.view import BY, View
 __all__ = ["PAGES", "page_of"]
 
 PAGES: dict[type[Record], Callable[..., Page]] = {
+    CheckRecord: check_page.page,
     ComparisonRecord: comparison_page.page,
     TraceRecord: trace_page.page,
     DiagnosisRecord: diagnosis_page.page,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console
@@ -14,12 +15,14 @@ from tfopt.report.flow import wrapped
 
 __all__ = ["encode", "notes"]
 
+# What GitHub's runner takes for a command in whatever a job prints: in a line's beginning, or anywhere in it.
+_COMMAND = re.compile(r"^\s*(:)(?=:)|#(#)(?=\[)")
 _LONGEST_NOTE = 1000  # characters; a name in a note may have thousands
 
 
 def encode(sections: Iterable[Sequence[Text]], color: bool) -> str:
     """Sections of lines with an empty line between them, with terminal colours only where `color` asks for them."""
-    lines = [line for section in sections if section for line in (*section, Text())][:-1]
+    lines = [_inert(line) for section in sections if section for line in (*section, Text())][:-1]
     for line in lines:
         line.rstrip()
     if not color:
@@ -32,6 +35,14 @@ def encode(sections: Iterable[Sequence[Text]], color: bool) -> str:
     for line in lines:
         console.print(line, soft_wrap=True, highlight=False)
     return file.getvalue()
+
+
+def _inert(line: Text) -> Text:
+    """`line`, with a sign written out where a name from a file would make it a command."""
+    for found in reversed(list(_COMMAND.finditer(line.plain))):
+        at = found.start(found.lastindex or 0)
+        line = Text.assemble(line[:at], f"\\x{ord(line.plain[at]):02x}", line[at + 1 :])
+    return line
 
 
 def notes(remarks: Iterable[Note], width: int | None) -> list[Text]:

@@ -1,0 +1,130 @@
+"""What a check tells programs: every gate arrives with its verdict, and no name acts as anything but a name."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+
+import msgspec
+import pytest
+from checks_for_tests import CHECKS, MEANT, passed
+
+from tests.readers import read_junit, read_workflow_commands
+from tfopt.records.check import CheckRecord
+from tfopt.report import render
+from tfopt.report.escape import visible
+from tfopt.report.gates import quantity
+from tfopt.report.view import View
+
+OUTCOMES = {"FAIL": "failure", "ERROR": "error", "INCONCLUSIVE": "skipped", "NEW": "skipped"}
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_junit_has_every_gate_and_every_model_that_ended(name: str) -> None:
+    record = CHECKS[name]()
+    suites = read_junit(render(record, format="junit"))
+    assert list(suites) == list(dict.fromkeys(visible(model.label) for model in record.models))
+    for model in record.models:
+        cases = suites[visible(model.label)]
+        assert [case[1] for case in cases] == [gate.name for gate in model.gates] + ["runs"] * bool(model.ending)
+        for gate, (owner, _, outcome, message) in zip(model.gates, cases, strict=False):
+            assert owner == f"{visible(model.label)}.{gate.kind}"
+            assert (outcome, message) == (OUTCOMES.get(gate.verdict, ""), visible(gate.message) if outcome else "")
+        if model.ending:
+            assert cases[-1][2:] == ("error", visible(model.failure))
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_an_annotation_for_whatever_did_not_pass_and_for_nothing_else(name: str) -> None:
+    record = CHECKS[name]()
+    commands = read_workflow_commands(render(record, format="github"))
+    wrong = [gate for model in record.models for gate in model.gates if gate.verdict in OUTCOMES]
+    assert len(commands) == len(wrong) + sum(bool(model.ending) for model in record.models)
+    assert {command for command, _, _ in commands} <= {"error", "warning", "notice"}
+    assert all(list(properties) == ["title"] for _, properties, _ in commands)
+    messages = [message.split("\n")[0] for _, _, message in commands]
+    assert sorted(messages) == sorted(
+        visible(text)
+        for text in (
+            *(gate.message for gate in wrong),
+            *(model.failure for model in record.models if model.ending),
+        )
+    )
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120, None])
+@pytest.mark.parametrize("format", ["table", "md", "csv", "junit", "json"])
+def test_no_name_acts(format: str, width: int | None) -> None:
+    """Printed in a job of GitHub's, a line that begins with `::` would be a command, whatever its format."""
+    text = render(CHECKS["check-hostile"](), View(top=0, width=width), format)
+    assert read_workflow_commands(text) == []
+    assert all(line.isprintable() for line in text.split("\n")) or format == "json"
+    assert "\x1b" not in text
+    assert "##[" not in text or format != "table"  # the older form, which may stand anywhere in a line
+    if format == "md":
+        assert "<" not in re.sub(r"(`+) ?.*? ?\1", "", text).replace(r"\<", "")
+    if format == "junit":
+        assert "]]>" not in text
+        assert "<script" not in text
+    if format == "csv":
+        rows = list(csv.reader(io.StringIO(text)))
+        assert not any(cell.startswith(("=", "+", "-", "@")) for row in rows[1:] for cell in row if not _number(cell))
+
+
+def _number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def test_json_gives_every_name_back() -> None:
+    record = CHECKS["check-hostile"]()
+    model = msgspec.convert(json.loads(render(record, format="json")), CheckRecord).models[-1]
+    kept = [name for name in MEANT if name.isprintable() or name.isascii()]
+    assert len(kept) > 10
+    assert {name for gate in model.gates for name in (gate.layers[0].path,)} >= set(kept)
+
+
+@pytest.mark.parametrize(
+    ("code", "verdicts", "word"),
+    [
+        (0, ("PASS", "IMPROVED"), "PASS"),
+        (0, ("PASS", "INCONCLUSIVE"), "INCONCLUSIVE"),
+        (0, ("NEW",), "INCONCLUSIVE"),
+        (0, ("PASS", "NEW"), "PASS"),
+        (5, ("INCONCLUSIVE",), "INCONCLUSIVE"),
+        (1, ("FAIL", "INCONCLUSIVE"), "FAIL"),
+        (3, ("PASS",), "UNREADABLE"),
+        (4, ("FAIL",), "ERROR"),
+    ],
+)
+def test_the_first_word_is_the_verdict(code: int, verdicts: tuple[str, ...], word: str) -> None:
+    record = passed()
+    (model,) = record.models
+    gates = tuple(msgspec.structs.replace(model.gates[0], verdict=verdict) for verdict in verdicts)
+    changed = msgspec.structs.replace(
+        record, exit_code=code, models=(msgspec.structs.replace(model, gates=gates, exit_code=code),)
+    )
+    assert render(changed, View(width=80)).splitlines()[2].split()[0] == word
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (3000001, "", "3 000 001"),
+        (0.5, "", "0.5"),
+        (0.0, "share", "0 %"),
+        (0.8, "share", "80.0 %"),
+        (1.0412, "ratio", "1.041 ×"),
+        (5.5e6, "bytes", "5.50 MB"),
+        (2.5, "s", "2.50 s"),
+        (1.25e9, "FLOPs", "1.25 G FLOPs"),
+        (None, "", ""),
+    ],
+)
+def test_quantities(value: float | None, unit: str, text: str) -> None:
+    assert quantity(value, unit) == text
