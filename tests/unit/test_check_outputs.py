@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -16,6 +17,7 @@ from tfopt.records.check import CheckRecord
 from tfopt.report import render
 from tfopt.report.escape import visible
 from tfopt.report.gates import quantity
+from tfopt.report.step_summary import VARIABLE, append_step_summary
 from tfopt.report.view import View
 
 OUTCOMES = {"FAIL": "failure", "ERROR": "error", "INCONCLUSIVE": "skipped", "NEW": "skipped"}
@@ -130,3 +132,22 @@ def test_the_first_word_is_the_verdict(code: int, verdicts: tuple[str, ...], wor
 )
 def test_quantities(value: float | None, unit: str, text: str) -> None:
     assert quantity(value, unit) == text
+
+
+def test_the_step_summary_is_appended_where_the_runner_asks_for_it(tmp_path: Path) -> None:
+    file = tmp_path / "summary.md"
+    file.write_text("before\n")
+    assert append_step_summary(passed(), {}) is None
+    assert append_step_summary(passed(), {VARIABLE: str(file)}) is None
+    assert file.read_text() == "before\n" + render(passed(), format="md")
+
+
+def test_a_step_summary_that_cannot_be_written_is_a_note(tmp_path: Path) -> None:
+    missing = append_step_summary(passed(), {VARIABLE: str(tmp_path / "no" / "summary.md")})
+    assert missing is not None
+    assert "No such file" in missing.message
+    full = tmp_path / "full.md"
+    full.write_bytes(b"x" * (2**20 - 100))
+    note = append_step_summary(passed(), {VARIABLE: str(full)})
+    assert note is not None
+    assert full.stat().st_size == 2**20 - 100

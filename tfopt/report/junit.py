@@ -94,3 +94,8 @@ def _tell(case: Element, tag: str, told: Told) -> None:
     lines = [f"{told.verdict}: {told.message}", *(f"- {layer}" for layer in told.layers)]
     shown = [*lines, *([f"> {told.hint}"] if told.hint else [])]
     element.text = "\n" + "\n".join(f"  {visible(line)}" for line in shown) + "\n"
+
+
+def _local(started_at: str) -> str:
+    """The time of the start as the schema wants it: UTC, without saying so."""
+    return datetime.fromisoformat(started_at).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
