@@ -13,7 +13,7 @@ from tfopt.report.summary import input_phrase, place, subject
 from tfopt.report.view import View, listed
 from tfopt.wording import counted
 
-__all__ = ["circumstances", "page"]
+__all__ = ["circumstances", "page", "what_ran"]
 
 
 def page(record: GradientsRecord, view: View) -> Page:
@@ -23,12 +23,7 @@ def page(record: GradientsRecord, view: View) -> Page:
         title=title,
         answer=_answer(record),
         tone="alarm" if any(_strange(row) for row in record.variables) else "good",
-        facts=(
-            tuple(model),
-            (record.run.precision, *circumstances(record.run)),
-            tuple(input_phrase(found) for found in record.run.inputs),
-            tuple(f"modified by {word}" for word in record.run.modify),
-        ),
+        facts=(tuple(model), (record.run.precision, *circumstances(record.run)), *what_ran(record.run)),
         tables=(_table(record, view),),
         notes=record.notes,
     )
@@ -46,6 +41,11 @@ def circumstances(run: GradientRun) -> tuple[str, ...]:
         *([f"seed {run.seed}"] if run.seed else []),
         f"TensorFlow {run.tensorflow}, Keras {run.keras}",
     )
+
+
+def what_ran(run: GradientRun) -> tuple[tuple[str, ...], ...]:
+    """The inputs, and what weights went through."""
+    return tuple(map(input_phrase, run.inputs)), tuple(f"modified by {word}" for word in run.modify)
 
 
 def _answer(record: GradientsRecord) -> tuple[str, ...]:
