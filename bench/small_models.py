@@ -55,7 +55,7 @@ def nested() -> keras.Model:
 
 def rnn() -> keras.Model:
     """LSTM with recurrent dropout, then a bidirectional GRU."""
-    inputs = keras.Input((5, 3))
+    inputs = keras.Input((3, 3))
     x = layers.LSTM(4, return_sequences=True, recurrent_dropout=0.2, seed=3, name="lstm")(inputs)
     return _model(inputs, layers.Bidirectional(layers.GRU(3), name="both")(x))
 

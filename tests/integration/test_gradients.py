@@ -17,7 +17,9 @@ from bench.small_models import SMALL, Halving, batch, cnn, mlp, transformer
 from tfopt.cli.main import main
 from tfopt.errors import InputError, RunFailed, UsageError
 from tfopt.modified.checking import check_gradients
+from tfopt.modified.measuring import measure
 from tfopt.modified.parametrization import parametrize
+from tfopt.modified.transforms import Transform
 from tfopt.modified.untracked import untracked
 from tfopt.records.gradcheck import GradcheckRecord
 from tfopt.records.gradients import GradientsRecord
@@ -138,6 +140,42 @@ def test_states_of_recurrent_layers_are_put_back() -> None:
     assert not any(np.asarray(state).any() for state in lstm.states)
 
 
+def test_weights_that_layers_write_are_put_back() -> None:
+    """SpectralNormalization divides a trainable kernel by its norm, in training."""
+    model = _through(layers.SpectralNormalization(layers.Dense(4)))
+    x, y = batch(model)
+    before = model.get_weights()
+    measure(model, (x, y, None), model.trainable_variables, None, xla=False)
+    for own, other in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(own, other)
+
+
+def test_losses_of_layers_are_enough() -> None:
+    inputs = keras.Input((6,))
+    model = keras.Model(inputs, layers.Dense(2, activity_regularizer="l2")(inputs))
+    model.compile("sgd")
+    record = tfopt.gradcheck(model, directions=1)
+    assert record.run.loss == "of add_loss"
+    assert {each.verdict for each in record.checks} == {"agrees"}
+
+
+def test_functions_of_the_user_are_judged_by_what_they_pass_on() -> None:
+    """One that passes no gradient is a step; one that says it is a surrogate is believed, and otherwise found wrong."""
+    for word, of, verdict, said in (
+        ("tensorflow:round", "modified weight", "agrees", "tensorflow:round: what it passes on is no derivative"),
+        (f"{__name__}:SURROGATE", "modified weight", "agrees", "coarse: what it passes on is no derivative"),
+        (f"{__name__}:coarse", "weight", "disagrees", "is checked as its derivative"),
+    ):
+        record = tfopt.gradcheck(mlp(), modify=[word], include=["first/kernel"], directions=1)
+        check = next(each for each in record.checks if each.path == "first/kernel")
+        assert (check.of, check.verdict) == (of, verdict), word
+        assert any(said in note.message for note in record.notes), word
+
+
+coarse = tf.grad_pass_through(lambda weight: tf.round(3 * weight) / 3)
+SURROGATE = Transform("coarse", coarse, gradient="surrogate")
+
+
 def test_coarser_ops_are_named() -> None:
     model = _through(layers.Lambda(lambda x: tf.cast(tf.cast(x, "float32") * 1.5, x.dtype), name="coarse"))
     x, y = batch(model)
@@ -217,17 +255,21 @@ class Raw(layers.Layer):
     def __init__(self) -> None:
         super().__init__(name="raw")
         self.gain, self.more = tf.Variable(1.0), {"offsets": [tf.Variable(0.0)]}
+        self.inner = tf.Module()
+        self.inner.scale = self.gain
 
     def call(self, inputs: Any) -> Any:
         return inputs * self.gain + self.more["offsets"][0]
 
 
 def test_raw_variables_are_found() -> None:
-    assert untracked(_through(Raw()))[0].endswith("/raw.gain")
-    assert len(untracked(_through(Raw()))) == 2
+    power = tf.Variable(1.0)
+    model = _through(Raw(), layers.Lambda(lambda x: x * power, name="closed"))
+    names = [name.partition("/")[2] for name in untracked(model)]
+    assert names == ["raw.gain", "raw.more", "raw.inner", "closed.function"]
     assert not any(untracked(build()) for build in SMALL.values())
     record = tfopt.gradients(_through(Raw()), batch_size=4)
-    assert len(record.untracked) == 2
+    assert len(record.untracked) == 3
     assert any("raw tf.Variables that Keras does not track" in note.message for note in record.notes)
 
 

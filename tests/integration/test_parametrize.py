@@ -63,6 +63,13 @@ def test_what_a_transform_makes(word: str, dtype: str) -> None:
     np.testing.assert_allclose(result, MADE[word], rtol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_quantization_of_narrow_weights_is_as_fine_as_asked(dtype: str) -> None:
+    """2^23 steps do not fit into float16, nor does what is between two of them."""
+    weight = tf.cast([0.05, -0.03, 1e-3], dtype)
+    np.testing.assert_array_equal(transform("fake-quant=24").apply(weight), weight)
+
+
 def test_what_gradients_pass() -> None:
     np.testing.assert_array_equal(_of("threshold=0.1", "float32")[1], np.array(MADE["threshold=0.1"]) != 0)
     for word in ("ste-threshold=0.1", "fake-quant=3", "low-rank=2"):

@@ -11,7 +11,7 @@ from pathlib import Path
 import jsonschema
 import msgspec
 import pytest
-from gradients_for_tests import GRADCHECKS, GRADIENTS, gradcheck, gradients
+from gradients_for_tests import GRADCHECKS, GRADIENTS, gradcheck, gradients, variable
 
 from tfopt.records.gradcheck import GradcheckRecord
 from tfopt.records.gradients import GradientsRecord
@@ -63,11 +63,22 @@ def test_what_is_absent_or_not_finite_is_no_zero() -> None:
         assert phrase in said, phrase
 
 
+def test_no_gradient_at_all_is_not_one_that_is_not_finite() -> None:
+    (row,) = (row for row in gradients().variables if row.gradient is None)
+    said = render(msgspec.structs.replace(gradients(), variables=(row,)))
+    assert "no gradient for 1 variable" in said
+    assert "gradient norm" not in said
+    assert "no exact zeros" not in said
+    blocked = msgspec.structs.replace(GRADIENTS["gradients-modified"](), variables=(variable("net", "kernel", 9, 1.0),))
+    assert "gradient norm not finite" not in " ".join(render(blocked).split())
+
+
 def test_what_modification_takes_away_is_told() -> None:
     rows = {from_csv_cell(row["path"]): row for row in _csv(GRADIENTS["gradients-modified"]())}
     assert float(rows["net/conv_1/kernel"]["change"]) == pytest.approx(0.5)
     assert rows["net/step/kernel"]["norm_after"] == ""
     assert rows["net/step/kernel"]["remark"] == "blocked"
+    assert rows["net"]["change"] == ""  # of what arrives and of all there is nothing to compare
 
 
 def test_the_worst_checks_come_first_and_fail() -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from typing import Any
 
 import click
 
-from tfopt.cli.gradient_options import MODIFICATION, SUBJECT
+from tfopt.cli.gradient_options import MODIFICATION, SUBJECT, delivered
 from tfopt.cli.options import LISTED, MANNERS
 from tfopt.cli.profile_options import SEED, THREADS, XLA
 from tfopt.cli.settings import Argument, Command, Option, in_section
@@ -59,19 +57,5 @@ def command(ctx: click.Context, /, **options: Any) -> None:
 
     MODEL is a .keras or .h5 file, or app:NAME for a network of keras.applications with random weights.
     """
-    from tfopt.cli.output import Delivery
-    from tfopt.cli.terminal import wants_color
-    from tfopt.report.progress import watched
-
-    verbose = options.pop("verbose")
-    names = [name for name in Delivery.__dataclass_fields__ if name in options]
-    delivery = Delivery.checked(by="layer", depth=None, **{name: options.pop(name) for name in names})
-    delivery.check_kind()
-    line = shlex.join(["tfopt", *(ctx.find_object(list) or [])])
-    with watched(quiet=delivery.quiet, verbose=verbose, color=wants_color(sys.stderr)) as progress:
-        from tfopt.profiling.gradcheck import gradcheck
-
-        record = gradcheck(**options, command=line, progress=progress)
-    delivery.deliver(record, None)
-    if record.failed:
+    if delivered(ctx, "gradcheck", options).failed:
         ctx.exit(1)

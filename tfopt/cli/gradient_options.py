@@ -1,13 +1,18 @@
-"""Options that `tfopt gradients` and `tfopt gradcheck` share."""
+"""What `tfopt gradients` and `tfopt gradcheck` share: options, and how a record is made and delivered."""
 
 from __future__ import annotations
+
+import shlex
+import sys
+from importlib import import_module
+from typing import Any
 
 import click
 
 from tfopt.cli.profile_options import MODEL
 from tfopt.cli.settings import Option, in_section
 
-__all__ = ["MODIFICATION", "SUBJECT"]
+__all__ = ["MODIFICATION", "SUBJECT", "delivered"]
 
 SUBJECT = in_section(
     "Model and data",
@@ -36,3 +41,21 @@ MODIFICATION = in_section(
         "those of embeddings, whose gradients would become dense and slow.",
     ),
 )
+
+
+def delivered(ctx: click.Context, verb: str, options: dict[str, Any]) -> Any:
+    """The record that `tfopt.profiling.VERB` makes of these options, after it was delivered as they say."""
+    from tfopt.cli.output import Delivery
+    from tfopt.cli.terminal import wants_color
+    from tfopt.report.progress import watched
+
+    verbose = options.pop("verbose")
+    names = [name for name in Delivery.__dataclass_fields__ if name in options]
+    delivery = Delivery.checked(by="layer", depth=None, **{name: options.pop(name) for name in names})
+    delivery.check_kind()
+    line = shlex.join(["tfopt", *(ctx.find_object(list) or [])])
+    with watched(quiet=delivery.quiet, verbose=verbose, color=wants_color(sys.stderr)) as progress:
+        library = getattr(import_module(f"tfopt.profiling.{verb}"), verb)
+        record = library(**options, command=line, progress=progress)
+    delivery.deliver(record, None)
+    return record

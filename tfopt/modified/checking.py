@@ -38,11 +38,13 @@ _EDGE = (1e-5, 1e-6)
 
 @dataclass(frozen=True)
 class Checked:
-    """The checks, the loss, and the ops that did not compute in float64."""
+    """The checks, the loss, the ops that did not compute in float64, and the transforms that nothing was checked
+    through."""
 
     checks: tuple[DirectionCheck, ...]
     loss: float
     lowered: tuple[str, ...]
+    rough: tuple[str, ...]
 
 
 def check_gradients(
@@ -90,7 +92,8 @@ def check_gradients(
         for number, ((layer, argument), gradient) in enumerate(zip(owners, gradients, strict=True)):
             progress("checking", number / len(owners))
             rows.append(check(number, layer, argument, gradient))
-        return Checked(tuple(rows), here, loss.lowered())
+        rough = dict.fromkeys(name for part in parts for name in part.rough)
+        return Checked(tuple(rows), here, loss.lowered(), tuple(rough))
     finally:
         loss.states.restore()
 

@@ -42,7 +42,7 @@ class Loss:
         self._evaluate = tf.function(evaluate, autograph=False, jit_compile=xla)
         self._differentiate = tf.function(differentiate, autograph=False, jit_compile=xla)
         self._traced = self._evaluate.get_concrete_function(self.start)
-        self.states = States(self._traced, model)
+        self.states = States(self._traced)
 
     def __call__(self, values: Sequence[Any]) -> float:
         """The loss at these values."""

@@ -17,7 +17,9 @@ import tensorflow as tf
 
 from tfopt.errors import InputError, UsageError
 from tfopt.model.raised import raised
+from tfopt.modified.afresh import afresh
 from tfopt.modified.scope import OverrideScope
+from tfopt.workload.failures import first_line
 
 __all__ = ["Overrides", "as_dtype", "functional_call", "overridden"]
 
@@ -66,7 +68,7 @@ def overridden(model: Any, overrides: Overrides, *, strict: bool = True, dtype: 
     if not model.built:
         raise InputError(f"{model.name} is not built", "call it on a batch, or model.build(input_shape), first")
     scope = OverrideScope(_checked(model, overrides, strict, dtype), dtype)
-    with raised(dtype) if dtype else contextlib.nullcontext(), scope.refusing(), scope:
+    with afresh(), raised(dtype) if dtype else contextlib.nullcontext(), scope.refusing(), scope:
         yield
 
 
@@ -85,7 +87,7 @@ def _checked(model: Any, overrides: Overrides, strict: bool, dtype: str | None) 
     paths = Counter(variable.path for variable in known.values())
     by_path = {variable.path: variable for variable in known.values()}
     found: dict[int, tuple[Any, Any]] = {}
-    for key, value in overrides.items() if isinstance(overrides, Mapping) else overrides:
+    for key, value in _pairs(overrides):
         variable = by_path.get(key) if isinstance(key, str) else key
         if variable is None and not strict:
             continue
@@ -99,8 +101,22 @@ def _checked(model: Any, overrides: Overrides, strict: bool, dtype: str | None) 
     return list(found.values())
 
 
+def _pairs(overrides: Overrides) -> Iterator[tuple[Any, Any]]:
+    for pair in overrides.items() if isinstance(overrides, Mapping) else overrides:
+        key, value = pair if isinstance(pair, tuple | list) and len(pair) == 2 else (pair, None)
+        if not isinstance(key, str | keras.Variable):
+            raise UsageError(
+                f"{type(key).__name__} is overridden, which is neither a path nor a Keras variable",
+                "give {path: tensor}, or pairs such as (layer.kernel, tensor)",
+            )
+        yield key, value
+
+
 def _fitting(variable: Any, value: Any, dtype: str | None) -> Any:
-    tensor = tf.convert_to_tensor(value)
+    try:
+        tensor = tf.convert_to_tensor(value)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"the override of {variable.path} is no tensor: {first_line(error)}", "give one") from error
     own = keras.backend.standardize_dtype(variable._dtype)
     if dtype is not None and tensor.dtype.is_floating and keras.backend.is_float_dtype(own):
         tensor = tf.cast(tensor, dtype)

@@ -54,7 +54,7 @@ def measure(
         return loss, [_sizes(tf.convert_to_tensor(each), scale) for each in gradients if each is not None]
 
     traced = tf.function(one_pass, autograph=False, jit_compile=xla).get_concrete_function()
-    states = States(traced, model)
+    states = States(traced)
     try:
         loss, sizes = traced()
     finally:
@@ -76,7 +76,7 @@ def _gradient(sizes: np.ndarray) -> Gradient:
     sound = not nonfinite
     return Gradient(
         norm=finite(np.sqrt(squares)) if sound else None,
-        largest=finite(largest) if sound else None,
+        largest=finite(max(largest, 0.0)) if sound else None,  # that of no elements is -inf
         zeros=int(zeros),
         nonfinite=int(nonfinite),
     )

@@ -35,25 +35,37 @@ class Modified:
         """W′ for these values of the weight and the factors. UsageError where a transform fails on the weight, or
         changes its shape or dtype."""
         for each, given in zip(self.transforms, factors, strict=True):
-            try:
-                before, weight = weight, tf.convert_to_tensor(each.apply(weight, *given))
-            except Exception as error:
-                raise UsageError(
-                    f"{each.name} fails on {self.variable.path}: {first_line(error)}",
-                    "give a function of one tensor, made of TensorFlow's operations",
-                ) from error
-            if (weight.dtype, weight.shape) != (before.dtype, before.shape):
-                raise UsageError(
-                    f"{each.name} makes {weight.dtype.name}{weight.shape} of {self.variable.path}, "
-                    f"which is {before.dtype.name}{before.shape}",
-                    "give a function that keeps shape and dtype",
-                )
+            weight = self._through(each, weight, given)
         return weight
 
-    @property
-    def smooth(self) -> bool:
-        """Whether the gradient through all transforms is the derivative of what they compute."""
-        return all(each.gradient == "exact" for each in self.transforms)
+    def rough(self, weight: Any, factors: Sequence[Sequence[Any]]) -> tuple[str, ...]:
+        """The names of transforms whose gradient is not the derivative of what they compute: they say so, or pass none
+        on at these values, as `tf.round`."""
+        found = []
+        for each, given in zip(self.transforms, factors, strict=True):
+            with tf.GradientTape() as tape:
+                tape.watch(weight)
+                made = self._through(each, weight, given)
+            if each.gradient != "exact" or tape.gradient(made, weight) is None:
+                found.append(each.name)
+            weight = made
+        return tuple(found)
+
+    def _through(self, each: Transform, weight: Any, given: Sequence[Any]) -> Any:
+        try:
+            made = tf.convert_to_tensor(each.apply(weight, *given))
+        except Exception as error:
+            raise UsageError(
+                f"{each.name} fails on {self.variable.path}: {first_line(error)}",
+                "give a function of one tensor, made of TensorFlow's operations",
+            ) from error
+        if (made.dtype, made.shape) != (weight.dtype, weight.shape):
+            raise UsageError(
+                f"{each.name} makes {made.dtype.name}{made.shape} of {self.variable.path}, "
+                f"which is {weight.dtype.name}{weight.shape}",
+                "give a function that keeps shape and dtype",
+            )
+        return made
 
 
 @dataclass(frozen=True, eq=False)  # Keras variables are not hashable

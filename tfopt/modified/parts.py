@@ -25,11 +25,13 @@ class Argument:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """A variable, and how its override is made of arguments."""
+    """A variable, and how its override is made of arguments; `rough` names the transforms that are left out of this,
+    since the gradient through them is no derivative."""
 
     variable: Any
     arguments: tuple[Argument, ...]
     make: Callable[..., Any]
+    rough: tuple[str, ...] = ()
 
 
 def parts_of(model: Any, modified: Parametrization | None, dtype: str) -> list[Part]:
@@ -49,9 +51,9 @@ def _part(variable: Any, modified: Modified | None, dtype: str) -> Part:
     if modified is None:
         return Part(variable, (Argument(variable.path, "weight", value),), lambda weight: weight)
     factors = [[tf.cast(factor.value, dtype) for factor in group] for group in modified.factors]
-    if not modified.smooth:
+    if rough := modified.rough(value, factors):
         made = Argument(variable.path, "modified weight", modified.at(value, factors))
-        return Part(variable, (made,), lambda weight: weight)
+        return Part(variable, (made,), lambda weight: weight, rough)
 
     def make(weight: Any, *flat: Any) -> Any:
         return modified.at(weight, list(_grouped(modified, flat)))

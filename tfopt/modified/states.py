@@ -8,11 +8,11 @@ __all__ = ["States"]
 
 
 class States:
-    """The values, as they are now, of all variables in a traced function but a model's trainable ones."""
+    """The values, as they are now, of all variables that a traced function reads or writes: also of trainable ones,
+    which layers such as SpectralNormalization write. Those that are overridden are not among them."""
 
-    def __init__(self, traced: Any, model: Any) -> None:
-        trainable = {id(variable.value) for variable in model.trainable_variables}
-        self._values = [(each, each.numpy()) for each in traced.variables if id(each) not in trainable]
+    def __init__(self, traced: Any) -> None:
+        self._values = [(each, each.numpy()) for each in traced.variables]
 
     def restore(self) -> None:
         """Put them back."""

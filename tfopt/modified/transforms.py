@@ -39,7 +39,8 @@ class Transform:
 
 
 def transform(what: str | Transform | Callable[..., Any]) -> Transform:
-    """The transform for a word of the registry, for `package.module:function`, or for a function of a weight.
+    """The transform for a word of the registry, for `package.module:name` of a function of a weight or of a Transform,
+    or for either itself.
 
     Raises UsageError for a word or a number that it does not know.
     """
@@ -53,7 +54,7 @@ def transform(what: str | Transform | Callable[..., Any]) -> Transform:
     if word in FUNCTIONS and not equals:
         return Transform(word, FUNCTIONS[word])
     if ":" in what:
-        return Transform(what, _imported(what))
+        return _imported(what)
     known = ", ".join([*(f"{name}=…" for name in TRANSFORMS), *FUNCTIONS])
     raise UsageError(f"unknown modification {what!r}", f"use {known}, or package.module:function")
 
@@ -93,8 +94,10 @@ def _fake_quant(name: str, bits: float) -> Transform:
     steps = 2 ** (int(bits) - 1) - 1
 
     def quantized(weight: Any) -> Any:
-        step = tf.reduce_max(tf.abs(weight)) / steps
-        return tf.round(tf.math.divide_no_nan(weight, step)) * step
+        # A step of a float16 weight may be too small for float16, and the number of steps too large.
+        wide = tf.cast(weight, "float32") if weight.dtype.size < 4 else weight
+        step = tf.reduce_max(tf.abs(wide)) / steps
+        return tf.cast(tf.round(tf.math.divide_no_nan(wide, step)) * step, weight.dtype)
 
     return Transform(name, tf.grad_pass_through(quantized), gradient="surrogate")
 
@@ -132,16 +135,18 @@ def _not_negative(name: str, threshold: float) -> None:
         raise UsageError(f"{name} is negative: every |weight| is above it", "give a threshold of 0 or more")
 
 
-def _imported(target: str) -> Callable[..., Any]:
+def _imported(target: str) -> Transform:
     module, _, name = target.partition(":")
     try:
         (imported,) = import_modules([module])
     except UsageError as error:
         raise UsageError(f"cannot find {target}: {error.message.removeprefix('--import ')}", error.hint) from error
     function = getattr(imported, name, None)
+    if isinstance(function, Transform):
+        return function
     if not callable(function):
         raise UsageError(f"{module} has no function {name!r}", "write --modify package.module:function")
-    return function  # type: ignore[no-any-return]
+    return Transform(target, function)
 
 
 TRANSFORMS: Mapping[str, Callable[[str, float], Transform]] = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tfopt.errors import UsageError
 from tfopt.profiling.gradient_runs import GradientSubject, gradient_subject
 from tfopt.records.base import Note, finite
-from tfopt.records.gradcheck import GradcheckRecord
+from tfopt.records.gradcheck import FAILING, GradcheckRecord
 from tfopt.report.progress import ProgressCallback, silent
 from tfopt.wording import listed
 from tfopt.workload.options import Options
@@ -48,27 +48,16 @@ def gradcheck(
     Args:
         model: a path (`.keras`, `.h5`), `app:NAME`, or a built Keras model, which is left as it was.
         modify, include: check through modified weights, as in `tfopt.gradients`. Where a modification has no derivative
-            (straight-through, thresholds, quantization) the gradient with respect to W′ is checked.
+            (straight-through, thresholds, quantization, rounding) the gradient with respect to W′ is checked.
         tolerance: the largest relative error along a direction that agrees.
         directions: how many random directions per tensor.
         batch_size: examples; default 4, or what the data has.
-        input_shape: shapes without the batch for free dimensions, such as `("96,96,3",)` or `("tokens=128",)`.
-        input_size: height and width for `app:NAME`.
-        data: `synthetic`, `FILE.npz`, or `package.module:function`, of which the first batch is taken.
-        loss: Keras name that replaces the model's own.
-        xla: compile the passes with XLA.
         seed: for synthetic data, random weights, factors that are drawn, and directions.
-        threads: threads for ops; None leaves TensorFlow's choice.
-        imports: modules with the model's custom classes.
-        unsafe: allow Lambda layers to run code from the file.
-        command: the command line, for the record.
-        progress: called with a stage and the fraction done (None while unknown).
+        input_shape, input_size, data, loss, xla, threads, imports, unsafe, command, progress: as in `tfopt.gradients`.
 
     Raises:
         UsageError, InputError, RunFailed: with a hint that mends it.
     """
-    if include and not modify:
-        raise UsageError("--include chooses what --modify modifies", "add --modify, or leave --include out")
     if not tolerance > 0:
         raise UsageError(f"--tolerance {tolerance} is not above 0", "the default is 1e-6")
     if directions < 1:
@@ -119,12 +108,17 @@ def _remarks(subject: GradientSubject, checked: Checked) -> Iterator[Note]:
             message=f"not all is computed in float64: {listed(checked.lowered)}; differences are as coarse as that",
             hint="let the layer compute in its inputs' dtype, or give a larger --tolerance",
         )
-    rough = [] if subject.modified is None else [each for each in subject.modified.modified if not each.smooth]
-    if rough:
-        names = dict.fromkeys(step.name for each in rough for step in each.transforms if step.gradient != "exact")
+    if checked.rough:
         yield Note(
-            message=f"{', '.join(names)}: what it passes on is no derivative of what it computes; "
+            message=f"{', '.join(checked.rough)}: what it passes on is no derivative of what it computes; "
             "checked is the gradient with respect to the modified weight, never through it"
+        )
+    theirs = [word for word in subject.run.modify if ":" in word]
+    if theirs and any(check.verdict in FAILING for check in checked.checks):
+        yield Note(
+            message=f"the gradient through {listed(theirs)} is checked as its derivative",
+            hint="if it is no derivative on purpose, give a tfopt.modified.transforms.Transform with "
+            "gradient='surrogate' in its place",
         )
     without = [check.path for check in checked.checks if check.verdict == "no effect"]
     if without:

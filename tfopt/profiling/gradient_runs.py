@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import tfopt
-from tfopt.errors import InputError
+from tfopt.errors import InputError, UsageError
 from tfopt.model.said import said_as_notes
 from tfopt.records.base import Note
 from tfopt.records.gradients import GradientRun
@@ -57,6 +57,8 @@ def gradient_subject(
 ) -> Iterator[GradientSubject]:
     """Load and prepare for the block; a model object is put back as it was after it. `default_batch` is the size of a
     synthetic batch where neither options nor model choose one."""
+    if include and not modify:
+        raise UsageError("--include chooses what --modify modifies", "add --modify, or leave --include out")
     check_numbers(batch_size=options.batch_size, input_size=input_size, threads=threads)
     started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     with contextlib.ExitStack() as stack:
@@ -92,8 +94,6 @@ def gradient_subject(
                 options = replace(options, batch_size=default_batch)
         workload = prepared(loaded, options, placement)
         subject = workload.model
-        if workload.loss is None:
-            raise InputError(f"{subject.name} has no loss of its own", "choose one with --loss")
         modified = parametrize(subject, list(modify), include=include, seed=options.seed) if modify else None
         raw = untracked(subject)
         yield GradientSubject(
@@ -101,7 +101,7 @@ def gradient_subject(
             modified,
             model_info(loaded, subject),
             GradientRun(
-                loss=workload.loss,
+                loss=workload.loss or "of add_loss",
                 precision=options.precision or saved_precision(subject),
                 batch_size=workload.batch.size,
                 inputs=workload.batch.inputs,

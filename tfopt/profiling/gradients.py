@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tfopt.errors import UsageError
 from tfopt.profiling.gradient_runs import GradientSubject, gradient_subject
 from tfopt.records.base import Note, finite
 from tfopt.records.gradients import GradientsRecord, LayerGradients, VariableGradient
@@ -64,8 +63,6 @@ def gradients(
     Raises:
         UsageError, InputError, RunFailed: with a hint that mends it.
     """
-    if include and not modify:
-        raise UsageError("--include chooses what --modify modifies", "add --modify, or leave --include out")
     options = Options("train", batch_size, tuple(input_shape), data, loss, None, precision, xla, seed=seed)
     with gradient_subject(
         model,

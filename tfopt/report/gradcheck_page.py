@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tfopt.records.gradcheck import FAILING, DirectionCheck, GradcheckRecord
 from tfopt.report import units
-from tfopt.report.gradients_page import circumstances
+from tfopt.report.gradients_page import circumstances, what_ran
 from tfopt.report.page import Column, Page, Table, Value
-from tfopt.report.summary import input_phrase, subject
+from tfopt.report.summary import subject
 from tfopt.report.view import View, listed
 from tfopt.wording import counted
 
@@ -35,11 +35,7 @@ def page(record: GradcheckRecord, view: View) -> Page:
         title=title,
         answer=_answer(record),
         tone="alarm" if record.failed else "good",
-        facts=(
-            tuple(model),
-            ("everything in float64", *circumstances(record.run)),
-            tuple(input_phrase(found) for found in record.run.inputs),
-        ),
+        facts=(tuple(model), ("everything in float64", *circumstances(record.run)), *what_ran(record.run)),
         tables=(Table("Checks", "", _COLUMNS, tuple(map(_row, shown)), (rest,) if hidden else ()),),
         notes=record.notes,
     )

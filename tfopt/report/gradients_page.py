@@ -13,7 +13,7 @@ from tfopt.report.summary import input_phrase, place, subject
 from tfopt.report.view import View, listed
 from tfopt.wording import counted
 
-__all__ = ["circumstances", "page"]
+__all__ = ["circumstances", "page", "what_ran"]
 
 
 def page(record: GradientsRecord, view: View) -> Page:
@@ -23,12 +23,7 @@ def page(record: GradientsRecord, view: View) -> Page:
         title=title,
         answer=_answer(record),
         tone="alarm" if any(_strange(row) for row in record.variables) else "good",
-        facts=(
-            tuple(model),
-            (record.run.precision, *circumstances(record.run)),
-            tuple(input_phrase(found) for found in record.run.inputs),
-            tuple(f"modified by {word}" for word in record.run.modify),
-        ),
+        facts=(tuple(model), (record.run.precision, *circumstances(record.run)), *what_ran(record.run)),
         tables=(_table(record, view),),
         notes=record.notes,
     )
@@ -48,21 +43,30 @@ def circumstances(run: GradientRun) -> tuple[str, ...]:
     )
 
 
+def what_ran(run: GradientRun) -> tuple[tuple[str, ...], ...]:
+    """The inputs, and what weights went through."""
+    return tuple(map(input_phrase, run.inputs)), tuple(f"modified by {word}" for word in run.modify)
+
+
 def _answer(record: GradientsRecord) -> tuple[str, ...]:
     plain = _Sum.of(record.variables, after=False)
     missing = sum(row.gradient is None for row in record.variables)
-    words = [
-        f"loss {_number(record.loss)}",
-        f"gradient norm {_number(plain.norm)}",
-        *([f"largest {_number(plain.largest)}"] if plain.largest is not None else []),
-        f"zeros {units.percent(plain.zero_share)}" if plain.zero_share else "no exact zeros",
-    ]
+    words = [f"loss {_number(record.loss)}"]
+    if plain.elements:
+        words.append(_length(plain))
+    if plain.largest is not None:
+        words.append(f"largest {_number(plain.largest)}")
+    if plain.zero_share is not None:
+        words.append(f"zeros {units.percent(plain.zero_share)}" if plain.zeros else "no exact zeros")
     if record.run.modify:
-        after = _Sum.of(record.variables, after=True)
-        words += [f"modified: loss {_number(record.loss_after)}", f"gradient norm {_number(after.norm)}"]
+        words += [f"modified: loss {_number(record.loss_after)}", _length(_Sum.of(record.variables, after=True))]
     if plain.nonfinite:
         words.append(f"{counted(plain.nonfinite, 'element')} not finite")
     return (*words, *([f"no gradient for {counted(missing, 'variable')}"] if missing else []))
+
+
+def _length(of: _Sum) -> str:
+    return f"gradient norm {_number(of.norm)}" if of.elements else "no gradient"
 
 
 def _number(value: float | None) -> str:
@@ -195,7 +199,8 @@ _AFTER = (
 
 def _values(row: _Row, whole: float | None, modified: bool) -> tuple[Value, ...]:
     plain, after = _Sum.of(row.inside, after=False), _Sum.of(row.inside, after=True)
-    change = after.norm / plain.norm - 1 if after.norm is not None and plain.norm else None
+    comparable = after.elements == plain.elements  # where some are blocked, the rest would be beside the whole
+    change = after.norm / plain.norm - 1 if comparable and after.norm is not None and plain.norm else None
     variable = row.inside[0].path if row.type == "variable" else None
     return (
         row.path,
