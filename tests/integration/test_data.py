@@ -17,6 +17,7 @@ from tests.integration.profiled import profiled
 from tfopt.errors import InputError, TfoptError, UsageError
 from tfopt.model.inputs import InputSpec
 from tfopt.workload.batch import resolve_shapes
+from tfopt.workload.fitting import check_shapes, known_specs
 
 
 def model(features: int = 8) -> Any:
@@ -64,6 +65,9 @@ def weighted():
     x, y = _pairs(64)
     return tf.data.Dataset.from_tensor_slices((x, y, np.ones(64, "float32"))).batch(16)
 
+def misfit():
+    return tf.data.Dataset.from_tensor_slices((np.ones((8, 7), "float32"), np.zeros(8))).batch(4)
+
 def a_list():
     return [1]
 
@@ -107,6 +111,7 @@ def test_last_partial_batch_is_a_retrace(module: str) -> None:
         ("unbatched", InputError, "is not batched"),
         ("empty", InputError, "is empty"),
         ("without_targets", InputError, "has no targets"),
+        ("misfit", InputError, r"shape \(7,\), input features takes \(8\)"),
         ("a_list", InputError, "returned list"),
         ("broken", InputError, "disk on fire"),
         ("absent", UsageError, "cannot find my_data:absent"),
@@ -137,12 +142,26 @@ def test_npz(tmp_path: Path) -> None:
         ({"x": np.ones((0, 8)), "y": np.ones(0)}, "no examples"),
         ({"x": np.array([None]), "y": np.ones(1)}, "cannot read the data"),
         ({"x": np.float32(1), "y": np.ones(1)}, "no batch dimension"),
+        ({"x": np.ones((4, 7)), "y": np.ones(4)}, r"shape \(7,\), input features takes \(8\)"),
     ],
 )
 def test_unusable_npz(tmp_path: Path, arrays: dict[str, Any], words: str) -> None:
     np.savez(tmp_path / "data.npz", **arrays)
     with pytest.raises(InputError, match=words):
         profiled(model(), data=str(tmp_path / "data.npz"))
+
+
+@pytest.mark.parametrize("shape", [(4, 8), (4, 8, 1), (4, 8, 2), (4,), (4, 1), (4, 7), (4, 1, 1), (4, 1, 8)])
+@pytest.mark.parametrize("features", [8, 1])
+def test_shapes_that_keras_takes_are_taken(features: int, shape: tuple[int, ...]) -> None:
+    net, examples = model(features), np.zeros(shape, "float32")
+    try:
+        net(examples)
+    except ValueError:
+        with pytest.raises(InputError, match="input features takes"):
+            check_shapes(known_specs(net), [examples], "data.npz")
+    else:
+        check_shapes(known_specs(net), [examples], "data.npz")
 
 
 def test_npz_that_is_none(tmp_path: Path) -> None:

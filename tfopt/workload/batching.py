@@ -14,6 +14,7 @@ from tfopt.errors import InputError, UsageError
 from tfopt.model.inputs import input_specs, pack_inputs
 from tfopt.workload import data
 from tfopt.workload.batch import DEFAULT_BATCH, Batch, batch_length, default_lengths, draw_inputs, resolve_shapes
+from tfopt.workload.fitting import check_shapes, known_specs
 from tfopt.workload.memory import refuse_hopeless
 from tfopt.workload.options import Options
 from tfopt.workload.targets import draw_targets
@@ -64,18 +65,26 @@ def _from_function(model: Any, options: Options, targets: Targets | None) -> Bat
     for option, given in (("--batch-size", options.batch_size), ("--input-shape", options.input_shape)):
         if given:
             raise UsageError(f"{option} has no effect on --data {options.data}", "the data set makes its own batches")
-    return data.from_function(options.data, targets is not None and targets.required)
+    batch = data.from_function(options.data, targets is not None and targets.required)
+    if len(specs := known_specs(model)) == 1:  # several may come in any structure that the model's call takes
+        check_shapes(specs, keras.tree.flatten(batch.x), options.data)
+    return batch
 
 
 def _from_npz(model: Any, options: Options, targets: Targets | None) -> Batch:
     if options.input_shape:
         raise UsageError(f"--input-shape has no effect on --data {options.data}", "the arrays have their own shapes")
     specs = input_specs(model)
+
+    def pack(flat: list[Any]) -> Any:
+        check_shapes(known_specs(model), flat, options.data)
+        return pack_inputs(model, flat)
+
     return data.from_npz(
         options.data,
         specs,
         options.batch_size,
-        lambda flat: pack_inputs(model, flat),
+        pack,
         targets.pack if targets is not None else None,
         targets is not None and targets.required,
     )
