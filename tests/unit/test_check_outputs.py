@@ -13,10 +13,10 @@ import pytest
 from checks_for_tests import CHECKS, MEANT, passed
 
 from tests.readers import read_junit, read_workflow_commands
-from tfopt.records.check import CheckRecord
+from tfopt.records.check import CheckRecord, LayerChange
 from tfopt.report import render
 from tfopt.report.escape import visible
-from tfopt.report.gates import quantity
+from tfopt.report.gates import quantity, troubles
 from tfopt.report.step_summary import VARIABLE, append_step_summary
 from tfopt.report.view import View
 
@@ -114,6 +114,20 @@ def test_the_first_word_is_the_verdict(code: int, verdicts: tuple[str, ...], wor
         record, exit_code=code, models=(msgspec.structs.replace(model, gates=gates, exit_code=code),)
     )
     assert render(changed, View(width=80)).splitlines()[2].split()[0] == word
+
+
+@pytest.mark.parametrize(
+    ("reference", "told"), [(2.0, ("a 1 → 2", "b is new (3)", "c is gone (4)")), (None, ("a 2", "b 3", "c "))]
+)
+def test_layers_are_new_only_where_there_was_something_before(reference: float | None, told: tuple[str, ...]) -> None:
+    (model,) = passed().models
+    layers = tuple(
+        LayerChange(path=path, type="Dense", before=before, after=after)
+        for path, before, after in (("a", 1.0, 2.0), ("b", None, 3.0), ("c", 4.0, None))
+    )
+    gate = msgspec.structs.replace(model.gates[0], verdict="FAIL", reference=reference, layers=layers)
+    (found,) = troubles([msgspec.structs.replace(model, gates=(gate,))])
+    assert found.layers == told
 
 
 @pytest.mark.parametrize(

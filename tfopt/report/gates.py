@@ -75,6 +75,8 @@ def _of(model: ModelCheck) -> Iterator[Told]:
 
 def _change(change: LayerChange, gate: Gate) -> str:
     path = visible(change.path)
+    if gate.reference is None:  # an absolute limit: nothing was before
+        return f"{path} {quantity(change.after, gate.unit)}"
     if change.before is None:
         return f"{path} is new ({quantity(change.after, gate.unit)})"
     if change.after is None:
