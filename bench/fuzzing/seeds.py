@@ -99,9 +99,7 @@ def make_traces(folder: Path) -> None:
     model = _convolutional()
     with tempfile.TemporaryDirectory() as runs:
         for name, options in (("graph", {}), ("xla", {"xla": True}), ("eager", {"eager": True})):
-            record = tfopt.profile(
-                model, batch_size=2, steps=1, trace_steps=2, influence=False, run_dir=runs, **options
-            )
+            record = tfopt.profile(model, batch_size=2, steps=1, trace_steps=2, run_dir=runs, **options)
             shutil.move(Path(record.trace.run_dir or "", record.trace.file or ""), folder / f"{name}.xplane.pb")
 
 
