@@ -29,9 +29,11 @@ def custom_classes() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def short_warm_up() -> Iterator[None]:
-    """These tests need a step that runs, not one whose time is stable, and roofs that are about right."""
+    """These tests need a step that runs, not one whose time is stable, a few of it in the trace, and roofs that are
+    about right."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tfopt.workload.timing._WARM_SECONDS", 0.3)
+        patch.setattr("tfopt.workload.timing._WARM_SECONDS", 0.2)
+        patch.setattr("tfopt.workload.capture._MIN_MS", 100.0)
         patch.setattr("tfopt.workload.machine._SECONDS", 0.3)
         patch.setattr("tfopt.workload.machine._LONGEST_S", 0.1)
         patch.setattr("tfopt.workload.machine._BUSY", 1.0)

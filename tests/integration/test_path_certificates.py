@@ -22,7 +22,8 @@ from tfopt.pathways.rules.registry import Call, rule
 from tfopt.records.influence import PathReport
 
 L = keras.layers
-FAST = ("MobileNet", "MobileNetV2", "MobileNetV3Small", "VGG16", "ResNet50", "Xception")
+# MobileNet, MobileNetV2 and VGG16 add no kind of layer but Reshape (`test_path_rules`); `bench.certificates` has all.
+FAST = ("MobileNetV3Small", "ResNet50", "Xception")
 
 
 class Does(L.Layer):

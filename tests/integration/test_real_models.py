@@ -33,9 +33,10 @@ HINTS = {
     "recommender_custom_class.keras": "--import",
     "captioning_git_lfs_pointer.keras": "git lfs pull",
 }
+QUICK = ("--no-influence", "--steps", "1", "--trace-steps", "1", "--quiet")
 
 
-# Each in both modes and both programs, these in every combination.
+# Each in both modes and both programs, these in every combination; influence knows of modes, not of programs.
 EVERY_WAY = ("devanagari_cnn.keras", "melody_lstm.keras", "recommender_five_inputs.keras")
 WAYS = [
     (name, mode, xla)
@@ -48,11 +49,14 @@ WAYS = [
 @pytest.mark.parametrize(("name", "mode", "xla"), WAYS)
 def test_usable(name: str, mode: str, xla: str, real_models: Path, tmp_path: Path) -> None:
     options = ["--mode", mode, xla, "--batch-size", "4", "--steps", "2", "--trace-steps", "2", "--quiet"]
+    if (mode, xla) != ("train", "--no-xla"):
+        options.append("--no-influence")
     assert main(["profile", str(real_models / name), *options, "--run-dir", str(tmp_path)]) == 0
     record = read_run(tmp_path).record
     assert_adds_up(record)
     assert record.coverage.attributed >= (0.99 if xla == "--xla" else 0.94)
     assert record.run.mode == mode
+    assert (record.influence is None) == ("--no-influence" in options)
 
 
 @pytest.mark.parametrize("name", UNUSABLE)
@@ -75,7 +79,7 @@ def test_unusable(name: str, real_models: Path, tmp_path: Path, capfd: pytest.Ca
 def test_integers_are_drawn_inside_each_vocabulary(real_models: Path, tmp_path: Path) -> None:
     out = tmp_path / "record.json"
     model = str(real_models / "recommender_five_inputs.keras")
-    assert main(["profile", model, "--steps", "1", "--no-save", "--quiet", "-o", str(out)]) == 0
+    assert main(["profile", model, *QUICK, "--no-save", "-o", str(out)]) == 0
     values = {found["name"]: found["values"] for found in json.loads(out.read_text())["run"]["inputs"]}
     assert values == {
         "users": "integers below 1000",
@@ -88,7 +92,7 @@ def test_integers_are_drawn_inside_each_vocabulary(real_models: Path, tmp_path: 
 
 def test_free_sequence_length_is_said(real_models: Path, tmp_path: Path) -> None:
     model = str(real_models / "melody_lstm.keras")
-    common = ["--steps", "1", "--trace-steps", "1", "--quiet", "--run-dir", str(tmp_path)]
+    common = [*QUICK, "--run-dir", str(tmp_path)]
     assert main(["profile", model, *common]) == 0
     record = read_run(tmp_path).record
     assert record.run.inputs[0].shape == (32, 32, 41)
@@ -99,7 +103,7 @@ def test_free_sequence_length_is_said(real_models: Path, tmp_path: Path) -> None
 
 def test_compile_state_that_cannot_be_read_is_a_warning(real_models: Path, tmp_path: Path) -> None:
     for name in ("driving_two_inputs.h5", "sentiment_hdf5_named_keras.keras"):
-        common = ["--steps", "1", "--trace-steps", "1", "--quiet", "--run-dir", str(tmp_path / name)]
+        common = [*QUICK, "--run-dir", str(tmp_path / name)]
         assert main(["profile", str(real_models / name), *common]) == 0
         notes = [note.message for note in read_run(tmp_path / name).record.notes]
         assert any("without its compile state" in note for note in notes)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -99,9 +101,25 @@ def _left(place: Path) -> list[str]:
     return [str(path.relative_to(place.parent)) for name in ("here", "tmp") for path in (place.parent / name).iterdir()]
 
 
-def test_an_interrupted_run_leaves_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    with interrupt.workplace() as folder:
-        assert interrupt.run(interrupt.COMMANDS[:1], folder, 2, seed=1) == 0, capsys.readouterr().out
+@pytest.mark.parametrize(
+    ("stage", "seconds", "which", "again"),
+    [
+        ("loading TensorFlow", 0.5, signal.SIGINT, None),
+        ("tracing", 0.0, signal.SIGTERM, None),
+        ("summing over paths", 0.0, signal.SIGINT, 0.1),
+    ],
+)
+def test_an_interrupted_run_leaves_nothing(
+    stage: str, seconds: float, which: signal.Signals, again: float | None, saved: Path, place: Path
+) -> None:
+    """A slice of `bench.interrupt`, which draws moments in every phase of every command."""
+    for suffix in (".keras", ".h5"):
+        shutil.copy(saved / f"m{suffix}", place / f"mlp{suffix}")
+    phase = interrupt.Phase(interrupt.COMMANDS[0], stage, seconds)
+    ending = interrupt.interrupted(phase, seconds, which, place, again)
+    assert ending.problems == ()
+    assert ending.code in (128 + which, -which)
+    _works(place / "mlp.keras")
 
 
 def test_a_full_disk_behind_the_runs(
