@@ -33,7 +33,7 @@ def short_warm_up() -> Iterator[None]:
     about right."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tfopt.workload.timing._WARM_SECONDS", 0.2)
-        patch.setattr("tfopt.workload.capture._MIN_MS", 100.0)
+        patch.setattr("tfopt.workload.capture._MIN_MS", 200.0)
         patch.setattr("tfopt.workload.machine._SECONDS", 0.3)
         patch.setattr("tfopt.workload.machine._LONGEST_S", 0.1)
         patch.setattr("tfopt.workload.machine._BUSY", 1.0)
