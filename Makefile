@@ -49,11 +49,13 @@ bench: setup
 	$(BIN)/python -m bench.kernels
 	$(BIN)/python -m bench.advice
 	$(BIN)/python -m bench.gradients
+	$(BIN)/python -m bench.masking
 	$(BIN)/python -m bench.influence
 	$(BIN)/python -m bench.relevance
 	$(BIN)/python -m bench.certificates
 	$(BIN)/python -m bench.health
 	$(BIN)/python -m bench.scores
+	$(BIN)/python -m bench.digits
 	$(BIN)/python -m bench.top_paths --zoo
 	$(BIN)/python -m bench.interrupt
 	$(BIN)/python -m bench.fuzz models

@@ -21,11 +21,11 @@ import numpy as np  # noqa: E402
 from keras import layers  # noqa: E402
 from sklearn.datasets import load_digits  # noqa: E402
 
-__all__ = ["DIGITS", "GOAL", "Digits", "digits", "trained"]
+__all__ = ["BATCH", "DIGITS", "GOAL", "Digits", "digits", "fitted", "trained"]
 
 GOAL = 0.97
 _EPOCHS = {"mlp": 40, "cnn": 15, "residual": 15}
-_BATCH, _RATE = 64, 3e-3
+BATCH, _RATE = 64, 3e-3
 _HELD_OUT = 450
 
 
@@ -97,12 +97,16 @@ DIGITS: dict[str, Callable[[], keras.Model]] = {"mlp": mlp, "cnn": cnn, "residua
 
 def trained(name: str, seed: int, data: Digits) -> keras.Model:
     """A network after training; `seed` draws its weights and the order of its batches."""
+    return fitted(DIGITS[name], seed, data, _EPOCHS[name])
+
+
+def fitted(build: Callable[[], keras.Model], seed: int, data: Digits, epochs: int) -> keras.Model:
+    """A network, built and trained for so many epochs."""
     keras.utils.set_random_seed(seed)
-    model = DIGITS[name]()
-    steps = _EPOCHS[name] * -(-len(data.x) // _BATCH)
-    rate = keras.optimizers.schedules.CosineDecay(_RATE, steps)
+    model = build()
+    rate = keras.optimizers.schedules.CosineDecay(_RATE, epochs * -(-len(data.x) // BATCH))
     model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
-    model.fit(data.x, data.y, batch_size=_BATCH, epochs=_EPOCHS[name], verbose=0)
+    model.fit(data.x, data.y, batch_size=BATCH, epochs=epochs, verbose=0)
     return model
 
 

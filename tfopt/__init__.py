@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from tfopt.profiling.influence import influence as influence
     from tfopt.profiling.inspect import inspect as inspect
     from tfopt.profiling.profile import profile as profile
+    from tfopt.pruning.masks import masked as masked
+    from tfopt.pruning.pipeline import prune as prune
     from tfopt.records.comparison import ComparisonRecord as ComparisonRecord
     from tfopt.records.diagnosis import DiagnosisRecord as DiagnosisRecord
     from tfopt.records.difference import DifferenceRecord as DifferenceRecord
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from tfopt.records.influence import InfluenceRecord as InfluenceRecord
     from tfopt.records.inspection import InspectionRecord as InspectionRecord
     from tfopt.records.profile import ProfileRecord as ProfileRecord
+    from tfopt.records.pruning import PruningRecord as PruningRecord
     from tfopt.records.trace import TraceRecord as TraceRecord
     from tfopt.records.trace_difference import TraceDifferenceRecord as TraceDifferenceRecord
     from tfopt.report import render as render
@@ -56,6 +59,7 @@ _HOMES = {
     "InfluenceRecord": "tfopt.records.influence",
     "InspectionRecord": "tfopt.records.inspection",
     "ProfileRecord": "tfopt.records.profile",
+    "PruningRecord": "tfopt.records.pruning",
     "TfoptError": "tfopt.errors",
     "TraceDifferenceRecord": "tfopt.records.trace_difference",
     "TraceRecord": "tfopt.records.trace",
@@ -71,9 +75,11 @@ _HOMES = {
     "parametrize": "tfopt.modified.parametrization",
     "health": "tfopt.pathways.health",
     "influence": "tfopt.profiling.influence",
+    "masked": "tfopt.pruning.masks",
     "path_scores": "tfopt.pathways.path_weights",
     "path_weights": "tfopt.pathways.path_weights",
     "profile": "tfopt.profiling.profile",
+    "prune": "tfopt.pruning.pipeline",
     "read_run": "tfopt.report.runs",
     "read_trace": "tfopt.trace.summary",
     "relevance": "tfopt.pathways.relevance",
@@ -93,6 +99,7 @@ __all__ = [
     "InfluenceRecord",
     "InspectionRecord",
     "ProfileRecord",
+    "PruningRecord",
     "TfoptError",
     "TraceDifferenceRecord",
     "TraceRecord",
@@ -108,10 +115,12 @@ __all__ = [
     "health",
     "influence",
     "inspect",
+    "masked",
     "parametrize",
     "path_scores",
     "path_weights",
     "profile",
+    "prune",
     "read_run",
     "read_trace",
     "relevance",

@@ -25,7 +25,7 @@ SOUND = {"accepted", "refused"}
 class Outcome:
     """How the command ended: `code` is negative for a signal; `changes` the files that are not as they were.
 
-    `peak_bytes` is memory beyond what the forking process held: a fork starts with all of it.
+    `peak_bytes` is memory beyond what the fork started with, which is what the forking process had written.
     """
 
     code: int
@@ -111,11 +111,11 @@ def watched(main: Callable[[Sequence[str]], int], args: Sequence[str], folder: P
         (folder / "case" / name).mkdir(parents=True, exist_ok=True)
     before, started = snapshot(folder / "case"), time.monotonic()
     sys.stdout.flush()
-    held = _memory(1)
     child = os.fork()
     if child == 0:
         code = 70
         try:
+            (folder / "held").write_text(str(_memory(1)))
             enter(folder)
             tempfile.tempdir = None
             code = main(args)
@@ -142,6 +142,6 @@ def watched(main: Callable[[Sequence[str]], int], args: Sequence[str], folder: P
         (folder / "stdout").read_text(errors="replace"),
         (folder / "stderr").read_text(errors="replace"),
         seconds,
-        max(0, usage.ru_maxrss * 1024 - held),
+        max(0, usage.ru_maxrss * 1024 - int((folder / "held").read_text())),
         tuple(sorted(name for name in {*before, *after} if before.get(name) != after.get(name))),
     )

@@ -130,7 +130,7 @@ def test_npz(tmp_path: Path) -> None:
     assert record.run.batch_size == 20
     assert record.run.inputs[0].shape == (20, 8)
     assert profiled(model(), data=str(path), batch_size=4, steps=2, trace_steps=1).run.batch_size == 4
-    np.savez(path, features=rng.random((20, 8)), y=rng.integers(0, 3, 20))
+    np.savez(path, features=rng.random((20, 8)), y=rng.integers(0, 3, 20), class_names=np.array(["a", "b", "c"]))
     assert profiled(model(), data=str(path), steps=2, trace_steps=1).run.batch_size == 20
 
 

@@ -82,9 +82,11 @@ def test_no_file_is_over_400_lines() -> None:
         "tfopt.records",
         "tfopt.profiling.advice",
         "tfopt.profiling.compare",
+        "tfopt.pruning.criteria",
         "tfopt.model.source",
         "tfopt.workload.duel",
         "tfopt.diagnosis.diagnose",
+        "tfopt.pruning.pipeline",
     ],
 )
 def test_importing_loads_no_tensorflow(module: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tfopt.errors import RunFailed, UsageError
-from tfopt.report.files import check_target, write_file
+from tfopt.report.files import check_target, move_file, write_file
 
 
 def test_a_new_file_is_written_with_ordinary_permissions(tmp_path: Path) -> None:
@@ -98,3 +98,14 @@ def test_impossible_targets_are_found_before_the_work(tmp_path: Path, name: str,
     (tmp_path / "f").write_text("a file")
     with pytest.raises(UsageError, match=message):
         check_target(tmp_path / name)
+
+
+def test_a_finished_file_gets_its_name_and_replaces_nothing_unasked(tmp_path: Path) -> None:
+    made, place = tmp_path / "made", tmp_path / "place"
+    made.write_bytes(b"new")
+    place.write_bytes(b"old")
+    with pytest.raises(UsageError, match="exists"):
+        move_file(made, place)
+    assert (made.read_bytes(), place.read_bytes()) == (b"new", b"old")
+    move_file(made, place, force=True)
+    assert (made.exists(), place.read_bytes()) == (False, b"new")

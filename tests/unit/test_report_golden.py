@@ -12,6 +12,7 @@ from comparisons_for_tests import COMPARISONS
 from gradients_for_tests import GRADCHECKS, GRADIENTS
 from influences_for_tests import INFLUENCES, PROFILES
 from inspections_for_tests import INSPECTIONS
+from prunings_for_tests import PRUNINGS
 from records_for_tests import DIFFERENCES, FOLDER, RECORDS, diagnosis
 from traces_for_tests import gpu, hostile, record_of
 
@@ -100,6 +101,7 @@ MADE = {
     **GRADIENTS,
     **GRADCHECKS,
     **INFLUENCES,
+    **PRUNINGS,
     "trace-difference": lambda: diff(record_of(hostile, "new"), record_of(gpu, "old")),
 }
 
@@ -110,7 +112,9 @@ CASES = {
 } | {f"{name}-{case}": (name, *wish) for name in (*DIFFERENCES, "trace-difference") for case, wish in COMPARED.items()}
 CASES |= {f"{name}-{case}": (name, *wish) for name in INSPECTIONS for case, wish in INSPECTED.items()}
 CASES |= {f"{name}-{case}": (name, *wish) for name in COMPARISONS for case, wish in RANKED.items()}
-CASES |= {f"{name}-{case}": (name, *wish) for name in (*GRADIENTS, *GRADCHECKS) for case, wish in LISTED.items()}
+CASES |= {
+    f"{name}-{case}": (name, *wish) for name in (*GRADIENTS, *GRADCHECKS, *PRUNINGS) for case, wish in LISTED.items()
+}
 CASES |= {f"{name}-{case}": (name, *wish) for name in INFLUENCES for case, wish in CARRIED.items()}
 CASES |= {f"{name}-{case}": (name, *wish) for name in CHECKS for case, wish in CHECKED.items()}
 CASES |= {f"{name}-{case}": (name, *wish) for name in PROFILES for case, wish in SUMMARIZED.items()}

@@ -17,7 +17,7 @@ __all__ = ["EXIT_CODES", "show_failure"]
 
 EXIT_CODES = """\
     0  success
-    1  a check failed (doctor found a problem)
+    1  a check failed (doctor found a problem, a pruned network collapsed)
     2  wrong usage or configuration
     3  unreadable input: model, data, trace or run
     4  the run failed

@@ -24,6 +24,7 @@ COMMANDS = {
     "gradients": ("tfopt.cli.gradients", "Show how large each gradient is, also at modified weights."),
     "gradcheck": ("tfopt.cli.gradcheck", "Check gradients against differences of the loss."),
     "influence": ("tfopt.cli.influence", "Show which pathways carry the result, and how sure that is."),
+    "prune": ("tfopt.cli.prune", "Remove the weights that matter least, and show what that does."),
     "report": ("tfopt.cli.report", "Show a recorded run or anybody's trace, without TensorFlow."),
     "doctor": ("tfopt.cli.doctor", "Find what is wrong here, or why TensorBoard shows nothing."),
     "tensorboard": ("tfopt.cli.tensorboard", "Serve recorded runs in TensorBoard's profiler."),

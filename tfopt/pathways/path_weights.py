@@ -33,7 +33,7 @@ from tfopt.records.influence import PathReport, StrongWeight, VariableShare
 from tfopt.workload.batch import resolve_shapes
 from tfopt.workload.failures import explained
 
-__all__ = ["ones", "ones_of", "path_report", "path_scores", "path_sums", "path_weights"]
+__all__ = ["log10_total", "ones", "ones_of", "path_report", "path_scores", "path_sums", "path_weights"]
 
 
 def path_weights(
@@ -90,7 +90,7 @@ def path_report(surrogate: Surrogate, inputs: Any, whole: Sums, reason: str) -> 
     `path_sums` gives."""
     certificates = path_certificates(surrogate, inputs, whole)
     return PathReport(
-        log10_total=_log10_total(whole),
+        log10_total=log10_total(whole),
         consistent=all(certificate.met for certificate in certificates),
         certificates=certificates,
         layers=layer_rules(whole),
@@ -176,7 +176,7 @@ def _sum_of_outputs(outputs: Sequence[Any]) -> tuple[Any, dict[str, Any]]:
     return tf.add_n([tf.reduce_sum(output) for output in outputs]), {}
 
 
-def _log10_total(sums: Sums) -> float | None:
+def log10_total(sums: Sums) -> float | None:
     """The logarithm of the sum over all paths; None where it is none."""
     positive = math.isfinite(sums.total) and sums.total > 0
     return math.log10(sums.total) + sums.log_scale / math.log(10) if positive else None

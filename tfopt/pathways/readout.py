@@ -107,7 +107,8 @@ def _edge_sums(tracing: Tracing, taken: Taken, numbers: Mapping[str, np.ndarray]
 
 def _least_by(groups: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:
     least = np.full(count, np.inf)
-    np.minimum.at(least, groups, values)
+    with np.errstate(invalid="ignore"):  # no gradient where no path is left: 0/0 stays NaN
+        np.minimum.at(least, groups, values)
     return least
 
 

@@ -9,19 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from tfopt.errors import InputError, RunFailed, UsageError
-from tfopt.pathways.interception import intercepted
-from tfopt.pathways.losses import Loss, chosen_loss, loss_of
-from tfopt.pathways.samples import samples_of
-from tfopt.pathways.surrogate import in_dtype
-from tfopt.wording import listed
-from tfopt.workload.failures import explained
+from tfopt.errors import UsageError
+from tfopt.pathways.models import check_model
+from tfopt.pathways.sample_loss import Batch, SampleLoss, gradients
 
-__all__ = ["weight_saliency"]
+__all__ = ["products", "weight_saliency"]
 
 
 def weight_saliency(
@@ -36,7 +31,8 @@ def weight_saliency(
         model: a built Keras model.
         x: samples with the batch first; a list or dict of arrays for several inputs.
         y: their targets.
-        per: whether the gradient is that of each `sample`, or of the mean loss of each `batch`.
+        per: whether the gradient is that of each `sample`, or of the mean loss of each `batch`, which counts by its
+            samples.
         batch_size: samples per minibatch.
         loss: a loss as `compile` takes it; by default the model's own, with its regularization, else one that fits its
             outputs.
@@ -48,63 +44,18 @@ def weight_saliency(
     """
     if per not in ("sample", "batch"):
         raise UsageError(f"saliency per {per!r} is not known", "choose sample or batch")
-    if y is None:
-        raise UsageError("saliency needs targets: without them there is no loss", "give x and y")
-    samples = samples_of(model, x, y, batch_size=batch_size if per == "batch" else 1)
-    if (per == "sample" and samples.batch_size > 1) or (samples.fixed and samples.count % samples.batch_size):
-        raise InputError(
-            f"the model takes batches of {samples.batch_size} samples and nothing smaller",
-            f"give a multiple of {samples.batch_size} samples, and per='batch'",
-        )
+    check_model(model)
     variables = list(model.trainable_variables)
-    totals = [tf.Variable(tf.zeros(variable.shape, tf.float64)) for variable in variables]
-    with explained("computing the loss"):
-        first = samples.cut(np.arange(samples.batch_size))
-        of_batch = loss_of(model, chosen_loss(model, loss), *first, training=False)
-        add = _accumulating(model, variables, totals, of_batch, _signature(first, samples.fixed))
-        for numbers in samples.batches():
-            add(*samples.cut(numbers))
-    passes = samples.count if per == "sample" else -(-samples.count // samples.batch_size)
-    found = {variable.path: total.numpy() / passes for variable, total in zip(variables, totals, strict=True)}
-    wrong = [path for path, array in found.items() if not np.isfinite(array).all()]
-    if wrong:
-        raise RunFailed(f"gradients of {listed(wrong)} are not finite", "tfopt.health says where values are too large")
-    return found
+    losses = SampleLoss(model, variables, x, y, batch_size=batch_size if per == "batch" else 1, loss=loss)
+    arrays = losses.mean(products(tf.abs))
+    return {variable.path: array for variable, array in zip(variables, arrays, strict=True)}
 
 
-def _signature(example: Any, fixed: bool) -> Any:
-    """The arguments' shapes, with a free batch, so that a smaller last batch does not compile anything again."""
-    return keras.tree.map_structure(
-        lambda tensor: tf.TensorSpec(tensor.shape if fixed else (None, *tensor.shape[1:]), tensor.dtype), example
-    )
+def products(of: Callable[[Any], Any]) -> Callable[[Batch, Sequence[Any]], list[Any]]:
+    """For `SampleLoss.mean`: a function of weight × gradient, in float64."""
 
+    def term(loss: Batch, values: Sequence[Any]) -> list[Any]:
+        pairs = zip(values, gradients(loss, values), strict=True)
+        return [of(tf.cast(value, tf.float64) * tf.cast(gradient, tf.float64)) for value, gradient in pairs]
 
-def _accumulating(
-    model: Any, variables: Sequence[Any], totals: Sequence[Any], loss: Loss, signature: Any
-) -> Callable[[Any, Any], None]:
-    """What adds a batch's |weight × gradient| to the totals, compiled."""
-    dtype = "float64" if any(variable.dtype == "float64" for variable in model.weights) else "float32"
-
-    def pass_over(x: Any, y: Any) -> None:
-        values = [
-            (variable, tf.cast(variable.value, dtype))
-            for variable in model.weights
-            if keras.backend.is_float_dtype(variable.dtype)
-        ]
-        by_id = {id(variable): value for variable, value in values}
-        weights = [by_id[id(variable)] for variable in variables]
-        x = in_dtype(x, dtype)
-        with tf.GradientTape() as tape:
-            tape.watch(weights)
-            with intercepted(model, _as_it_is, functions={}, attributes={}, values=values, dtype=dtype):
-                outputs = model(x, training=False) if getattr(model, "_call_has_training_arg", False) else model(x)
-                total = loss(x, y, outputs)
-        gradients = tape.gradient(total, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        for sum_of, weight, gradient in zip(totals, weights, gradients, strict=True):
-            sum_of.assign_add(tf.cast(tf.abs(weight * gradient), tf.float64))
-
-    return tf.function(pass_over, input_signature=signature, autograph=False)  # type: ignore[no-any-return]
-
-
-def _as_it_is(operation: Any, run: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    return run(*args, **kwargs)
+    return term

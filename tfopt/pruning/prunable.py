@@ -39,3 +39,8 @@ class Prunable:
     def size(self) -> int:
         """How many numbers it has."""
         return int(np.prod(self.shape))
+
+    @property
+    def values(self) -> np.ndarray:
+        """Its numbers as they are now, in its own dtype."""
+        return np.asarray(self.variable.numpy())

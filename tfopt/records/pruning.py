@@ -30,7 +30,9 @@ PRUNING_SCHEMA: Literal["tfopt.pruning/1"] = "tfopt.pruning/1"
 class PruningRun(Record, frozen=True, kw_only=True):
     """What was asked for. Exactly one of `threshold` (keep where |w| is above it, in units of `threshold_mode`),
     `sparsity` (the fraction to remove) and `nm` ("2:4": at most 2 of 4 consecutive input channels) is not null, unless
-    only sensitivity was asked for. `samples` is how many the criterion saw, 0 for one without data."""
+    only sensitivity was asked for. `samples` is how many the criterion saw, 0 for one without data. `compress`: the
+    file was written deflated; `interrupted`: Ctrl-C ended the comparison of the two models, after the pruned one was
+    written."""
 
     threshold: float | None
     threshold_mode: str | None
@@ -52,6 +54,8 @@ class PruningRun(Record, frozen=True, kw_only=True):
     samples: int
     dry_run: bool
     force: bool
+    compress: bool = False
+    interrupted: bool = False
     device: str
     threads: int
     seed: int

@@ -19,6 +19,7 @@ from tfopt.records.gradients import GradientsRecord
 from tfopt.records.influence import InfluenceRecord
 from tfopt.records.inspection import InspectionRecord
 from tfopt.records.profile import ProfileRecord
+from tfopt.records.pruning import PruningRecord
 from tfopt.records.trace import TraceRecord
 from tfopt.records.trace_difference import TraceDifferenceRecord
 
@@ -37,6 +38,7 @@ PUBLISHED: dict[str, type[Record]] = {
     "influence.schema.json": InfluenceRecord,
     "check.schema.json": CheckRecord,
     "lock.schema.json": Lock,
+    "pruning.schema.json": PruningRecord,
 }
 
 

@@ -11,7 +11,7 @@ from tfopt.errors import RunFailed, UsageError
 from tfopt.scratch import scratch_name
 from tfopt.undo import undone
 
-__all__ = ["check_target", "write_file"]
+__all__ = ["check_target", "move_file", "write_file"]
 
 
 def check_target(path: Path, *, force: bool = False) -> None:
@@ -42,14 +42,28 @@ def write_file(path: Path, content: bytes, *, force: bool = False) -> None:
     """
     check_target(path, force=force)
     with _failure_named(path):
-        target = Path(os.path.realpath(path))  # a link keeps pointing to the file
-        temporary = target.parent / scratch_name()
+        temporary = _target(path).parent / scratch_name()
         with undone(lambda: temporary.unlink(missing_ok=True)):
             temporary.write_bytes(content)
-            if force:
-                os.replace(temporary, target)
-            else:
-                _move_to_new(temporary, target)
+            _move(temporary, path, force)
+
+
+def move_file(temporary: Path, path: Path, *, force: bool = False) -> None:
+    """Give a finished file on the same file system the name `path`. Raises what `write_file` does."""
+    check_target(path, force=force)
+    with _failure_named(path):
+        _move(temporary, path, force)
+
+
+def _target(path: Path) -> Path:
+    return Path(os.path.realpath(path))  # a link keeps pointing to the file
+
+
+def _move(temporary: Path, path: Path, force: bool) -> None:
+    if force:
+        os.replace(temporary, _target(path))
+    else:
+        _move_to_new(temporary, _target(path))
 
 
 def _move_to_new(temporary: Path, target: Path) -> None:

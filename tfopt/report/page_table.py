@@ -97,7 +97,7 @@ def _column(table: Table, at: int, view: View) -> grid.Column:
     )
     number = column.kind in NUMBERS
     least = None if number else _LEAST if at == 0 else _LEAST_BESIDE
-    header = column.title if at or table.caption else table.title
+    header = visible(column.title if at or table.caption else table.title)
     style = "dim" if column.kind == "name" and at else ""
     return grid.Column(header, cells, right=number, least=least, drop=column.drop, style=style)
 

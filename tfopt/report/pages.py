@@ -15,6 +15,7 @@ from tfopt.records.gradcheck import GradcheckRecord
 from tfopt.records.gradients import GradientsRecord
 from tfopt.records.influence import InfluenceRecord
 from tfopt.records.inspection import InspectionRecord
+from tfopt.records.pruning import PruningRecord
 from tfopt.records.trace import TraceRecord
 from tfopt.records.trace_difference import TraceDifferenceRecord
 from tfopt.report import (
@@ -26,6 +27,7 @@ from tfopt.report import (
     gradients_page,
     influence_page,
     inspection_page,
+    pruning_page,
     trace_difference_page,
     trace_page,
 )
@@ -45,6 +47,7 @@ PAGES: dict[type[Record], Callable[..., Page]] = {
     GradientsRecord: gradients_page.page,
     GradcheckRecord: gradcheck_page.page,
     InfluenceRecord: influence_page.page,
+    PruningRecord: pruning_page.page,
 }
 
 

@@ -9,6 +9,7 @@ __all__ = ["encode"]
 _SIGNS = {
     **dict.fromkeys("█▉▊▋▌▍", "#"),
     **dict.fromkeys("▎▏", "."),
+    **dict(zip("▁▂▃▄▅▆▇", "__--==#", strict=True)),  # of a curve: low, middle, high
     "├": "|",
     "│": "|",
     "└": "`",

@@ -24,6 +24,7 @@ from tfopt.records.gradients import GRADIENTS_SCHEMA, GradientsRecord
 from tfopt.records.influence import INFLUENCE_SCHEMA, InfluenceRecord
 from tfopt.records.inspection import INSPECTION_SCHEMA, InspectionRecord
 from tfopt.records.profile import SCHEMA, ProfileRecord
+from tfopt.records.pruning import PRUNING_SCHEMA, PruningRecord
 from tfopt.records.trace import TRACE_SCHEMA, TraceRecord
 from tfopt.records.trace_difference import TRACE_DIFFERENCE_SCHEMA, TraceDifferenceRecord
 from tfopt.report.files import write_file
@@ -78,6 +79,7 @@ _Shown = (
     | GradientsRecord
     | GradcheckRecord
     | InfluenceRecord
+    | PruningRecord
 )
 _KINDS: dict[str | None, type[_Shown]] = {
     SCHEMA: ProfileRecord,
@@ -89,6 +91,7 @@ _KINDS: dict[str | None, type[_Shown]] = {
     GRADIENTS_SCHEMA: GradientsRecord,
     GRADCHECK_SCHEMA: GradcheckRecord,
     INFLUENCE_SCHEMA: InfluenceRecord,
+    PRUNING_SCHEMA: PruningRecord,
     COMPARISON_SCHEMA: ComparisonRecord,
 }
 

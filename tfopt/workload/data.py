@@ -49,9 +49,12 @@ def from_npz(
             f"{path} has no array for {', '.join(missing)}",
             f"save the arrays {'x' if len(names) == 1 else ', '.join(names)} and y; it holds {', '.join(arrays)}",
         )
-    wanted = batch_size or min(32, *(len(array) for array in flat if array is not None))
-    used = [*flat, arrays["y"], arrays.get("sample_weight")] if "y" in arrays else [*flat, *arrays.values()]
-    size = min(wanted, *(len(array) for array in used if array is not None))
+    taken = (*names, "x", "y", "sample_weight")  # others may be anything, but for targets by their outputs' names
+    lengths = {name: len(array) for name, array in arrays.items() if name in taken or "y" not in arrays}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise InputError(f"the arrays of {path} differ in their number of examples: {told}", "save as many of each")
+    size = min(batch_size or 32, *lengths.values())
     if size < 1 or any(0 in array.shape for array in flat if array is not None):
         raise InputError(f"{path} holds no examples, or empty ones", "save at least one example with a value in it")
     notes: tuple[Note, ...] = ()

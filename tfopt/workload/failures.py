@@ -37,9 +37,11 @@ _HINTS = (
     (r"not compatible with eager|numpy\(\)|symbolic", "the model runs Python on its tensors: try --eager"),
 )  # fmt: skip
 # Lines of Keras and TensorFlow that say where, not what.
-_FRAME = re.compile(r"\s|Exception encountered when calling|Graph execution|Detected at node|Stack trace|\[\[")
+_FRAME = re.compile(
+    r"\s|<stack traces|Exception encountered when calling|Graph execution|Detected at node|Stack trace|\[\["
+)
 # Colours, and the names that nodes and functions have in TensorFlow's graph.
-_MARKS = re.compile(r"\x1b\[[0-9;]*m|\.? for '\{\{node .*| graph __inference_\w+\[[^\]]*\]")
+_MARKS = re.compile(r"\x1b\[[0-9;]*m|\{\{function_node .*?\}\} |\.? for '\{\{node .*| graph __inference_\w+\[[^\]]*\]")
 _FALLBACK = "run the model's own train_on_batch on such a batch; --debug shows the traceback"
 
 

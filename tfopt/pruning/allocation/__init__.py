@@ -1,0 +1,1 @@
+"""How much goes where: from scores, or from thresholds, to masks."""

@@ -1,0 +1,113 @@
+"""Where fine-tuning was when it ended, so that it goes on from there bit for bit."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from keras.src.random.seed_generator import global_seed_generator
+
+from tfopt.errors import InputError, UsageError
+from tfopt.pruning.prunable import Masks
+from tfopt.pruning.storage import check_checkpoint
+from tfopt.records.pruning import Epoch
+from tfopt.report.files import write_file
+from tfopt.workload.preserve import optimizers_of
+
+__all__ = ["Checkpoint", "fingerprint"]
+
+_ABOUT = "about"
+
+
+class _About(msgspec.Struct, frozen=True):
+    fingerprint: str
+    variables: tuple[tuple[str, tuple[int, ...]], ...]
+    masks: int
+    epochs: tuple[Epoch, ...]
+
+
+def fingerprint(model: Any, options: Mapping[str, Any]) -> str:
+    """What a run starts from: the model's weights, before anything is removed, and the options that decide what
+    happens to them (as JSON has them)."""
+    digest = hashlib.sha256(msgspec.json.encode(dict(options), order="sorted"))
+    for weight in model.weights:
+        digest.update(f"{weight.shape} {weight.dtype}".encode())
+        digest.update(np.ascontiguousarray(weight.numpy()).tobytes())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One file: all variables of the model and its optimizers, with the states of random layers, the masks and what the
+    epochs gave. `resume`: go on from it; else there must be none."""
+
+    path: Path
+    fingerprint: str
+    resume: bool = False
+
+    def begin(self, model: Any, weights: int) -> tuple[Masks | None, tuple[Epoch, ...]]:
+        """The masks of `weights` weights and the epochs that are done, after the model and its optimizers were put
+        where these left them; no masks where nothing is resumed.
+
+        Raises UsageError where there is one that is not resumed, none to resume or one of another run, InputError where
+        it cannot be read.
+        """
+        check_checkpoint(self.path, resume=self.resume)
+        if not self.resume:
+            return None, ()
+        about, arrays = self._read()
+        variables = _variables(model)
+        if (about.fingerprint, about.variables, about.masks) != (self.fingerprint, _signature(variables), weights):
+            raise UsageError(
+                f"{self.path} is of another model, or of a run with other options",
+                "give what it was made with, or start anew without --resume",
+            )
+        for number, variable in enumerate(variables):
+            # Kinds of numbers that numpy does not know (bfloat16) come back as bytes.
+            variable.assign(arrays[f"variable{number}"].view(variable.numpy().dtype))
+        return [arrays[f"mask{number}"] for number in range(about.masks)], about.epochs
+
+    def save(self, model: Any, masks: Masks, epochs: tuple[Epoch, ...]) -> None:
+        """Write it, whole or not at all. Raises RunFailed where it cannot be written."""
+        variables = _variables(model)
+        about = _About(self.fingerprint, _signature(variables), len(masks), epochs)
+        arrays = {f"variable{number}": variable.numpy() for number, variable in enumerate(variables)}
+        arrays |= {f"mask{number}": mask for number, mask in enumerate(masks)}
+        arrays[_ABOUT] = np.frombuffer(msgspec.json.encode(about), np.uint8)
+        stream = io.BytesIO()
+        np.savez(stream, allow_pickle=False, **arrays)
+        write_file(self.path, stream.getvalue(), force=True)
+
+    def remove(self) -> None:
+        """Nothing is left to resume."""
+        self.path.unlink(missing_ok=True)
+
+    def _read(self) -> tuple[_About, dict[str, Any]]:
+        try:
+            with self.path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files}
+            return msgspec.json.decode(arrays[_ABOUT].tobytes(), type=_About), arrays
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, AttributeError) as error:
+            raise InputError(
+                f"the checkpoint {self.path} cannot be read", "remove it and start anew without --resume"
+            ) from error
+
+
+def _variables(model: Any) -> list[Any]:
+    """All that an epoch goes on from, in an order that the model decides."""
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+    optimizers = [variable for optimizer in optimizers_of(model) for variable in optimizer.variables]
+    every = [*model.variables, *optimizers, global_seed_generator().state]
+    return list({id(variable): variable for variable in every}.values())
+
+
+def _signature(variables: list[Any]) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    return tuple((str(each.dtype), tuple(each.shape)) for each in variables)

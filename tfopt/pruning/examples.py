@@ -1,0 +1,86 @@
+"""The examples that a pruning sees: to score and to measure, to train on, and a few to compare outputs on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from tfopt.model.inputs import input_specs
+from tfopt.pathways.losses import chosen_loss
+from tfopt.pruning.training_data import TrainingData, training_data
+from tfopt.pruning.wishes import Wishes
+from tfopt.workload.batch import DEFAULT_BATCH, Batch
+from tfopt.workload.batching import Targets
+from tfopt.workload.options import Options
+from tfopt.workload.samples import gathered
+
+__all__ = ["Examples"]
+
+_FEW = 4
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Of the sources that `wishes` name; reading raises UsageError and InputError."""
+
+    model: Any
+    wishes: Wishes
+    options: Options
+
+    @property
+    def batch_size(self) -> int:
+        """Of one pass."""
+        return self.options.batch_size or DEFAULT_BATCH
+
+    @property
+    def evaluated(self) -> str:
+        """Where the metric is measured."""
+        return self.wishes.eval_data or self.wishes.data
+
+    @property
+    def tuned_on(self) -> bool:
+        """Whether the metric is measured on what decided what the weights are."""
+        wishes = self.wishes
+        return self.evaluated == wishes.data and bool(
+            wishes.finetune or wishes.recalibrate_bn or (wishes.removes and wishes.entry.needs_data)
+        )
+
+    def source(self, data: str) -> Options:
+        """The options for one source: what is not drawn has its own shapes, and a function its own batches."""
+        if data == "synthetic":
+            return replace(self.options, data=data)
+        return replace(
+            self.options, data=data, batch_size=None if ":" in data else self.options.batch_size, input_shape=()
+        )
+
+    def scored(self) -> Batch | None:
+        """What the criterion looks at; None where it needs nothing."""
+        entry = self.wishes.entry
+        return self._gathered(self.wishes.data, targets=entry.needs_targets) if entry.needs_data else None
+
+    def measured(self) -> Batch:
+        """What sensitivity is measured on."""
+        return self._gathered(self.evaluated, targets=True)
+
+    @cached_property
+    def training(self) -> TrainingData:
+        """All of the data, for a model that is compiled already."""
+        return training_data(self.model, replace(self.source(self.wishes.data), loss=None))
+
+    def few(self) -> Any:
+        """Inputs of as few examples as the model takes."""
+        options = self.source(self.wishes.data)
+        specs = input_specs(self.model, input_shape=options.input_shape)
+        fixed = next((spec.shape[0] for spec in specs if spec.shape[0] is not None), None)
+        if ":" not in options.data:
+            options = replace(options, batch_size=None if fixed else _FEW)
+        return gathered(self.model, options, fixed or _FEW, None).x
+
+    def _gathered(self, data: str, *, targets: bool) -> Batch:
+        wanted = Targets(self.model, self._loss, required=True) if targets else None
+        return gathered(self.model, self.source(data), self.wishes.samples, wanted)
+
+    @cached_property
+    def _loss(self) -> Any:
+        return chosen_loss(self.model, self.options.loss).loss
