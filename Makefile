@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: setup demo test lint types schema golden bench clean
+.PHONY: setup demo check test lint types schema golden bench clean
 
 setup: $(VENV)/.ready
 
@@ -24,7 +24,11 @@ lint: setup
 types: setup
 	$(BIN)/mypy
 
-test: lint types
+# Budgets of a network of keras.applications: what a project that uses tfopt has in its own CI.
+check: setup
+	$(BIN)/tfopt check --config configs/check-smoke.toml
+
+test: lint types check
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 schema: setup
@@ -45,6 +49,9 @@ bench: setup
 	$(BIN)/python -m bench.repeat
 	$(BIN)/python -m bench.compare
 	$(BIN)/python -m bench.duel
+	$(BIN)/python -m bench.check
+	$(BIN)/python -m bench.check --hidden
+	$(BIN)/python -m bench.check --cost
 	$(BIN)/python -m bench.roofline
 	$(BIN)/python -m bench.kernels
 	$(BIN)/python -m bench.advice

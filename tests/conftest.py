@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+import hypothesis
 import pytest
 
 from bench import strangers
 
+# How long an example takes says nothing on a shared machine.
+hypothesis.settings.register_profile("tfopt", deadline=None)
+hypothesis.settings.load_profile("tfopt")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 

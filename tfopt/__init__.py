@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tfopt.checks.pipeline import check as check
     from tfopt.diagnosis.diagnose import doctor as doctor
     from tfopt.errors import TfoptError as TfoptError
     from tfopt.modified.functional_call import functional_call as functional_call
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from tfopt.profiling.profile import profile as profile
     from tfopt.pruning.masks import masked as masked
     from tfopt.pruning.pipeline import prune as prune
+    from tfopt.records.check import CheckRecord as CheckRecord
     from tfopt.records.comparison import ComparisonRecord as ComparisonRecord
     from tfopt.records.diagnosis import DiagnosisRecord as DiagnosisRecord
     from tfopt.records.difference import DifferenceRecord as DifferenceRecord
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "CheckRecord": "tfopt.records.check",
     "ComparisonRecord": "tfopt.records.comparison",
     "DiagnosisRecord": "tfopt.records.diagnosis",
     "DifferenceRecord": "tfopt.records.difference",
@@ -65,6 +68,7 @@ _HOMES = {
     "TraceRecord": "tfopt.records.trace",
     "View": "tfopt.report.view",
     "ablate": "tfopt.pathways.ablation",
+    "check": "tfopt.checks.pipeline",
     "compare": "tfopt.profiling.compare",
     "diff": "tfopt.report.against",
     "doctor": "tfopt.diagnosis.diagnose",
@@ -91,6 +95,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "CheckRecord",
     "ComparisonRecord",
     "DiagnosisRecord",
     "DifferenceRecord",
@@ -106,6 +111,7 @@ __all__ = [
     "View",
     "__version__",
     "ablate",
+    "check",
     "compare",
     "diff",
     "doctor",

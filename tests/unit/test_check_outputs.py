@@ -17,7 +17,7 @@ from tfopt.records.check import CheckRecord, LayerChange
 from tfopt.report import render
 from tfopt.report.escape import visible
 from tfopt.report.gates import quantity, troubles
-from tfopt.report.step_summary import VARIABLE, append_step_summary
+from tfopt.report.step_summary import VARIABLE, with_step_summary
 from tfopt.report.view import View
 
 OUTCOMES = {"FAIL": "failure", "ERROR": "error", "INCONCLUSIVE": "skipped", "NEW": "skipped"}
@@ -151,17 +151,16 @@ def test_quantities(value: float | None, unit: str, text: str) -> None:
 def test_the_step_summary_is_appended_where_the_runner_asks_for_it(tmp_path: Path) -> None:
     file = tmp_path / "summary.md"
     file.write_text("before\n")
-    assert append_step_summary(passed(), {}) is None
-    assert append_step_summary(passed(), {VARIABLE: str(file)}) is None
+    assert with_step_summary(passed(), {}) == passed()
+    assert with_step_summary(passed(), {VARIABLE: str(file)}) == passed()
     assert file.read_text() == "before\n" + render(passed(), format="md")
 
 
 def test_a_step_summary_that_cannot_be_written_is_a_note(tmp_path: Path) -> None:
-    missing = append_step_summary(passed(), {VARIABLE: str(tmp_path / "no" / "summary.md")})
-    assert missing is not None
+    (missing,) = with_step_summary(passed(), {VARIABLE: str(tmp_path / "no" / "summary.md")}).notes
     assert "No such file" in missing.message
     full = tmp_path / "full.md"
     full.write_bytes(b"x" * (2**20 - 100))
-    note = append_step_summary(passed(), {VARIABLE: str(full)})
-    assert note is not None
+    (note,) = with_step_summary(passed(), {VARIABLE: str(full)}).notes
+    assert "no room" in note.message
     assert full.stat().st_size == 2**20 - 100

@@ -10,7 +10,7 @@ import click
 from tfopt.cli.profile_options import MODEL, RUN
 from tfopt.cli.settings import Option, in_section
 
-__all__ = ["COMPARED", "MEASURING", "SHARED"]
+__all__ = ["COMPARED", "MEASURING", "SHARED", "number", "split"]
 
 _SHARED_NAMES = (
     *("input_shape", "input_size", "data", "loss", "optimizer", "imports", "unsafe"),
@@ -20,7 +20,8 @@ _PROFILE = {option.name: option for option in (*MODEL, *RUN)}
 SHARED = tuple(_PROFILE[name] for name in _SHARED_NAMES)
 
 
-def _split(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+def split(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """The words of values such as `graph,xla`."""
     words = tuple(word.strip() for value in values for word in value.split(",") if word.strip())
     if values and not words:
         raise click.BadParameter("it names nothing", ctx, param)
@@ -28,14 +29,14 @@ def _split(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
 
 
 def _sizes(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[int, ...]:
-    words = _split(ctx, param, values)
+    words = split(ctx, param, values)
     for word in words:
         if not word.isdigit() or not int(word):
             raise click.BadParameter(f"{word!r} is not a number of examples", ctx, param)
     return tuple(int(word) for word in words)
 
 
-def _number(least: float, unit: str, scale: float, most: float = float("inf")) -> Callable[..., float]:
+def number(least: float, unit: str, scale: float, most: float = float("inf")) -> Callable[..., float]:
     """A number, or with `unit` behind it one that is multiplied by `scale`."""
 
     def parsed(ctx: click.Context, param: click.Parameter, value: str) -> float:
@@ -57,7 +58,7 @@ COMPARED = in_section(
     Option(
         ["--variants"],
         multiple=True,
-        callback=_split,
+        callback=split,
         metavar="LIST",
         help="Ways to run: graph, xla, eager, float32, mixed_float16, mixed_bfloat16, float16, bfloat16, saved (as the "
         "file says), cpu, gpu, and combinations such as xla+mixed_bfloat16. Default: graph,xla,mixed_bfloat16; "
@@ -72,7 +73,7 @@ MEASURING = in_section(
         ["--tolerance"],
         default="5%",
         show_default=True,
-        callback=_number(0.0, "%", 0.01, 1.0),
+        callback=number(0.0, "%", 0.01, 1.0),
         metavar="SHARE",
         help="A change below it does not matter: 5% or 0.05.",
     ),
@@ -80,7 +81,7 @@ MEASURING = in_section(
         ["--max-time"],
         default="300",
         show_default=True,
-        callback=_number(0.0, "m", 60.0),
+        callback=number(0.0, "m", 60.0),
         metavar="SECONDS",
         help="The whole comparison takes no longer: seconds, or 5m.",
     ),

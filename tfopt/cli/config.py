@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from tfopt.cli.settings import ORIGINS, Setting
+from tfopt.cli.settings import CONFIG, ORIGINS, Setting, Table
 from tfopt.errors import UsageError
 
 __all__ = ["load_config"]
@@ -48,7 +48,7 @@ def load_config(ctx: click.Context, file: str | None) -> None:
             defaults[str(setting.name)] = _as_given(value, setting, place)
             origins[str(setting.name)] = place
     ctx.default_map = {**(ctx.default_map or {}), **defaults}
-    ctx.meta[ORIGINS] = origins
+    ctx.meta[ORIGINS], ctx.meta[CONFIG] = origins, file
 
 
 def _verbs(ctx: click.Context) -> dict[str, _Settings]:
@@ -131,7 +131,9 @@ def _unknown(key: str, what: str, place: str, known: Iterable[str]) -> UsageErro
 
 
 def _as_given(value: Any, setting: Setting, place: str) -> Any:
-    """`value` as it would stand on the command line, so that it is checked like one."""
+    """`value` as it would stand on the command line, so that it is checked like one; a table is whoever's it is."""
+    if isinstance(setting, Table):
+        return value
     if getattr(setting, "multiple", False) or setting.nargs == -1:
         items = value if isinstance(value, list) else [value]
         return [_text(item, setting, place) for item in items]

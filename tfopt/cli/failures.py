@@ -17,12 +17,12 @@ __all__ = ["EXIT_CODES", "show_failure"]
 
 EXIT_CODES = """\
     0  success
-    1  a check failed (doctor found a problem, a pruned network collapsed)
+    1  a check failed (a gate; doctor found a problem, a pruned network collapsed)
     2  wrong usage or configuration
-    3  unreadable input: model, data, trace or run
+    3  unreadable input: model, data, trace, run or lock
     4  the run failed
-  130  interrupted (Ctrl-C); 143 terminated (SIGTERM), 129 hung up
-  5 is kept for checks that stay inconclusive."""
+    5  a gate is inconclusive, with --strict
+  130  interrupted (Ctrl-C); 143 terminated (SIGTERM), 129 hung up"""
 
 
 _LONGEST = 1000  # characters of a line; a name in it may have thousands

@@ -21,6 +21,7 @@ COMMANDS = {
     "profile": ("tfopt.cli.profile", "Measure where a step's time goes: layers, ops, phases."),
     "inspect": ("tfopt.cli.inspect", "Show what each layer costs, without running a step."),
     "compare": ("tfopt.cli.compare", "Find the fastest way to run it here, and what that changes."),
+    "check": ("tfopt.cli.check", "Gate models in CI: budgets, accuracy, time against a baseline."),
     "gradients": ("tfopt.cli.gradients", "Show how large each gradient is, also at modified weights."),
     "gradcheck": ("tfopt.cli.gradcheck", "Check gradients against differences of the loss."),
     "influence": ("tfopt.cli.influence", "Show which pathways carry the result, and how sure that is."),

@@ -40,40 +40,53 @@ _SHOWN = (
         "20 types, 5 ops per phase. JSON and CSV always hold every row.",
     ),
 )
-_OUTPUT = (
-    Option(
-        ["--format", "format_name"],
-        type=click.Choice(list(FORMATS)),
-        default="table",
-        show_default=True,
-        help="Format of what goes to standard output.",
-    ),
-    Option(
-        ["-o", "--output", "outputs"],
-        type=click.Path(path_type=Path),
-        multiple=True,
-        metavar="FILE",
-        help="Also write the report to FILE, in the format of its extension (.txt, .json, .csv, .md, "
-        ".speedscope.json, .chrome.json). May be repeated. With --quiet only the files are written.",
-    ),
-    Option(["--force"], is_flag=True, help="Overwrite files that exist."),
-)
+
+
+def _output(*kinds: str) -> tuple[Option, ...]:
+    """Where a report of records of these kinds goes; of other formats it is said that they do not show them."""
+    shown = [format for format in FORMATS.values() if format.only in ("", *kinds)]
+    return (
+        Option(
+            ["--format", "format_name"],
+            type=click.Choice(list(FORMATS)),
+            default="table",
+            show_default=True,
+            metavar=f"[{'|'.join(format.name for format in shown)}]",
+            help="Format of what goes to standard output.",
+        ),
+        Option(
+            ["-o", "--output", "outputs"],
+            type=click.Path(path_type=Path),
+            multiple=True,
+            metavar="FILE",
+            help="Also write the report to FILE, in the format of its extension "
+            f"({', '.join(format.suffixes[0] for format in shown)}). May be repeated. With --quiet only the files are "
+            "written.",
+        ),
+        Option(["--force"], is_flag=True, help="Overwrite files that exist."),
+    )
+
 
 # The fields of `tfopt.cli.output.Delivery`, with --quiet.
-REPORT = in_section("Report", _by(BY, _ROWS), _DEPTH, *_SHOWN, *_OUTPUT)
+REPORT = in_section("Report", _by(BY, _ROWS), _DEPTH, *_SHOWN, *_output("profile"))
 INSPECTION_REPORT = in_section(
     "Report",
     _by(INSPECTION_BY, "What the rows are: the layer tree, layer types, or phases."),
     _DEPTH,
     *_SHOWN,
-    *_OUTPUT,
+    *_output(),
 )
 TRACE_REPORT = in_section(
-    "Report", _by(TRACE_BY, f"{_ROWS} Of a trace also its kernels or devices."), _DEPTH, *_SHOWN, *_OUTPUT
+    "Report",
+    _by(TRACE_BY, f"{_ROWS} Of a trace also its kernels or devices."),
+    _DEPTH,
+    *_SHOWN,
+    *_output("profile", "check"),
 )
 # The same for records without a choice of rows, and for those without rows.
-LISTED = in_section("Report", *_SHOWN, *_OUTPUT)
-OUTPUT = in_section("Report", *_OUTPUT)
+LISTED = in_section("Report", *_SHOWN, *_output())
+CHECK_REPORT = in_section("Report", *_SHOWN, *_output("check"))
+OUTPUT = in_section("Report", *_output())
 
 MANNERS = in_section(
     GENERAL,

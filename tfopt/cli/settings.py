@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -12,10 +12,22 @@ from click.core import ParameterSource
 
 from tfopt.errors import TfoptError
 
-__all__ = ["GENERAL", "ORIGINS", "Argument", "BadChoice", "Command", "Option", "Setting", "in_section"]
+__all__ = [
+    "CONFIG",
+    "GENERAL",
+    "ORIGINS",
+    "Argument",
+    "BadChoice",
+    "Command",
+    "Option",
+    "Setting",
+    "Table",
+    "in_section",
+]
 
 GENERAL = "General"  # the section of what every command has, --help included
-ORIGINS = "tfopt.config"  # in a context's `meta`: parameter name -> where its value stands
+# In a context's `meta`: parameter name -> where its value stands, and the file of --config.
+ORIGINS, CONFIG = "tfopt.config", "tfopt.config.file"
 # Choices under names that are nothing like ours.
 _ALIASES = {"fp16": "float16", "half": "float16", "fp32": "float32", "predict": "infer"}
 
@@ -31,7 +43,7 @@ class Setting(click.Parameter):
         names = [name for name in self.opts if name.startswith("--")] or [str(self.name)]
         return names[0].lstrip("-").replace("-", "_")
 
-    def variables(self, verb: str | None) -> tuple[str, str]:
+    def variables(self, verb: str | None) -> tuple[str, ...]:
         """The environment variables that are asked, the verb's own first."""
         return f"TFOPT_{verb}_{self.key}".upper(), f"TFOPT_{self.key}".upper()
 
@@ -82,6 +94,24 @@ def in_section(title: str, *options: Option) -> tuple[Option, ...]:
 
 class Argument(Setting, click.Argument):
     """An argument that a file or the environment may supply."""
+
+
+class Table(Setting):
+    """A table that only configuration files have, given to the command as it stands there."""
+
+    param_type_name = "table"
+
+    def __init__(self, name: str) -> None:
+        super().__init__([name], type=click.UNPROCESSED)
+
+    def variables(self, verb: str | None) -> tuple[str, ...]:
+        return ()
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        """The command line knows nothing of it."""
+
+    def _parse_decls(self, decls: Sequence[str], expose_value: bool) -> tuple[str, list[str], list[str]]:
+        return decls[0], [], []
 
 
 def _unseen(ctx: click.Context) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 
@@ -14,11 +14,17 @@ from tfopt.records.base import Note
 from tfopt.records.cost import LayerCost
 from tfopt.records.machine import Machine
 from tfopt.report.progress import ProgressCallback
+from tfopt.workload.batch import Batch
+from tfopt.workload.batching import batch_for
+from tfopt.workload.compilation import compile_model
 from tfopt.workload.device import Placement
 from tfopt.workload.machine import known_machine
+from tfopt.workload.options import Options
+from tfopt.workload.preserve import optimizers_of
+from tfopt.workload.scope_names import usable_scopes
 from tfopt.workload.workload import Workload
 
-__all__ = ["counted"]
+__all__ = ["counted", "traced_costs", "unprepared_costs"]
 
 
 def counted(
@@ -37,6 +43,27 @@ def counted(
             machine, said = known_machine(placement, recalibrate, progress)
             notes += said
     return Costs(layers, dtypes, machine, workload.xla), tuple(notes)
+
+
+def traced_costs(model: Any, batch: Batch, mode: Literal["train", "infer"]) -> tuple[LayerCost, ...]:
+    """What the layers of a model cost in a step on such a batch, the model traced for it. Of a model that trains with
+    several optimizers, the first updates the weights."""
+    if not isinstance(model, keras.Model):
+        return scope_costs(model, batch.size)
+    optimizer = next(iter(optimizers_of(model)), None) if mode == "train" else None
+    return layer_costs(model, batch.x, mode=mode, optimizer=optimizer)
+
+
+def unprepared_costs(model: Any, options: Options) -> tuple[LayerCost, ...]:
+    """The same of a model as it was loaded, without a step: neither targets nor an optimizer's slots are needed, which
+    take as long to make as counting does."""
+    if options.mode == "train":
+        compile_model(model, options)
+        optimizer = model.optimizer
+        if not (optimizer.built or type(optimizer).__module__.startswith("keras.")):  # its slots tell what it costs
+            optimizer.build(model.trainable_variables)
+    with usable_scopes():
+        return traced_costs(model, batch_for(model, options, None), options.mode)
 
 
 def _layers(workload: Workload) -> dict[str, LayerCost]:

@@ -91,6 +91,7 @@ def inspect(
         import_tensorflow()
         set_threads(threads)
 
+        from tfopt.profiling.costing import traced_costs
         from tfopt.profiling.subject import loaded_or_given, model_info
         from tfopt.workload.device import place
         from tfopt.workload.failures import StepUnsound, explained, file_at_fault
@@ -110,7 +111,7 @@ def inspect(
             workload = prepared(loaded, options, placement)
             progress("counting", None)
             with explained("tracing the model", StepUnsound), usable_scopes():
-                layers = _costs(workload, options.mode)
+                layers = traced_costs(workload.model, workload.batch, options.mode)
             progress("tracing the step", None)
             try:
                 with explained("tracing the step", StepUnsound):
@@ -148,22 +149,6 @@ def _limit(given: str | int | None, model: Any) -> int | None:
         return limit
     except ValueError as error:
         raise UsageError(str(error), "write a size with its unit, such as 8GiB, 800MB or 1.5GB") from error
-
-
-def _costs(workload: Workload, mode: Literal["train", "infer"]) -> tuple[LayerCost, ...]:
-    from tfopt.model.cost import layer_costs, scope_costs
-    from tfopt.model.savedmodel import ServingFunction
-
-    if isinstance(workload.model, ServingFunction):
-        return scope_costs(workload.model, workload.batch.size)
-    return layer_costs(workload.model, workload.batch.x, mode=mode, optimizer=_optimizer(workload))
-
-
-def _optimizer(workload: Workload) -> Any:
-    """The optimizer that updates the weights: of a model that trains with several, the first."""
-    from tfopt.workload.preserve import optimizers_of
-
-    return next(iter(optimizers_of(workload.model)), None) if workload.step.trains else None
 
 
 def _info(options: Options, workload: Workload, placement: Placement, command: str, started_at: str) -> InspectionInfo:

@@ -36,7 +36,8 @@ class OutputDrift(Record, frozen=True, kw_only=True):
 
     `max_abs` is the largest difference, `max_rel` that over the largest absolute value of the reference. `agreement`
     is the fraction of decisions that are the same (argmax over classes, or the side of the threshold of a binary
-    output; null for other outputs). `nonfinite` counts NaN and infinite values where the reference has finite ones.
+    output; null for other outputs). `nonfinite` counts NaN and infinite values where the reference has finite ones,
+    `reference_nonfinite` those of the reference.
     """
 
     name: str
@@ -46,6 +47,7 @@ class OutputDrift(Record, frozen=True, kw_only=True):
     cosine: float | None
     agreement: float | None
     nonfinite: int
+    reference_nonfinite: int = 0
 
 
 class GradientDrift(Record, frozen=True, kw_only=True):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
+
 from tfopt.records.base import Note, Record
 
 __all__ = ["LOCK_SCHEMA", "Environment", "LayerFacts", "Lock", "LockedModel", "ModelFacts"]
@@ -20,19 +22,20 @@ class LayerFacts(Record, frozen=True, kw_only=True):
 
 
 class ModelFacts(Record, frozen=True, kw_only=True):
-    """The facts of one model by name (`tfopt.checks.facts` defines them), the numbers of its weights by dtype, and the
-    CPU seconds that finding each costly fact took. A fact that could not be found is not in `values`; a note says why.
-    """
+    """The facts of one model by name (`tfopt.records.fact_kinds` defines them), the numbers of its weights by dtype,
+    and the CPU seconds that finding each costly fact took. A fact that could not be found is not in `values`; a note
+    that begins with its name says why. `circumstances` is how the step was asked for, where facts depend on it."""
 
     values: dict[str, float]
     dtypes: dict[str, int]
     layers: tuple[LayerFacts, ...] = ()
     cost_s: dict[str, float]
+    circumstances: dict[str, str] = msgspec.field(default_factory=dict)
     notes: tuple[Note, ...] = ()
 
 
 class Environment(Record, frozen=True, kw_only=True):
-    """What facts may depend on: versions, and the CPU, whose instructions XLA compiles for."""
+    """What facts may depend on: versions, and the CPU (XLA compiles for its instructions) with its threads."""
 
     tensorflow: str
     keras: str

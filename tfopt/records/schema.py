@@ -10,6 +10,7 @@ import msgspec
 
 from tfopt.records.base import Record
 from tfopt.records.check import CheckRecord
+from tfopt.records.check_settings import CheckFile
 from tfopt.records.comparison import ComparisonRecord
 from tfopt.records.diagnosis import DiagnosisRecord
 from tfopt.records.difference import DifferenceRecord
@@ -23,7 +24,9 @@ from tfopt.records.pruning import PruningRecord
 from tfopt.records.trace import TraceRecord
 from tfopt.records.trace_difference import TraceDifferenceRecord
 
-__all__ = ["PUBLISHED", "schema_text"]
+__all__ = ["PUBLISHED", "SETTINGS", "schema_text", "settings_text"]
+
+SETTINGS = "check-config.schema.json"
 
 PUBLISHED: dict[str, type[Record]] = {
     "profile.schema.json": ProfileRecord,
@@ -44,19 +47,27 @@ PUBLISHED: dict[str, type[Record]] = {
 
 def schema_text(record: type[Record]) -> str:
     """The JSON Schema (draft 2020-12) of `record` as indented text; `schema` is required in a file."""
-    schema: dict[str, Any] = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **msgspec.json.schema(record),
-    }
+    schema = msgspec.json.schema(record)
     top = schema["$defs"][record.__name__]
     top["required"] = ["schema", *top["required"]]
-    return msgspec.json.format(msgspec.json.encode(schema), indent=2).decode() + "\n"
+    return _text(schema)
+
+
+def settings_text() -> str:
+    """The JSON Schema of a configuration file of `tfopt check`."""
+    return _text(msgspec.json.schema(CheckFile))
+
+
+def _text(schema: dict[str, Any]) -> str:
+    whole = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    return msgspec.json.format(msgspec.json.encode(whole), indent=2).decode() + "\n"
 
 
 def write(folder: str) -> None:
     """Write every published schema into `folder`."""
-    for name, record in PUBLISHED.items():
-        (Path(folder) / name).write_text(schema_text(record), encoding="utf-8")
+    texts = {name: schema_text(record) for name, record in PUBLISHED.items()}
+    for name, text in {**texts, SETTINGS: settings_text()}.items():
+        (Path(folder) / name).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

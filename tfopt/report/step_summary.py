@@ -6,32 +6,37 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from tfopt.records.base import Note, Record
+from msgspec import structs
+
+from tfopt.records.base import Note
+from tfopt.records.check import CheckRecord
 from tfopt.report import render
 from tfopt.report.view import View
 
-__all__ = ["VARIABLE", "append_step_summary"]
+__all__ = ["VARIABLE", "with_step_summary"]
 
 VARIABLE = "GITHUB_STEP_SUMMARY"
 _MOST = 2**20  # bytes that the runner takes of one step; a larger summary is not shown at all
 
 
-def append_step_summary(record: Record, environment: Mapping[str, str] = os.environ) -> Note | None:
-    """Append `record` as Markdown where the environment asks for it; a note where that cannot be done, since a summary
-    that nobody can write must not cost the check its verdict."""
+def with_step_summary(record: CheckRecord, environment: Mapping[str, str] = os.environ) -> CheckRecord:
+    """Append `record` as Markdown where the environment asks for it. Gives the record back, with a note where that
+    cannot be done: a summary that nobody can write must not cost the check its verdict."""
     path = environment.get(VARIABLE)
-    if not path:
-        return None
-    text = render(record, View(), "md").encode("utf-8", "replace")
+    problem = None if not path else _append(Path(path), render(record, View(), "md").encode("utf-8", "replace"))
+    if problem is None:
+        return record
+    note = Note(message=f"no step summary: {problem}", hint="write a report of your own: -o check.md")
+    return structs.replace(record, notes=(*record.notes, note))
+
+
+def _append(path: Path, text: bytes) -> str | None:
+    """What went wrong."""
     try:
-        with Path(path).open("ab") as file:
+        with path.open("ab") as file:
             if file.tell() + len(text) > _MOST:
-                return Note(
-                    message=f"the step summary has no room for {len(text)} bytes more", hint="write -o check.md"
-                )
+                return f"{path} has no room for {len(text)} bytes more"
             file.write(text)
     except OSError as error:
-        return Note(
-            message=f"cannot write the step summary {path}: {error.strerror or error}", hint="write -o check.md"
-        )
+        return f"cannot write {path}: {error.strerror or error}"
     return None

@@ -19,7 +19,7 @@ from tfopt.trace.graph import Graph, Member, Node
 from tfopt.trace.protos import message, text
 from tfopt.trace.xspace import Space
 
-__all__ = ["programs", "stored"]
+__all__ = ["instructions", "program", "programs", "stored"]
 
 _PROTO_STATS = ("Hlo Proto", "hlo_proto")
 # Work per output element; whatever is not listed counts as 1. The values are rough instruction counts.
@@ -54,6 +54,18 @@ def programs(space: Space) -> dict[int, Graph]:
     return {key: _graph(proto.hlo_module) for key, proto in stored(space)}
 
 
+def program(encoded: bytes) -> Any:
+    """The HloProto in these bytes. Raises DecodeError."""
+    return message("HloProto").FromString(encoded)
+
+
+def instructions(proto: Any) -> Iterator[tuple[str, str]]:
+    """Opcode and name of the TensorFlow op (may be empty) of every instruction, those inside fusions too."""
+    for computation in proto.hlo_module.computations:
+        for instruction in computation.instructions:
+            yield text(instruction.opcode), text(instruction.metadata.op_name)
+
+
 def stored(space: Space) -> Iterator[tuple[int, Any]]:
     """The HloProto of each XLA program in the trace, with the program's id. Raises InputError for a damaged one."""
     plane = space.plane("/host:metadata")
@@ -61,7 +73,7 @@ def stored(space: Space) -> Iterator[tuple[int, Any]]:
         encoded = next((kind.stats[name] for name in _PROTO_STATS if name in kind.stats), None)
         if isinstance(encoded, bytes):
             try:
-                yield key, message("HloProto").FromString(encoded)
+                yield key, program(encoded)
             except DecodeError as error:
                 raise InputError(f"the XLA program {kind.name} is damaged", "record the trace again") from error
 

@@ -66,6 +66,14 @@ class Step:
         """The traced function for these arguments (None in eager mode)."""
         return None if self.eager else self._call.get_concrete_function(*arguments)  # type: ignore[attr-defined]
 
+    def optimized_hlo(self, arguments: tuple[Any, ...]) -> bytes:
+        """What XLA makes of a step that it compiles, for these arguments: a serialized HloProto with its buffers."""
+
+        def compiled(*given: Any) -> Any:
+            return self._call.experimental_get_compiler_ir(*given)(stage="optimized_hlo_proto_serialized")  # type: ignore[attr-defined]
+
+        return bytes(self._placement.run(compiled, arguments))
+
     def retraces(self) -> tuple[Retrace, ...]:
         """Every tracing after the first, with the argument that differed.
 

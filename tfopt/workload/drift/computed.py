@@ -71,6 +71,7 @@ def _outputs(reference: Computed, variant: Computed) -> Iterator[OutputDrift]:
             cosine=found.cosine,
             agreement=agreement(one.values, other.values, one.threshold) if one.decides else None,
             nonfinite=found.nonfinite,
+            reference_nonfinite=found.values - found.compared - found.nonfinite,
         )
 
 

@@ -14,22 +14,23 @@ from tfopt.workload.workers.contestant import Contestant
 from tfopt.workload.workers.messages import Doing, Refused
 from tfopt.workload.workers.process import PYTHON, Ended, Worker, worker
 
-__all__ = ["Drifting", "drifting"]
+__all__ = ["NO_TIME", "Drifting", "drifting"]
 
 _COMMAND = (*PYTHON, "tfopt.workload.drift.worker")
-_NO_TIME = "there was no time left for it"
+NO_TIME = "there was no time left for it"
 
 
 @dataclass
 class Drifting:
     """What was found, by the contestants' labels: drifts in the order in which they came, facts of the steps, and the
-    device that the reference ran on. `refusal` is what is wrong with the model, the data or the options, if it is;
-    `model` is the reference's; `interrupted` says that Ctrl-C ended it."""
+    device that the reference ran on. `refusal` is what is wrong with the model, the data or the options, if it is,
+    `refusals` what is wrong with an arm's; `model` is the reference's; `interrupted` says that Ctrl-C ended it."""
 
     drifts: dict[str, Drift] = field(default_factory=dict)
     facts: dict[str, StepFacts] = field(default_factory=dict)
     device: str | None = None
     refusal: TfoptError | None = None
+    refusals: dict[str, TfoptError] = field(default_factory=dict)
     model: str = ""
     interrupted: bool = False
 
@@ -78,7 +79,7 @@ def _drift(
         chosen = tuple(sorted((arm for arm in arms if arm.label in left), key=lambda arm: bool(arm.options.xla)))
         with worker(DriftTask(reference, chosen, samples, metric_seconds), _COMMAND, DriftMessage) as child:
             at, failure = _listen(child, reference, left, found, deadline, progress)
-        alone = at in left and at != reference.label and failure != _NO_TIME
+        alone = at in left and at != reference.label and failure != NO_TIME
         for label in [at] if alone else left:
             found.failed(label, reference, failure)
 
@@ -98,7 +99,7 @@ def _listen(
         while any(label not in found.drifts for label in left):
             match child.receive(deadline):
                 case None:
-                    return at, _NO_TIME
+                    return at, NO_TIME
                 case Doing(label=at, phase=phase):
                     progress(f"{at}: {phase}", None)
                 case Known(label=label, device=device, facts=facts):
@@ -110,7 +111,8 @@ def _listen(
                     error = refused.error()
                     found.refusal = None if isinstance(error, RunFailed) else error
                     return label, message
-                case Refused(label=label, message=message):
+                case Refused(label=label, message=message) as refused:
+                    found.refusals[label] = refused.error()
                     found.failed(label, reference, message)
     except Ended as ended:
         return at, str(ended)

@@ -60,6 +60,7 @@ def duel(
     max_seconds: float = 300,
     min_processes: int = 4,
     max_processes: int = 12,
+    one_sided: bool = False,
     seed: int = 0,
     progress: ProgressCallback = silent,
     on_result: Callable[[DuelResult], None] | None = None,
@@ -74,6 +75,7 @@ def duel(
             tell a change of `tolerance` and CPU time can.
         max_seconds: the whole duel ends within it, start of workers included.
         min_processes, max_processes: fresh worker processes per arm.
+        one_sided: ask only whether an arm is slower: measuring then goes on until that is told, and no longer.
         seed: for the order within pairs; models and data have their own in `Options`.
         progress: called with a stage and the fraction done.
         on_result: called with each arm's result as soon as it is final.
@@ -82,7 +84,7 @@ def duel(
         UsageError: labels or numbers that make no sense.
         InputError, RunFailed: the baseline cannot be run, with its reason, and nothing was measured.
     """
-    rules = Rules(tolerance, clock, max_seconds, min_processes, max_processes, seed)
+    rules = Rules(tolerance, clock, max_seconds, min_processes, max_processes, seed, one_sided)
     _check(baseline, arms)
     identify(baseline.model)  # says at once what is wrong with it
     contest = _Contest(baseline, arms, rules, progress)
@@ -175,13 +177,18 @@ class _Contest:
             return "time" if standing.failure[0] == "NOT RUN" else "failed"
         if not self._final(standing):
             return self._cut_short
-        told = settled(logs, rules.tolerance, rules.min_processes, gross=standing.gross)
+        told = settled(logs, rules.tolerance, rules.min_processes, gross=standing.gross, one_sided=rules.one_sided)
         return "decided" if told else "processes"
 
     def _final(self, standing: Standing) -> bool:
         rules, logs = self._rules, self._logs(standing)
         return standing.failure is not None or decided(
-            logs, rules.tolerance, rules.min_processes, rules.max_processes, gross=standing.gross
+            logs,
+            rules.tolerance,
+            rules.min_processes,
+            rules.max_processes,
+            gross=standing.gross,
+            one_sided=rules.one_sided,
         )
 
     def _logs(self, standing: Standing) -> list[float]:

@@ -20,6 +20,7 @@ class Rules:
     min_processes: int
     max_processes: int
     seed: int
+    one_sided: bool = False
 
     def __post_init__(self) -> None:
         for sound, message, hint in (

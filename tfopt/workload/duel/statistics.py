@@ -93,25 +93,35 @@ def resolvable(logs: Sequence[float], tolerance: float) -> float:
 
 
 def decided(
-    logs: Sequence[float], tolerance: float, min_processes: int, max_processes: int, *, gross: bool = False
+    logs: Sequence[float],
+    tolerance: float,
+    min_processes: int,
+    max_processes: int,
+    *,
+    gross: bool = False,
+    one_sided: bool = False,
 ) -> bool:
     """Whether there is nothing more to measure: `settled`, or as many processes as may be."""
-    return len(logs) >= max_processes or settled(logs, tolerance, min_processes, gross=gross)
+    return len(logs) >= max_processes or settled(logs, tolerance, min_processes, gross=gross, one_sided=one_sided)
 
 
-def settled(logs: Sequence[float], tolerance: float, min_processes: int, *, gross: bool = False) -> bool:
+def settled(
+    logs: Sequence[float], tolerance: float, min_processes: int, *, gross: bool = False, one_sided: bool = False
+) -> bool:
     """Whether more processes would tell nothing new.
 
     They would not where the interval is narrow against the tolerance, or where all of it lies on one side of the
     tolerance; `gross` arms, which are far on one side, are asked for no more than three processes. A change near the
     tolerance takes eight: of few processes the interval is narrow by luck more often than its 95 % say.
+    `one_sided`: whether an arm is slower is all that is asked, so that one surely not slower is settled, however much
+    faster it may be, and a narrow interval that still straddles the tolerance is not.
     """
     if len(logs) < (min(min_processes, GROSS_PROCESSES) if gross else min_processes):
         return False
     mean, low, high = bounds(logs)
     limit = math.log1p(tolerance)
-    clear = low > limit or high < -limit
-    sure = abs(mean) <= limit or len(logs) >= _CONFIRMED
+    clear = low > limit or high < (limit if one_sided else -limit)
+    sure = len(logs) >= _CONFIRMED if abs(mean) > limit else not one_sided
     return clear or (not gross and sure and high - low <= 2 * _NARROW * limit)
 
 

@@ -1,0 +1,117 @@
+"""The parent of the census: real processes that speak the protocol, without TensorFlow."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tfopt.checks import facts as home
+from tfopt.checks.facts import Failure, facts_of
+from tfopt.errors import UsageError
+from tfopt.records.fact_kinds import COSTLY, FACTS, LIMITS, facts_for
+from tfopt.records.facts import ModelFacts
+from tfopt.workload.options import Options
+from tfopt.workload.workers.contestant import Contestant
+from tfopt.workload.workers.process import worker
+
+# Each label is what happens to the process there.
+SCRIPT = """
+import json, os, sys, time
+task = json.loads(sys.stdin.readline())
+open(os.environ["STARTS"], "a").write("x")
+def say(type, label, **fields):
+    print(json.dumps({"type": type, "label": label, **fields}), flush=True)
+say("Doing", "", phase="loading TensorFlow")
+if os.environ.get("BROKEN"):
+    sys.exit("no TensorFlow")
+for asked in task["asked"]:
+    label = asked["contestant"]["label"]
+    say("Doing", label, phase="finding params")
+    if label == "crash":
+        os.abort()
+    elif label == "killed":
+        os.kill(os.getpid(), 9)
+    elif label == "hang":
+        time.sleep(100)
+    elif label in ("InputError", "UsageError", "RunFailed"):
+        say("Refused", label, kind=label, message="what", hint="how")
+    else:
+        say("Counted", label, facts={"values": {"params": len(asked["names"])}, "dtypes": {}, "cost_s": {}})
+"""
+
+
+@pytest.fixture(autouse=True)
+def starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A file with one letter for each process that was started."""
+
+    def started(task: object, command: object, kind: object) -> object:
+        return worker(task, (sys.executable, "-c", SCRIPT), kind)
+
+    monkeypatch.setattr(home, "worker", started)
+    monkeypatch.setenv("STARTS", str(tmp_path / "starts"))
+    return tmp_path / "starts"
+
+
+def _facts(*labels: str, seconds: float = 30.0) -> dict[str, ModelFacts | Failure]:
+    subjects = [Contestant(label, f"{label}.keras", Options()) for label in labels]
+    return facts_of(subjects, dict.fromkeys(labels, ("params", "file_bytes")), seconds)
+
+
+def _ending(found: ModelFacts | Failure) -> str:
+    return found.ending if isinstance(found, Failure) else "found"
+
+
+def test_a_crash_is_one_models_own_and_the_others_are_still_found(starts: Path) -> None:
+    found = _facts("a", "crash", "b", "killed", "InputError", "c", "RunFailed")
+    assert {label: _ending(one) for label, one in found.items()} == {
+        "a": "found",
+        "crash": "crashed",
+        "b": "found",
+        "killed": "crashed",
+        "InputError": "unreadable",
+        "c": "found",
+        "RunFailed": "crashed",
+    }
+    assert list(found) == ["a", "crash", "b", "killed", "InputError", "c", "RunFailed"]
+    assert starts.read_text() == "xxx"  # a fresh one after each death, and no other
+    killed = found["killed"]
+    assert isinstance(killed, Failure)
+    assert killed.message.startswith("finding params: the process was ended by signal 9 (Killed; memory may have run")
+    assert {_ending(one): one.exit_code for one in found.values() if isinstance(one, Failure)} == {
+        "crashed": 4,
+        "unreadable": 3,
+    }
+
+
+def test_what_hangs_is_ended_and_said(starts: Path) -> None:
+    found = _facts("hang", "a", seconds=1.0)
+    assert found["hang"] == Failure("hung", "finding params: no end after 1 s", home._HINT_TIME)
+    assert _ending(found["a"]) == "found"
+
+
+def test_where_tensorflow_is_broken_every_model_says_so_after_one_attempt(
+    starts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BROKEN", "1")
+    found = _facts("a", "b")
+    assert [_ending(one) for one in found.values()] == ["crashed", "crashed"]
+    assert starts.read_text() == "x"
+
+
+def test_wrong_usage_is_raised() -> None:
+    with pytest.raises(UsageError, match="what"):
+        _facts("a", "UsageError")
+
+
+def test_costly_facts_are_found_where_a_limit_asks_for_them() -> None:
+    cheap = facts_for(())
+    assert not COSTLY & set(cheap)
+    assert {*facts_for(("max_fusions_increase", "max_params", "dtypes"))} - {*cheap} == {"fusions"}
+
+
+def test_limits_go_the_way_that_is_better() -> None:
+    assert {limit.fact.name for limit in LIMITS.values()} == FACTS.keys()
+    assert {"max_params", "min_sparsity", "max_params_increase", "max_sparsity_decrease"} <= LIMITS.keys()
+    assert not {"max_sparsity_increase", "max_params_decrease"} & LIMITS.keys()

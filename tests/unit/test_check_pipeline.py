@@ -1,0 +1,257 @@
+"""`tfopt.check` around its workers: what each is asked, and what becomes of what they find. No worker runs."""
+
+from __future__ import annotations
+
+import json
+import math
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tfopt
+from tests.unit.test_check_accuracy import drift, output
+from tests.unit.test_check_timing import result
+from tfopt.checks.checking import worst
+from tfopt.checks.facts import Failure
+from tfopt.errors import InputError, RunFailed, UsageError
+from tfopt.records.check import CheckRecord, GateVerdict
+from tfopt.records.facts import LayerFacts, ModelFacts
+from tfopt.workload.drift.drifting import Drifting
+from tfopt.workload.duel import Contestant, DuelOutcome
+
+SAME, SLOWER = [0.0, 0.001, -0.001, 0.002], [0.2, 0.21, 0.19, 0.2]
+CRASHED = Failure("crashed", "m.keras: the process was ended by signal 11", "try it alone")
+UNREADABLE = Failure("unreadable", "m.keras is no model", "give another")
+
+
+class Workers:
+    """Stands for whatever runs a model."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for place in ("running.duel", "running.drifting", "counting.facts_of"):
+            monkeypatch.setattr(f"tfopt.checks.{place}", getattr(self, place.partition(".")[2]))
+        self.said: list[tuple[str, ...]] = []
+        self.params: dict[str, float | Failure] = {}
+        self.logs: dict[str, list[float]] = {}
+        self.drift = drift(output())
+        self.fails: Exception | None = None
+        self.rules: dict[str, Any] = {}
+        self.during: Callable[[], object] = lambda: None
+
+    def facts_of(
+        self, sides: Sequence[Contestant], names: Mapping[str, Sequence[str]], *rest: Any
+    ) -> dict[str, ModelFacts | Failure]:
+        if sides:
+            self.said.append(("facts", *(side.label for side in sides)))
+        found = {side.label: self.params.get(side.label, 100.0) for side in sides}
+        return {label: count if isinstance(count, Failure) else facts(count) for label, count in found.items()}
+
+    def drifting(self, reference: Contestant, arms: Sequence[Contestant], **options: Any) -> Drifting:
+        self.said.append(("drift", reference.label, arms[0].label, arms[0].options.mode))
+        self.during()
+        return Drifting({reference.label: drift(output()), arms[0].label: self.drift})
+
+    def duel(self, baseline: Contestant, arms: Sequence[Contestant], **rules: Any) -> DuelOutcome:
+        self.said.append(("duel", baseline.label, arms[0].label))
+        self.rules = rules
+        if self.fails is not None:
+            raise self.fails
+        return DuelOutcome((), (result(self.logs.get(arms[0].label, SAME)),))
+
+
+def facts(params: float) -> ModelFacts:
+    layer = LayerFacts(path="model/dense", type="Dense", values={"params": params, "step_flops": 6 * params})
+    return ModelFacts(values={"params": params, "step_flops": 6 * params}, dtypes={}, layers=(layer,), cost_s={})
+
+
+@pytest.fixture
+def workers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Workers:
+    monkeypatch.chdir(tmp_path)
+    for name in ("m", "n", "old"):
+        with zipfile.ZipFile(f"{name}.keras", "w") as file:
+            file.writestr("config.json", '{"module": "keras", "class_name": "Sequential", "config": {"layers": []}}')
+            file.writestr("metadata.json", '{"keras_version": "3.15.0"}')
+            file.writestr("model.weights.h5", b"\x89HDF\r\n\x1a\n" + bytes(100))
+    return Workers(monkeypatch)
+
+
+def verdicts(record: CheckRecord, at: int = 0) -> dict[str, GateVerdict]:
+    return {gate.name: gate.verdict for gate in record.models[at].gates}
+
+
+def test_all_three_kinds_against_a_baseline(workers: Workers) -> None:
+    record = tfopt.check("m.keras", baseline="old.keras", budgets={"max_params": 100}, seed=4)
+    assert workers.said == [
+        ("facts", "m.keras", "the baseline of m.keras"),
+        ("drift", "the baseline of m.keras", "m.keras", "infer"),
+        ("duel", "the baseline of m.keras", "m.keras"),
+    ]
+    assert verdicts(record) == dict.fromkeys(("max_params", "min_cosine", "tolerance", "wall_tolerance"), "PASS")
+    assert (record.exit_code, record.models[0].baseline) == (0, "old.keras")
+    rules = {name: workers.rules[name] for name in ("clock", "one_sided", "tolerance", "seed")}
+    assert rules == {"clock": "cpu", "one_sided": True, "tolerance": 0.05, "seed": 4}
+
+
+def test_elsewhere_than_on_the_cpu_wall_time_decides(workers: Workers) -> None:
+    record = tfopt.check("m.keras", baseline="old.keras", device="gpu:0", only=["timing"])
+    assert (workers.rules["clock"], list(verdicts(record))) == ("wall", ["tolerance"])
+
+
+def test_without_budgets_no_fact_may_get_worse_than_the_baseline_s(workers: Workers) -> None:
+    workers.params = {"m.keras": 110.0}
+    gate = tfopt.check("m.keras", baseline="old.keras", only=["budget"]).models[0].gates[0]
+    assert (gate.name, gate.verdict, gate.reference) == ("max_params_increase", "FAIL", 100.0)
+
+
+@pytest.mark.parametrize("only", ["accuracy", "timing"])
+def test_a_failure_says_in_which_layers_and_what_looks_closer(workers: Workers, only: Any) -> None:
+    workers.logs, workers.drift = {"m.keras": SLOWER}, drift(output(cosine=0.5))
+    workers.params = {"m.keras": 120.0}
+    options = {"only": [only], "data": "x.npz" if only == "timing" else "synthetic"}
+    record = tfopt.check("m.keras", baseline="old.keras", xla=True, batch_size=8, **options)
+    gate = next(gate for gate in record.models[0].gates if gate.verdict == "FAIL")
+    (layer,) = gate.layers
+    scale = 6 if only == "timing" else 1
+    assert (layer.path, layer.before, layer.after) == ("model/dense", 100 * scale, 120 * scale)
+    data = "--data x.npz " if only == "timing" else ""
+    assert gate.look_closer == f"tfopt compare old.keras {data}m.keras --batch-sizes 8 --variants xla"
+    assert record.exit_code == 1
+
+
+def test_what_costs_facts_to_explain_is_not_paid_where_nothing_failed(workers: Workers) -> None:
+    tfopt.check("m.keras", baseline="old.keras", only=["timing"])
+    assert [said[0] for said in workers.said] == ["duel"]
+
+
+def test_all_models_are_checked_although_one_fails(workers: Workers) -> None:
+    workers.params = {"m.keras": CRASHED}
+    record = tfopt.check(["m.keras", "n.keras"], baseline="old.keras", budgets={"max_params": 100})
+    first, second = record.models
+    assert set(verdicts(record).values()) == {"ERROR"}
+    assert set(verdicts(record)) == {"budget", "accuracy", "timing"}
+    assert (first.ending, first.failure, first.exit_code) == ("crashed", CRASHED.message, 4)
+    assert set(verdicts(record, 1).values()) == {"PASS"}
+    assert (second.exit_code, record.exit_code) == (0, 4)
+
+
+@pytest.mark.parametrize(("failure", "code"), [(CRASHED, 4), (UNREADABLE, 3)])
+def test_a_baseline_that_fails_leaves_absolute_budgets(workers: Workers, failure: Failure, code: int) -> None:
+    workers.params = {"the baseline of m.keras": failure}
+    record = tfopt.check("m.keras", baseline="old.keras", budgets={"max_params": 100, "max_params_increase": 0.0})
+    assert verdicts(record)["max_params"] == "PASS"
+    assert verdicts(record)["max_params_increase"] == "NEW"
+    assert {gate.kind: gate.verdict for gate in record.models[0].gates if gate.verdict == "ERROR"} == dict.fromkeys(
+        ("budget", "accuracy", "timing"), "ERROR"
+    )
+    assert record.exit_code == code
+    assert [said[0] for said in workers.said] == ["facts"]
+
+
+def test_files_that_are_no_models_are_told_without_a_worker(workers: Workers) -> None:
+    Path("bad.keras").write_text("version https://git-lfs.github.com/spec/v1\n")
+    record = tfopt.check(["bad.keras", "missing.keras", "n.keras"], baseline="old.keras", only=["timing"])
+    assert [one.exit_code for one in record.models] == [3, 3, 0]
+    assert record.models[1].failure.startswith("no such file: missing.keras")
+    assert record.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("error", "ending", "code"),
+    [(InputError("cannot be loaded", ""), "unreadable", 3), (RunFailed("ended by signal 9", ""), "crashed", 4)],
+)
+def test_a_baseline_that_the_duel_cannot_run(workers: Workers, error: Exception, ending: str, code: int) -> None:
+    workers.fails = error
+    record = tfopt.check("m.keras", baseline="old.keras", only=["timing"])
+    assert (record.models[0].ending, record.exit_code, verdicts(record)) == (ending, code, {"timing": "ERROR"})
+
+
+def test_a_file_that_is_written_to_meanwhile_passes_nothing(workers: Workers) -> None:
+    workers.during = lambda: Path("m.keras").write_bytes(Path("m.keras").read_bytes() + b"\0")
+    record = tfopt.check("m.keras", baseline="old.keras", only=["accuracy"])
+    assert (verdicts(record), record.exit_code) == ({"accuracy": "ERROR"}, 3)
+    assert "while it was read" in record.models[0].failure
+
+
+def test_the_self_test_needs_no_baseline(workers: Workers) -> None:
+    record = tfopt.check("m.keras", self_test=True, only=["timing"])
+    assert workers.said == [("duel", "m.keras", "m.keras again")]
+    assert workers.rules["one_sided"] is False  # its interval counts on both sides
+    assert verdicts(record) == {"self_test": "PASS"}
+    assert record.models[0].self_test is not None
+
+
+def test_below_the_noise_floor_nothing_fails(workers: Workers) -> None:
+    workers.logs = {"m.keras again": [0.3, -0.3, 0.25, -0.2], "m.keras": SLOWER}
+    record = tfopt.check("m.keras", baseline="old.keras", self_test=True, only=["timing"])
+    assert verdicts(record) == {"self_test": "INCONCLUSIVE", "tolerance": "INCONCLUSIVE", "wall_tolerance": "PASS"}
+    assert record.exit_code == 0
+    assert tfopt.check("m.keras", baseline="old.keras", self_test=True, only=["timing"], strict=True).exit_code == 5
+
+
+def test_ctrl_c_ends_it_without_an_answer(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted = DuelOutcome((), (result(SAME),), interrupted=True)
+    monkeypatch.setattr("tfopt.checks.running.duel", lambda *sides, **rules: interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        tfopt.check("m.keras", baseline="old.keras", only=["timing"])
+
+
+def test_the_lock_is_written_on_request_alone_and_then_held_against(workers: Workers) -> None:
+    record = tfopt.check("m.keras", update=True)
+    assert set(verdicts(record).values()) <= {"NEW", "ERROR"}
+    assert (record.run.lock, record.run.updated) == ("tfopt.lock.json", True)
+    assert json.loads(Path("tfopt.lock.json").read_text())["models"]["m.keras"][0]["facts"]["values"]["params"] == 100
+    workers.params = {"m.keras": 102.0}
+    limits = {"max_params_increase": 0.01}
+    assert verdicts(tfopt.check("m.keras", budgets=limits)) == {"max_params_increase": "FAIL"}
+    assert workers.said[-1] == ("facts", "m.keras")
+    tfopt.check("m.keras", budgets=limits, update=True)
+    assert verdicts(tfopt.check("m.keras", budgets=limits)) == {"max_params_increase": "PASS"}
+
+
+def test_a_model_that_crashes_keeps_what_was_accepted_of_it(workers: Workers) -> None:
+    tfopt.check(["m.keras", "n.keras"], update=True)
+    before = json.loads(Path("tfopt.lock.json").read_text())["models"]
+    workers.params = {"m.keras": CRASHED, "n.keras": 7.0}
+    assert tfopt.check(["m.keras", "n.keras"], update=True).exit_code == 4
+    after = json.loads(Path("tfopt.lock.json").read_text())["models"]
+    assert after["m.keras"] == before["m.keras"]
+    assert after["n.keras"][0]["facts"]["values"]["params"] == 7
+
+
+def test_a_lock_of_a_newer_schema_is_refused_before_anything_runs(workers: Workers) -> None:
+    Path("tfopt.lock.json").write_text('{"schema": "tfopt.lock/9", "models": {}}')
+    with pytest.raises(InputError, match=r"tfopt\.lock/9"):
+        tfopt.check("m.keras", baseline="old.keras")
+    assert not workers.said
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "there is nothing to hold m.keras against"),
+        ({"only": ["timing"]}, "m.keras has no baseline for its timing"),
+        ({"only": ["budget"]}, "m.keras has no lock, baseline or budget for its budget"),
+        ({"accuracy": {"max_rel": 0.1}, "budgets": {"max_params": 1}}, "m.keras has no baseline for its accuracy"),
+        ({"timing": {"tolerance": 0.1}, "budgets": {"max_params": 1}}, "m.keras has no baseline for its timing"),
+        ({"max_time": 0}, "a check cannot take 0 s"),
+        ({"max_time": math.nan}, "a check cannot take nan s"),
+        ({"budgets": {"max_parms": 1}}, "unknown key 'max_parms' in check.budgets"),
+    ],
+)
+def test_what_leaves_nothing_to_check_is_a_mistake(workers: Workers, options: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        tfopt.check("m.keras", **options)
+    assert not workers.said
+
+
+@pytest.mark.parametrize(("codes", "code"), [((), 0), ((0, 5), 5), ((5, 1), 1), ((1, 3, 5), 3), ((3, 4, 1), 4)])
+def test_the_worst_exit_code_wins(codes: tuple[int, ...], code: int) -> None:
+    assert worst(codes) == code
+
+
+def test_no_model_is_a_mistake(workers: Workers) -> None:
+    with pytest.raises(UsageError, match="there is no model to check"):
+        tfopt.check()

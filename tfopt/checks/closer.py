@@ -1,0 +1,37 @@
+"""The command line that shows more of what a gate found."""
+
+from __future__ import annotations
+
+import shlex
+
+from tfopt.workload.options import Options
+from tfopt.workload.workers.contestant import Contestant
+
+__all__ = ["closer"]
+
+# What both know: `tfopt influence` has no step.
+_OF_STEPS = ("mode", "optimizer", "precision")
+
+
+def closer(contestant: Contestant, verb: str, *options: str) -> str:
+    """`tfopt VERB MODEL` with the contestant's own options; '' where its name cannot be copied from a screen."""
+    if not contestant.model.isprintable():
+        return ""
+    model = f"./{contestant.model}" if contestant.model.startswith("-") else contestant.model
+    return shlex.join(["tfopt", verb, model, *_options(contestant, verb), *options])
+
+
+def _options(contestant: Contestant, verb: str) -> list[str]:
+    given, default = contestant.options, Options()
+    words: list[str] = []
+    for name in ("batch_size", "data", "loss", "seed", *(() if verb == "influence" else _OF_STEPS)):
+        value = getattr(given, name)
+        if value != getattr(default, name):
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    for name, values in (("--input-shape", given.input_shape), ("--import", contestant.imports)):
+        for value in values:
+            words += [name, value]
+    for name, number in (("--input-size", contestant.input_size), ("--threads", contestant.threads)):
+        words += [name, str(number)] if number is not None else []
+    xla = given.xla and verb != "influence"
+    return [*words, *(["--xla"] if xla else []), *(["--unsafe"] if contestant.unsafe else [])]

@@ -1,0 +1,108 @@
+"""The facts of all models, held against their budgets; and those that tell in which layers another gate failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from msgspec.structs import replace as with_fields
+
+from tfopt.checks.budgets import budget_gates, layer_changes
+from tfopt.checks.checking import Checking
+from tfopt.checks.closer import closer
+from tfopt.checks.facts import Failure, facts_of
+from tfopt.checks.lock import Reference, locked
+from tfopt.checks.subjects import Subject
+from tfopt.records.check import Gate, GateKind, LayerChange
+from tfopt.records.fact_kinds import FACTS, LIMITS, facts_for
+from tfopt.records.facts import Environment, Lock, ModelFacts
+from tfopt.report.progress import ProgressCallback
+from tfopt.workload.workers.contestant import Contestant
+
+__all__ = ["count", "explain", "limits_of"]
+
+# Where nobody set a budget: no cheap fact gets worse by more than this part.
+_UNSET = {limit.key: 0.01 for limit in LIMITS.values() if limit.relative and not limit.fact.costly}
+# What may explain that numbers or times changed: the first of these that did, layer by layer.
+_EXPLAINING: dict[GateKind, tuple[str, ...]] = {
+    "accuracy": ("params", "sparsity", "half_share"),
+    "timing": ("step_flops", "forward_flops", "params"),
+}
+
+
+def limits_of(subject: Subject, lock: Lock | None, *, update: bool) -> Mapping[str, Any]:
+    """A model's budgets; of one without any that has something to be compared with, those on every cheap fact."""
+    compared = update or subject.baseline is not None or (lock is not None and subject.label in lock.models)
+    return subject.budgets or (_UNSET if compared else {})
+
+
+def count(
+    checkings: Sequence[Checking],
+    lock: Lock | None,
+    here: Environment,
+    *,
+    update: bool,
+    seconds: float,
+    progress: ProgressCallback,
+) -> None:
+    """Find the facts of each model and hold them against its budgets: relative ones against the lock, or where that
+    does not have it, against the baseline. With `update` they are about to be accepted, and new."""
+    limits = {checking.subject.label: limits_of(checking.subject, lock, update=update) for checking in checkings}
+    sides: dict[str, Contestant] = {}
+    names: dict[str, tuple[str, ...]] = {}
+    for subject in (checking.subject for checking in checkings):
+        known = update or (lock is not None and subject.label in lock.models)
+        for side in (subject.candidate, None if known else subject.baseline):
+            if side is not None:
+                sides[side.label], names[side.label] = side, facts_for(limits[subject.label])
+    found = facts_of(list(sides.values()), names, seconds, progress)
+    for checking in checkings:
+        subject = checking.subject
+        facts, of_baseline = found[subject.label], found.get(subject.baseline.label if subject.baseline else "")
+        for failure in (facts, of_baseline):
+            if isinstance(failure, Failure):
+                checking.failed("budget", failure)
+        if isinstance(facts, Failure):
+            continue
+        checking.facts = facts
+        reference = None if update else locked(lock, subject.label, here)
+        if isinstance(of_baseline, ModelFacts):
+            checking.baseline_facts, reference = of_baseline, Reference(of_baseline, "the baseline")
+        checking.gates += budget_gates(subject.candidate, facts, limits[subject.label], reference)
+
+
+def explain(checking: Checking, seconds: float, progress: ProgressCallback) -> None:
+    """Add to each gate that failed against the baseline in which layers the two differ, and what looks closer."""
+    subject = checking.subject
+    if subject.baseline is None or not any(map(_against_baseline, checking.gates)):
+        return
+    known = {subject.label: checking.facts, subject.baseline.label: checking.baseline_facts}
+    missing = [side for side in (subject.candidate, subject.baseline) if known[side.label] is None]
+    for label, facts in facts_of(missing, {side.label: facts_for(()) for side in missing}, seconds, progress).items():
+        known[label] = facts if isinstance(facts, ModelFacts) else None
+    checking.facts, checking.baseline_facts = known.values()
+    checking.gates = [_explained(checking, gate) if _against_baseline(gate) else gate for gate in checking.gates]
+
+
+def _against_baseline(gate: Gate) -> bool:
+    return gate.kind in _EXPLAINING and gate.verdict == "FAIL"
+
+
+def _explained(checking: Checking, gate: Gate) -> Gate:
+    facts, before = checking.facts, checking.baseline_facts
+    layers: tuple[LayerChange, ...] = ()
+    if facts is not None and before is not None:
+        changes = (layer_changes(facts, before, FACTS[name]) for name in _EXPLAINING[gate.kind])
+        layers = next(filter(None, changes), ())
+    return with_fields(gate, layers=layers, look_closer=_comparison(checking.subject))
+
+
+def _comparison(subject: Subject) -> str:
+    """The command that compares both in full; it has other words for some of the options."""
+    assert subject.baseline is not None
+    options = subject.baseline.options
+    plain = replace(subject.baseline, options=replace(options, batch_size=None, xla=None))
+    words = [subject.candidate.model]
+    words += ["--batch-sizes", str(options.batch_size)] if options.batch_size else []
+    return closer(plain, "compare", *words, *(["--variants", "xla"] if options.xla else []))

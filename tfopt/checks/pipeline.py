@@ -1,0 +1,230 @@
+"""`tfopt check`: models against budgets, their lock and a baseline.
+
+This process never imports TensorFlow: whatever runs a model is a worker. One model's failure is its own verdict: the
+others are checked all the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import platform
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import tfopt
+from tfopt.checks.checking import Checking, worst
+from tfopt.checks.counting import count, explain, limits_of
+from tfopt.checks.environment import environment
+from tfopt.checks.facts import Failure
+from tfopt.checks.lock import read_lock, updated, write_lock
+from tfopt.checks.running import Run
+from tfopt.checks.settings import read_tables
+from tfopt.checks.subjects import Subject, subjects_of
+from tfopt.errors import InputError, UsageError
+from tfopt.model.source import identify
+from tfopt.model.steady import steady
+from tfopt.profiling.sources import sources_of
+from tfopt.records.check import CheckRecord, CheckRun, GateKind
+from tfopt.records.check_settings import AccuracySettings, ModelSettings, TimingSettings
+from tfopt.report.progress import ProgressCallback, silent
+from tfopt.workload.options import Options, check_numbers
+from tfopt.workload.workers.contestant import Contestant
+
+__all__ = ["check"]
+
+_KINDS: tuple[GateKind, ...] = ("budget", "accuracy", "timing")
+# The part of a model's time that its accuracy may take where it is timed as well; what takes that long hangs.
+_ACCURACY = 0.5
+# The part of the time that loading one model and finding its facts may take before it counts as hung.
+_LOADING = 0.5
+
+
+def check(
+    model: Any = (),
+    *,
+    models: Sequence[Mapping[str, Any]] = (),
+    baseline: Any = None,
+    budgets: Mapping[str, Any] = {},
+    accuracy: Mapping[str, Any] = {},
+    timing: Mapping[str, Any] = {},
+    only: Sequence[GateKind] = (),
+    lock: str = "tfopt.lock.json",
+    update: bool = False,
+    tolerance: float | None = None,
+    self_test: bool = False,
+    strict: bool = False,
+    mode: Literal["train", "infer"] = "train",
+    batch_size: int | None = None,
+    input_shape: Sequence[str] = (),
+    input_size: int | None = None,
+    data: str = "synthetic",
+    loss: str | None = None,
+    optimizer: str | None = None,
+    imports: Sequence[str] = (),
+    unsafe: bool = False,
+    xla: bool | None = None,
+    device: str = "cpu",
+    seed: int = 0,
+    threads: int | None = None,
+    max_time: float = 300.0,
+    config: str | None = None,
+    command: str = "tfopt.check",
+    progress: ProgressCallback = silent,
+) -> CheckRecord:
+    """Whether models are still as small, as right and as fast as they are to be.
+
+    Args:
+        model: a path, `app:NAME` or a model object, or several; none: all of `models`.
+        models: tables such as those of `[[check.models]]`, each a model with limits of its own.
+        baseline: what models are held against that name none of their own.
+        budgets, accuracy, timing: tables of limits, with the keys of `[check.budgets]` and so on.
+        only: the kinds of gates; none: all for which there is something to hold a model against.
+        lock: the file of what was accepted, which budgets on increases are held against.
+        update: write it anew, with what the models have now.
+        tolerance: how much slower a model may be (0.05: 5 %), before what `timing` and `models` say.
+        self_test: time each model against itself as well: what differs there fails no gate.
+        strict: an inconclusive gate is worth exit code 5.
+        mode, batch_size, input_shape, input_size, data, loss, optimizer, imports, unsafe, xla, seed, threads: as for
+            `tfopt.profile`; outputs are compared without training.
+        device: on `cpu` CPU time gates, and wall time beside it; elsewhere wall time.
+        max_time: seconds that the whole check may take.
+        config, command: the file of the settings and the command line, for the record.
+        progress: called with a stage and the fraction done (None while unknown).
+
+    Returns:
+        The record: every gate of every model, and the exit code that they are worth.
+
+    Raises:
+        UsageError: the settings make no sense, or leave nothing to check.
+        InputError: the lock cannot be read.
+        KeyboardInterrupt: Ctrl-C ends the check without an answer.
+    """
+    began, cpu_began = time.monotonic(), _cpu_seconds()
+    started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    if not max_time > 0:
+        raise UsageError(f"a check cannot take {max_time} s", "give it some minutes")
+    check_numbers(batch_size=batch_size, input_size=input_size, threads=threads)
+    base = Contestant(
+        "",
+        "",
+        Options(mode, batch_size, tuple(input_shape), data, loss, optimizer, xla=xla, seed=seed),
+        device,
+        threads,
+        tuple(imports),
+        unsafe,
+        input_size,
+    )
+    with contextlib.ExitStack() as stack:
+        general = ModelSettings(
+            model="",
+            baseline=None if baseline is None else _named(baseline, stack).model,
+            budgets=budgets,
+            accuracy=accuracy,
+            timing=timing,
+        )
+        several = model if isinstance(model, Sequence) and not isinstance(model, str) else [model]
+        subjects = subjects_of(
+            [_named(one, stack) for one in several], read_tables(models, "check.models"), general, base, tolerance
+        )
+        lock_path, here = Path(lock), environment(threads)
+        before = read_lock(lock_path)
+        checkings = [Checking(subject) for subject in subjects]
+        kinds = {
+            subject.label: _kinds(subject, only, self_test, limited=bool(limits_of(subject, before, update=update)))
+            for subject in subjects
+        }
+        counted = [checking for checking in checkings if "budget" in kinds[checking.subject.label]]
+        left = began + max_time - time.monotonic()
+        count(counted, before, here, update=update, seconds=left * _LOADING, progress=progress)
+        run = Run(("cpu", "wall") if device == "cpu" else ("wall",), self_test, progress)
+        _run(checkings, kinds, run, began + max_time)
+        for checking in checkings:
+            explain(checking, max_time * _LOADING, progress)
+    found = {checking.subject.label: checking.facts for checking in counted if checking.facts is not None}
+    if update and found:
+        write_lock(lock_path, updated(before, found, here))
+    checked = tuple(checking.record(strict=strict) for checking in checkings)
+    return CheckRecord(
+        run=CheckRun(
+            config=config,
+            lock=None if before is None and not update else lock,
+            updated=update and bool(found),
+            strict=strict,
+            environment=here,
+            max_seconds=max_time,
+            seconds=time.monotonic() - began,
+            cpu_seconds=_cpu_seconds() - cpu_began,
+            seed=seed,
+            threads=threads or len(os.sched_getaffinity(0)),
+            command=command,
+            started_at=started_at,
+            tfopt=tfopt.__version__,
+            python=platform.python_version(),
+        ),
+        exit_code=worst(one.exit_code for one in checked),
+        models=checked,
+    )
+
+
+def _named(model: Any, stack: contextlib.ExitStack) -> ModelSettings:
+    """A path as it is; a model object in a file that lasts as long as `stack`, under its own name."""
+    if isinstance(model, str | os.PathLike):
+        return ModelSettings(model=os.fspath(model))
+    source = sources_of(model, stack)[0]
+    return ModelSettings(model=source.path, label=source.name)
+
+
+def _kinds(subject: Subject, asked: Collection[GateKind], self_test: bool, *, limited: bool) -> set[GateKind]:
+    """What can be held against something. UsageError where limits are set for which there is nothing."""
+    kinds: set[GateKind] = set(asked or _KINDS)
+    possible = {"budget": limited, "accuracy": subject.baseline is not None}
+    possible["timing"] = possible["accuracy"] or self_test
+    set_by_hand = {"accuracy": subject.accuracy != AccuracySettings(), "timing": subject.timing != TimingSettings()}
+    for kind in sorted(kinds):
+        if not possible[kind] and (asked or set_by_hand.get(kind)):
+            what = "lock, baseline or budget" if kind == "budget" else "baseline"
+            raise UsageError(f"{subject.label} has no {what} for its {kind}", f"name one, or leave {kind} out: --only")
+    if not any(possible[kind] for kind in kinds):
+        hint = "give a --baseline or budgets, or write a lock with --update"
+        raise UsageError(f"there is nothing to hold {subject.label} against", hint)
+    return {kind for kind in kinds if possible[kind]}
+
+
+def _run(checkings: Sequence[Checking], kinds: Mapping[str, set[GateKind]], run: Run, deadline: float) -> None:
+    """The gates that run a model and its baseline, each model's in its share of the time that is left."""
+    waiting = [checking for checking in checkings if kinds[checking.subject.label] & run.stages.keys()]
+    for number, checking in enumerate(waiting):
+        asked = [kind for kind in run.stages if kind in kinds[checking.subject.label]]
+        ends = time.monotonic() + max(1.0, (deadline - time.monotonic()) / (len(waiting) - number))
+        judged = list(checking.gates)
+        try:
+            with _readable(checking):
+                for kind in asked:
+                    part = _ACCURACY if kind != asked[-1] else 1.0
+                    failure = checking.failure or run.stages[kind](checking, max(1.0, part * (ends - time.monotonic())))
+                    if failure is not None:
+                        checking.failed(kind, failure)
+        except InputError as error:
+            checking.gates = judged
+            for kind in asked:
+                checking.failed(kind, Failure.of(error))
+
+
+@contextlib.contextmanager
+def _readable(checking: Checking) -> Iterator[None]:
+    """InputError where a file is no model, or is written to meanwhile: every worker is to read the same."""
+    subject = checking.subject
+    with contextlib.ExitStack() as stack:
+        for side in filter(None, (subject.candidate, subject.baseline)):
+            if checking.failure is None and identify(side.model).format != "application":
+                stack.enter_context(steady(side.model))
+        yield
+
+
+def _cpu_seconds() -> float:
+    """What this process and the workers that have ended used."""
+    return sum(os.times()[:4])

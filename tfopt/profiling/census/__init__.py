@@ -1,0 +1,1 @@
+"""The facts of models that budgets hold, found in worker processes."""
