@@ -27,7 +27,7 @@ from keras import layers, optimizers  # noqa: E402
 
 from bench.influence import line, ratios  # noqa: E402
 from bench.zoo import ZOO, batch  # noqa: E402
-from tfopt.pruning.masks import masked  # noqa: E402
+from tfopt.pruning.masks import mask_of_each, masked  # noqa: E402
 from tfopt.pruning.prunable import Masks, Prunable  # noqa: E402
 
 OPTIMIZERS = [
@@ -98,10 +98,10 @@ def zeros(name: str, variant: str) -> None:
     train()
     weights = kernels(model)
     worst = 0.0
-    with masked(model, weights, masks_of(weights, 0.3)) as masking:
+    with masked(model, mask_of_each(weights, masks_of(weights, 0.3))) as masking:
         for sparsity in (0.3, 0.6, 0.75, 0.8):  # cubic
             masks = masks_of(weights, sparsity)
-            masking.update(masks)
+            masking.update(mask_of_each(weights, masks))
             train()
             strays = [np.abs(each.variable.numpy()[~mask]).max() for each, mask in zip(weights, masks, strict=True)]
             worst = max(worst, *(float(stray) for stray in strays)) if np.all(np.isfinite(strays)) else np.inf
@@ -120,7 +120,7 @@ def cost(name: str, rounds: int) -> None:
             optimizer = optimizers.Adam(1e-9)
             optimizer.build(model.trainable_variables)
             if held:
-                masking = stack.enter_context(masked(model, weights, masks_of(weights, 0.8)))
+                masking = stack.enter_context(masked(model, mask_of_each(weights, masks_of(weights, 0.8))))
                 masking.hold(optimizer)
             step = _step(model, optimizer)
             step(x, y)  # traced with the constraints that are there now

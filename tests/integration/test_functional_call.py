@@ -218,9 +218,9 @@ def test_everything_in_float64() -> None:
         (lambda kernel: {kernel.path: tf.zeros((5, 5))}, r"has the shape \(6, 5\), its override \(5, 5\)"),
         (lambda kernel: {kernel.path: tf.zeros((6, 5), "float64")}, "is float32, its override float64"),
         (lambda kernel: {kernel.path: np.zeros((6, 5))}, "is float32, its override float64"),
-        (lambda kernel: [(kernel, tf.zeros((6, 5))), (kernel.path, tf.zeros((6, 5)))], "overridden twice"),
+        (lambda kernel: [(kernel, tf.zeros((6, 5))), (kernel.path, tf.zeros((6, 5)))], "given twice"),
         (lambda kernel: [(keras.Variable(0.0, name="mine"), tf.zeros(()))], "has no variable mine"),
-        (lambda kernel: [(kernel.value, tf.zeros((6, 5)))], "ResourceVariable is overridden, which is neither"),
+        (lambda kernel: [(kernel.value, tf.zeros((6, 5)))], "ResourceVariable is neither a path nor"),
         (lambda kernel: [kernel], "override of first/kernel is no tensor"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ import pytest
 import tensorflow as tf
 from keras import layers, optimizers
 
-from tfopt.errors import UsageError
-from tfopt.pruning.masks import masked
+import tfopt
+from tfopt.errors import RunFailed, UsageError
+from tfopt.pruning.masks import mask_of_each, masked
 from tfopt.pruning.prunable import Masks, Prunable
 from tfopt.pruning.slots import slots_of
 
@@ -47,10 +49,12 @@ X, Y = RNG.normal(size=(16, 6)), RNG.normal(size=(16, 3))
 @pytest.fixture(autouse=True)
 def exact(unoptimized: None) -> Any:
     """Rounding is no excuse."""
-    keras.config.set_floatx("float64")
+    for configure in (keras.config.set_floatx, keras.config.set_dtype_policy):  # Keras remembers the latter by itself
+        configure("float64")
     keras.utils.set_random_seed(1)
     yield
-    keras.config.set_floatx("float32")
+    for configure in (keras.config.set_floatx, keras.config.set_dtype_policy):
+        configure("float32")
 
 
 def network() -> Any:
@@ -92,9 +96,9 @@ def test_zeros_are_exact(name: str, variant: str) -> None:
     model.compile(optimizer, "mse")
     weights = kernels(model)
     before = weights[0].variable.numpy()
-    with masked(model, weights, masks_for(weights, 0.3)) as masking:
+    with masked(model, mask_of_each(weights, masks_for(weights, 0.3))) as masking:
         for sparsity in (0.3, 0.5, 0.6):  # cubic: ever smaller steps
-            masking.update(masks_for(weights, sparsity))
+            masking.update(mask_of_each(weights, masks_for(weights, sparsity)))
             fit(model)
             assert stray(weights, masks_for(weights, sparsity)) == 0
             assert masking.broken() == ()
@@ -144,7 +148,7 @@ def test_the_rest_trains_as_if_it_were_all(name: str) -> None:
                 loss = tf.reduce_mean((each(X) - Y) ** 2)
             each.optimizer.apply(tape.gradient(loss, each.trainable_weights), each.trainable_weights)
 
-    with masked(model, weights, masks):
+    with masked(model, mask_of_each(weights, masks)):
         for _ in range(40):
             step()
     for own, other in zip(model.trainable_weights, twin.trainable_weights, strict=True):
@@ -160,7 +164,7 @@ def test_attached_after_training_and_left_clean(tmp_path: Path) -> None:
     config, settings = model.get_config(), model.optimizer.get_config()
     weights = kernels(model)
     masks = masks_for(weights, 0.5)
-    with masked(model, weights, masks):
+    with masked(model, mask_of_each(weights, masks)):
         fit(model, 2)
         model.save(tmp_path / "model.keras")
     assert stray(weights, masks) == 0
@@ -183,13 +187,62 @@ def test_left_clean_by_an_exception_and_refused_twice() -> None:
     model.compile("sgd", "mse")
     weights = kernels(model)
     masks = masks_for(weights, 0.5)
-    with pytest.raises(UsageError, match="masked already"), masked(model, weights, masks):
-        masked(model, weights[1:], masks[1:]).__enter__()
+    with pytest.raises(UsageError, match="masked already"), masked(model, mask_of_each(weights, masks)):
+        masked(model, mask_of_each(weights[1:], masks[1:])).__enter__()
     assert [each.variable.constraint for each in weights] == [own, None]
     assert "apply" not in vars(model.optimizer)
-    with pytest.raises(UsageError, match="do not fit"), masked(model, weights, masks[::-1]):
-        pass
+    kernel, scores = weights[0].variable, np.abs(weights[0].values)
+    before = scores.copy()
+    for given, said in (
+        ({"dense/kernal": masks[0]}, "has no variable dense/kernal"),
+        ({kernel.path: masks[1]}, r"has the shape \(5, 3\)"),
+        ({kernel.path: scores}, "numbers other than 0 and 1"),
+        ([(kernel, masks[0]), (kernel.path, masks[0])], "given twice"),
+        ([(model.variables[0], None)], r"has the shape \(\)"),
+    ):
+        with pytest.raises(UsageError, match=said), masked(model, given):
+            pass
+    with (
+        masked(model, {kernel.path: np.ones(kernel.shape)}) as masking,
+        pytest.raises(UsageError, match="the masking has no variable"),
+    ):
+        masking.update(mask_of_each(weights, masks))
+    np.testing.assert_array_equal(np.abs(kernel), before)
     assert [each.variable.constraint for each in weights] == [own, None]
+
+
+def test_the_example() -> None:
+    """That of the docstring, to the letter."""
+    text = masked.__doc__ or ""
+    example = textwrap.dedent(text[text.index("        inputs =") : text.index("    The weights")])
+    found: dict[str, Any] = {"tfopt": tfopt, "keras": keras, "x": X, "y": Y}
+    exec(example, found)
+    assert 0 < np.count_nonzero(found["kernel"].numpy()) == np.count_nonzero(found["size"] > 0.3) < 18
+
+
+def test_parts_compiled_by_themselves_and_steps_traced_before() -> None:
+    """The classic adversary: a part of the model, trained by itself before, whose optimizer averages."""
+    part = network()
+    part.compile(optimizers.SGD(0.05, **EMA), "mse", run_eagerly=True)
+    whole = keras.Sequential([keras.Input((6,)), part])
+    part.train_on_batch(X, Y)
+    weights, masks = kernels(part), masks_for(kernels(part), 0.5)
+    with masked(whole, mask_of_each(weights, masks)):
+        fit(part)
+        part.compile(optimizers.SGD(0.05, **EMA), "mse", run_eagerly=True)
+        fit(part)
+    assert stray(weights, masks) == 0
+    assert "compile" not in vars(part)
+
+    @tf.function  # by autograph, as users do
+    def step() -> None:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(part(X) ** 2)
+        part.optimizer.apply(tape.gradient(loss, part.trainable_weights), part.trainable_weights)
+
+    step()
+    with pytest.raises(RunFailed, match="2 weights did not stay"), masked(part, mask_of_each(weights, masks)):
+        step()
 
 
 def test_a_constraint_of_its_own_comes_first() -> None:
@@ -198,7 +251,7 @@ def test_a_constraint_of_its_own_comes_first() -> None:
     model.compile("sgd", "mse")
     weights = kernels(model)
     masks = masks_for(weights, 0.5)
-    with masked(model, weights, masks):
+    with masked(model, mask_of_each(weights, masks)):
         fit(model)
     np.testing.assert_array_equal(weights[0].variable.numpy(), np.where(masks[0], 2.0, 0.0))
 
@@ -212,11 +265,11 @@ def test_compiled_inside_and_traced_once() -> None:
         traced.append(1)
         return keras.losses.mean_squared_error(y_true, y_pred)
 
-    with masked(model, weights, masks_for(weights, 0.2)) as masking:
+    with masked(model, mask_of_each(weights, masks_for(weights, 0.2))) as masking:
         model.compile(optimizers.Muon(0.05, **EMA), loss)
         fit(model)
         once = len(traced)
-        masking.update(masks_for(weights, 0.7))
+        masking.update(mask_of_each(weights, masks_for(weights, 0.7)))
         fit(model)
         assert len(traced) == once
     assert stray(weights, masks_for(weights, 0.7)) == 0
@@ -229,7 +282,7 @@ def test_a_loop_of_ones_own_and_an_embedding() -> None:
     table = Prunable(model.layers[0].embeddings, model.layers[0], "embedding", (0,), (1,))
     masks = [np.random.default_rng(0).random((9, 3)) < 0.5]
     optimizer = optimizers.Muon(0.1, exclude_layers=[], exclude_embeddings=False, **EMA)
-    with masked(model, [table], masks) as masking:
+    with masked(model, mask_of_each([table], masks)) as masking:
         masking.hold(optimizer)
         values = [each.value for each in model.trainable_variables]
         for _ in range(3):

@@ -7,29 +7,25 @@ variables read as the tensors while it runs. Exact in eager mode, in graphs and 
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from tfopt.errors import InputError, UsageError
+from tfopt.model.addressing import ByVariable, by_variable
 from tfopt.model.raised import raised
 from tfopt.modified.afresh import afresh
 from tfopt.modified.scope import OverrideScope
 from tfopt.workload.failures import first_line
 
-__all__ = ["Overrides", "as_dtype", "functional_call", "overridden"]
-
-Overrides = Mapping[str, Any] | Sequence[tuple[Any, Any]]
-"""`{path: tensor}`, or pairs of a path or a Keras variable (they cannot be keys) and a tensor."""
+__all__ = ["as_dtype", "functional_call", "overridden"]
 
 
 def functional_call(
     model: Any,
-    overrides: Overrides,
+    overrides: ByVariable,
     *args: Any,
     return_losses: bool = False,
     strict: bool = True,
@@ -63,11 +59,12 @@ def functional_call(
 
 
 @contextlib.contextmanager
-def overridden(model: Any, overrides: Overrides, *, strict: bool = True, dtype: str | None = None) -> Iterator[None]:
+def overridden(model: Any, overrides: ByVariable, *, strict: bool = True, dtype: str | None = None) -> Iterator[None]:
     """What `functional_call` does, for a block of calls of `model`, of `model.losses` and of `model.compute_loss`."""
     if not model.built:
         raise InputError(f"{model.name} is not built", "call it on a batch, or model.build(input_shape), first")
-    scope = OverrideScope(_checked(model, overrides, strict, dtype), dtype)
+    pairs = by_variable(model.name, model.variables, overrides, strict=strict)
+    scope = OverrideScope([(variable, _fitting(variable, value, dtype)) for variable, value in pairs], dtype)
     with afresh(), raised(dtype) if dtype else contextlib.nullcontext(), scope.refusing(), scope:
         yield
 
@@ -80,36 +77,6 @@ def as_dtype(structure: Any, dtype: str) -> Any:
         return tf.cast(leaf, dtype) if floating else leaf
 
     return keras.tree.map_structure(cast, structure)
-
-
-def _checked(model: Any, overrides: Overrides, strict: bool, dtype: str | None) -> list[tuple[Any, Any]]:
-    known = {id(variable): variable for variable in model.variables}
-    paths = Counter(variable.path for variable in known.values())
-    by_path = {variable.path: variable for variable in known.values()}
-    found: dict[int, tuple[Any, Any]] = {}
-    for key, value in _pairs(overrides):
-        variable = by_path.get(key) if isinstance(key, str) else key
-        if variable is None and not strict:
-            continue
-        if variable is None or (strict and id(variable) not in known):
-            raise _unknown(model, key if isinstance(key, str) else key.path, by_path)
-        if isinstance(key, str) and paths[key] > 1:
-            raise UsageError(f"{model.name} has {paths[key]} variables {key}", "give pairs of a variable and a tensor")
-        if id(variable) in found:
-            raise UsageError(f"{variable.path} is overridden twice", "give one tensor for it")
-        found[id(variable)] = variable, _fitting(variable, value, dtype)
-    return list(found.values())
-
-
-def _pairs(overrides: Overrides) -> Iterator[tuple[Any, Any]]:
-    for pair in overrides.items() if isinstance(overrides, Mapping) else overrides:
-        key, value = pair if isinstance(pair, tuple | list) and len(pair) == 2 else (pair, None)
-        if not isinstance(key, str | keras.Variable):
-            raise UsageError(
-                f"{type(key).__name__} is overridden, which is neither a path nor a Keras variable",
-                "give {path: tensor}, or pairs such as (layer.kernel, tensor)",
-            )
-        yield key, value
 
 
 def _fitting(variable: Any, value: Any, dtype: str | None) -> Any:
@@ -128,9 +95,3 @@ def _fitting(variable: Any, value: Any, dtype: str | None) -> Any:
             "give a tensor of the variable's shape",
         )
     return tensor
-
-
-def _unknown(model: Any, path: str, known: Mapping[str, Any]) -> UsageError:
-    close = get_close_matches(path, known, n=1)
-    hint = f"did you mean {close[0]}?" if close else "paths are those of model.variables: variable.path"
-    return UsageError(f"{model.name} has no variable {path}", hint)

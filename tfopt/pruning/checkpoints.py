@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,10 @@ from keras.src.random.seed_generator import global_seed_generator
 
 from tfopt.errors import InputError, UsageError
 from tfopt.pruning.prunable import Masks
+from tfopt.pruning.slots import all_optimizers
 from tfopt.pruning.storage import check_checkpoint
 from tfopt.records.pruning import Epoch
 from tfopt.report.files import write_file
-from tfopt.workload.preserve import optimizers_of
 
 __all__ = ["Checkpoint", "fingerprint"]
 
@@ -28,6 +27,7 @@ _ABOUT = "about"
 
 class _About(msgspec.Struct, frozen=True):
     fingerprint: str
+    optimized: tuple[tuple[int, ...], ...]  # by each optimizer: numbers in model.weights, none before it is built
     variables: tuple[tuple[str, tuple[int, ...]], ...]
     masks: int
     epochs: tuple[Epoch, ...]
@@ -62,22 +62,23 @@ class Checkpoint:
         check_checkpoint(self.path, resume=self.resume)
         if not self.resume:
             return None, ()
-        about, arrays = self._read()
+        about, values, masks = self._read()
+        _build(model, about.optimized)
         variables = _variables(model)
         if (about.fingerprint, about.variables, about.masks) != (self.fingerprint, _signature(variables), weights):
             raise UsageError(
                 f"{self.path} is of another model, or of a run with other options",
                 "give what it was made with, or start anew without --resume",
             )
-        for number, variable in enumerate(variables):
+        for variable, value in zip(variables, values, strict=True):
             # Kinds of numbers that numpy does not know (bfloat16) come back as bytes.
-            variable.assign(arrays[f"variable{number}"].view(variable.numpy().dtype))
-        return [arrays[f"mask{number}"] for number in range(about.masks)], about.epochs
+            variable.assign(value.view(variable.numpy().dtype))
+        return masks, about.epochs
 
     def save(self, model: Any, masks: Masks, epochs: tuple[Epoch, ...]) -> None:
         """Write it, whole or not at all. Raises RunFailed where it cannot be written."""
         variables = _variables(model)
-        about = _About(self.fingerprint, _signature(variables), len(masks), epochs)
+        about = _About(self.fingerprint, _optimized(model), _signature(variables), len(masks), epochs)
         arrays = {f"variable{number}": variable.numpy() for number, variable in enumerate(variables)}
         arrays |= {f"mask{number}": mask for number, mask in enumerate(masks)}
         arrays[_ABOUT] = np.frombuffer(msgspec.json.encode(about), np.uint8)
@@ -89,22 +90,37 @@ class Checkpoint:
         """Nothing is left to resume."""
         self.path.unlink(missing_ok=True)
 
-    def _read(self) -> tuple[_About, dict[str, Any]]:
+    def _read(self) -> tuple[_About, list[np.ndarray], Masks]:
         try:
             with self.path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in archive.files}
-            return msgspec.json.decode(arrays[_ABOUT].tobytes(), type=_About), arrays
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, AttributeError) as error:
+                about = msgspec.json.decode(archive[_ABOUT].tobytes(), type=_About)
+                values = [archive[f"variable{number}"] for number in range(len(about.variables))]
+                return about, values, [archive[f"mask{number}"] for number in range(about.masks)]
+        except Exception as error:  # a damaged archive fails in any way
             raise InputError(
                 f"the checkpoint {self.path} cannot be read", "remove it and start anew without --resume"
             ) from error
 
 
+def _optimized(model: Any) -> tuple[tuple[int, ...], ...]:
+    numbers = {id(weight): number for number, weight in enumerate(model.weights)}
+    return tuple(
+        tuple(numbers[id(each)] for each in optimizer._trainable_variables if id(each) in numbers)
+        for optimizer in all_optimizers(model)
+    )
+
+
+def _build(model: Any, optimized: Sequence[Sequence[int]]) -> None:
+    """Build the optimizers that were built: those of a model's own training step see their weights only there."""
+    weights = model.weights
+    for optimizer, numbers in zip(all_optimizers(model), optimized, strict=False):
+        if numbers and not optimizer.built and max(numbers) < len(weights):
+            optimizer.build([weights[number] for number in numbers])
+
+
 def _variables(model: Any) -> list[Any]:
     """All that an epoch goes on from, in an order that the model decides."""
-    if not model.optimizer.built:
-        model.optimizer.build(model.trainable_variables)
-    optimizers = [variable for optimizer in optimizers_of(model) for variable in optimizer.variables]
+    optimizers = [variable for optimizer in all_optimizers(model) for variable in optimizer.variables]
     every = [*model.variables, *optimizers, global_seed_generator().state]
     return list({id(variable): variable for variable in every}.values())
 

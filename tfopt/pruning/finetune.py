@@ -12,9 +12,9 @@ import keras
 from tfopt.errors import RunFailed, UsageError
 from tfopt.model.patching import patching
 from tfopt.pruning.checkpoints import Checkpoint
-from tfopt.pruning.masks import Masking, masked
+from tfopt.pruning.masks import Masking, mask_of_each, masked
 from tfopt.pruning.prunable import Masks, Prunable
-from tfopt.pruning.slots import leaves_of
+from tfopt.pruning.slots import all_optimizers, leaves_of
 from tfopt.pruning.training_data import TrainingData
 from tfopt.records.base import finite
 from tfopt.records.pruning import Epoch
@@ -53,8 +53,9 @@ def finetune(
         data: what it is trained on.
         sparsities: the share that is removed in each epoch; as many as there are epochs.
         remask: the masks for a share, called before the first epoch and wherever the share changes.
-        lr: learning rate in place of the optimizer's own or its schedule.
-        checkpoint: written after every epoch; what it resumes from goes on as if it had not been interrupted.
+        lr: learning rate in place of the optimizer's own or its schedule, for all optimizers where there are several.
+        checkpoint: written after every epoch; what it resumes from goes on as if it had not been interrupted, provided
+            that the data come in the same order.
         progress: told the epoch, and which part of all is done.
 
     Raises:
@@ -63,18 +64,20 @@ def finetune(
     """
     if not sparsities:
         raise UsageError("there is no epoch to train for", "give 1 or more")
-    _set_rate(model.optimizer, lr, len(sparsities) * (data.steps or 1))
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+    _set_rate(model, lr, len(sparsities) * (data.steps or 1))
     masks, epochs = checkpoint.begin(model, len(weights)) if checkpoint is not None else (None, ())
     if masks is None:
         masks = remask(sparsities[0])
-    with masked(model, weights, masks) as masking, explained("fine-tuning"):
+    with masked(model, mask_of_each(weights, masks)) as masking, explained("fine-tuning"):
         # `fit` writes averages over the weights whenever it ends.
         with patching() as patch:
             patch(model.optimizer, "finalize_variable_values", lambda variables: None)
             for number in range(len(epochs), len(sparsities)):
                 if number and sparsities[number] != sparsities[number - 1]:
                     masks = remask(sparsities[number])
-                    masking.update(masks)
+                    masking.update(mask_of_each(weights, masks))
                 epochs = (*epochs, _epoch(model, data, number, sparsities, progress))
                 _check(masking, epochs, len(sparsities))
                 if checkpoint is not None:
@@ -84,27 +87,33 @@ def finetune(
     return Finetuning(epochs, masks)
 
 
-def _set_rate(optimizer: Any, rate: float | None, steps: int) -> None:
-    for leaf in leaves_of(optimizer):
-        own = leaf._learning_rate
-        if rate is None:
-            schedule = isinstance(own, keras.optimizers.schedules.LearningRateSchedule)
-            if not any(float(own(leaf.iterations + step)) for step in (0, steps)) if schedule else own == 0:
-                raise UsageError(
-                    "the model's learning rate is 0: training would change nothing", "give another: --lr 0.001"
-                )
-        elif isinstance(own, keras.Variable):
+def _set_rate(model: Any, rate: float | None, steps: int) -> None:
+    leaves = [leaf for optimizer in all_optimizers(model) for leaf in leaves_of(optimizer)]
+    if rate is None and all(_stands_still(leaf, steps) for leaf in leaves):
+        raise UsageError("the model's learning rate is 0: training would change nothing", "give another: --lr 0.001")
+    for leaf in leaves if rate is not None else ():
+        if isinstance(leaf._learning_rate, keras.Variable):
             leaf.learning_rate = rate
         else:  # Keras takes no number in place of a schedule
             leaf.learning_rate = keras.optimizers.schedules.ExponentialDecay(rate, 1, 1.0)
+
+
+def _stands_still(optimizer: Any, steps: int) -> bool:
+    """Whether its rate is zero, now and after so many steps."""
+    own = optimizer._learning_rate
+    if isinstance(own, keras.optimizers.schedules.LearningRateSchedule):
+        return not any(float(own(optimizer.iterations + step)) for step in (0, steps))
+    return isinstance(own, keras.Variable) and float(own) == 0
 
 
 def _epoch(
     model: Any, data: TrainingData, number: int, sparsities: Sequence[float], progress: ProgressCallback
 ) -> Epoch:
     total = len(sparsities)
+    last: dict[str, Any] = {}
 
     def done(batch: int, logs: Any = None) -> None:
+        last.update(logs or {})
         part = (batch + 1) / data.steps if data.steps else 0
         progress(f"fine-tuning, epoch {number + 1} of {total}", (number + part) / total)
 
@@ -114,6 +123,9 @@ def _epoch(
         data.epoch(number), epochs=number + 1, initial_epoch=number, shuffle=False, verbose=0, callbacks=[told]
     )
     values = {name: finite(value[-1]) for name, value in history.history.items()}
+    if not float(model._loss_tracker.count):
+        # The model's own step gives a loss that Keras mistakes for the one that it did not compute, and calls 0.
+        values["loss"] = finite(last.get("loss", math.nan))
     return Epoch(number=number + 1, sparsity=sparsities[number], loss=values.pop("loss", None), metrics=values)
 
 

@@ -9,7 +9,7 @@ is removed, and a moving average would bring it back when `fit` ends.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,13 +17,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfopt.errors import UsageError
+from tfopt.errors import RunFailed, UsageError
+from tfopt.model.addressing import ByVariable, by_variable
 from tfopt.model.patching import patching
 from tfopt.pruning.prunable import Masks, Prunable
-from tfopt.pruning.slots import AVERAGES, slots_of
-from tfopt.workload.preserve import optimizers_of
+from tfopt.pruning.slots import AVERAGES, all_optimizers, slots_of, trainers_of
+from tfopt.wording import counted
 
-__all__ = ["Masking", "masked"]
+__all__ = ["Masking", "mask_of_each", "masked"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,15 +50,14 @@ class Masking:
         self._optimizers: list[Any] = []
         self._patch = patch
 
-    def update(self, masks: Masks) -> None:
-        """Other masks from now on: weights and slots are zero at once where these are False; what was removed and is
-        True here grows from zero. Raises UsageError where they do not fit the weights."""
-        shapes = [np.shape(mask) for mask in masks]
-        wanted = [tuple(variable.shape) for variable in self.variables]
-        if shapes != wanted:
-            raise UsageError(f"masks of the shapes {shapes} do not fit weights of {wanted}", "give one for each weight")
-        for (variable, held), mask in zip(self._pairs(), masks, strict=True):
-            held.assign(tf.cast(np.asarray(mask, bool), held.dtype))
+    def update(self, masks: ByVariable) -> None:
+        """Other masks from now on, for those weights that are named: weights and slots are zero at once where these are
+        False; what was removed and is True here grows from zero. Raises UsageError where they do not fit the weights
+        that are masked; nothing has changed then."""
+        given = by_variable("the masking", self.variables, masks)
+        for variable, mask in [(variable, _fitting(variable, mask)) for variable, mask in given]:
+            held = self._by_id[id(variable)]
+            held.assign(tf.cast(mask, held.dtype))
             variable.assign(tf.math.multiply_no_nan(variable, held))
         for optimizer in self._optimizers:
             self._clear(optimizer)
@@ -100,7 +100,7 @@ class Masking:
                 if slot.name == AVERAGES and (mask := self._by_id.get(id(slot.weight))) is not None:
                     slot.value.assign(tf.math.multiply_no_nan(slot.value, mask))
 
-        return masked_apply
+        return tf.autograph.experimental.do_not_convert(masked_apply)  # type: ignore[no-any-return]
 
     def _kept(self, gradient: Any, variable: Any) -> Any:
         mask = self._by_id.get(id(variable))
@@ -113,42 +113,75 @@ class Masking:
 
 
 @contextlib.contextmanager
-def masked(model: Any, weights: Sequence[Prunable], masks: Masks) -> Iterator[Masking]:
-    """Inside the block training leaves the weights at zero where `masks` are False: `model.fit`, `train_on_batch`,
+def masked(model: Any, masks: ByVariable) -> Iterator[Masking]:
+    """Inside the block training leaves weights at zero where their masks are False: `model.fit`, `train_on_batch`,
     `optimizer.apply` in a loop of one's own, with any optimizer of Keras.
+
+        inputs = keras.Input((6,))
+        model = keras.Model(inputs, keras.layers.Dense(3, name="hidden")(inputs))
+        model.compile("adam", "mse")
+        kernel = model.get_layer("hidden").kernel
+        size = abs(kernel.numpy())
+        with tfopt.masked(model, {"hidden/kernel": size > 0.1}) as masking:
+            model.fit(x, y)
+            masking.update([(kernel, size > 0.3)])  # nothing is traced again
+            model.fit(x, y)
 
     The weights are masked at once and stay so when the block ends; the model and its optimizer are then as they were
     before, and train all weights again. In the block they may be saved, and the model compiled, also for the first
-    time.
-    A loop of one's own that was traced before the block must be traced again in it.
+    time. A loop of one's own that was traced before the block must be traced again in it; an optimizer that is not the
+    model's must be given to `Masking.hold`.
 
     Args:
-        model: a built Keras model; it need not be compiled.
-        weights: what is masked.
-        masks: for each of them an array of its shape, True where it is kept.
+        model: the built Keras model that is trained; it need not be compiled.
+        masks: `{path: mask}`, with the paths in `model.weights`, or (variable, mask) pairs; arrays of the weight's
+            shape, True or 1 where it is kept. All other weights train as ever.
 
     Raises:
-        UsageError: the masks do not fit, or weights of the model are masked already.
+        UsageError: a mask fits no weight, or weights of the model are masked already.
+        RunFailed: at the end of the block a weight is not zero where it is masked.
     """
-    variables = [weight.variable for weight in weights]
-    if any(isinstance(each.constraint, _Held) for each in (*model.variables, *variables)):
+    pairs = by_variable(model.name, model.weights, masks)
+    if any(isinstance(each.constraint, _Held) for each in model.weights):
         raise UsageError("weights of the model are masked already", "call update on the masking that is there")
     with contextlib.ExitStack() as stack:
-        patch = stack.enter_context(patching())
-        masking = Masking(variables, patch)
-        masking.update(masks)
+        masking = Masking([variable for variable, _ in pairs], stack.enter_context(patching()))
+        masking.update(pairs)
         stack.callback(_trace_again, model)
-        for variable, mask in zip(variables, masking.masks, strict=True):
+        for variable, mask in zip(masking.variables, masking.masks, strict=True):
             stack.callback(setattr, variable, "constraint", variable.constraint)
             variable.constraint = _Held(mask, variable.constraint)
-        patch(model, "compile", _compiling(model, masking, model.compile))
+        for each in trainers_of(model):
+            masking._patch(each, "compile", _compiling(model, masking, each.compile))
         _hold_all(model, masking)
         _trace_again(model)
         yield masking
+        if broken := masking.broken():
+            raise RunFailed(
+                f"{counted(len(broken), 'weight')} did not stay at zero where they are masked, {broken[0]} first",
+                "something wrote past the optimizer, or an optimizer was not held, or a step traced before the block",
+            )
+
+
+def mask_of_each(weights: Iterable[Prunable], masks: Masks) -> list[tuple[Any, Any]]:
+    """What `masked` and `Masking.update` take for prunable weights."""
+    return [(weight.variable, mask) for weight, mask in zip(weights, masks, strict=True)]
+
+
+def _fitting(variable: Any, mask: Any) -> np.ndarray:
+    """The mask as booleans; UsageError where it is none, or not for this weight."""
+    array, shape = np.asarray(mask), tuple(variable.shape)
+    if not tf.as_dtype(variable.dtype).is_floating:
+        raise UsageError(f"{variable.path} is {variable.dtype}: only floating weights can be masked", "leave it out")
+    if array.shape != shape:
+        raise UsageError(f"the mask of {variable.path} has the shape {array.shape}", f"that weight's shape is {shape}")
+    if array.dtype != bool and not np.isin(array, (0, 1)).all():
+        raise UsageError(f"the mask of {variable.path} has numbers other than 0 and 1", "give scores > threshold")
+    return array.astype(bool)
 
 
 def _hold_all(model: Any, masking: Masking) -> None:
-    for optimizer in optimizers_of(model):
+    for optimizer in all_optimizers(model):
         masking.hold(optimizer)
 
 
@@ -162,4 +195,5 @@ def _compiling(model: Any, masking: Masking, compile: Callable[..., None]) -> Ca
 
 def _trace_again(model: Any) -> None:
     """What is traced already goes on as it was."""
-    model.train_function = None
+    for each in trainers_of(model):
+        each.train_function = None

@@ -22,7 +22,7 @@ from tfopt.pruning.checkpoints import Checkpoint, fingerprint
 from tfopt.pruning.collapse import THIN, collapse
 from tfopt.pruning.examples import Examples
 from tfopt.pruning.finetune import Finetuning, finetune
-from tfopt.pruning.masks import masked
+from tfopt.pruning.masks import mask_of_each, masked
 from tfopt.pruning.metric import metric_of
 from tfopt.pruning.prunable import Masks, Prunable
 from tfopt.pruning.recalibrate import recalibrate
@@ -187,7 +187,7 @@ class Running:
         found: dict[str, Any] = {}
         if at_once:
             masks = removing.masks(steps[-1])
-            with masked(self.model, self.weights, masks):
+            with masked(self.model, mask_of_each(self.weights, masks)):
                 pass  # what they remove is zero from now on, in the optimizer too
             found = self._checked(masks, zeros)
             if self.target is None or self._stopped(found):

@@ -8,7 +8,9 @@ from typing import Any
 
 import keras
 
-__all__ = ["AVERAGES", "Slot", "leaves_of", "slots_of"]
+from tfopt.workload.preserve import optimizers_of
+
+__all__ = ["AVERAGES", "Slot", "all_optimizers", "leaves_of", "slots_of", "trainers_of"]
 
 AVERAGES = "_model_variables_moving_average"  # of the weights, written over them when training ends
 
@@ -20,6 +22,17 @@ class Slot:
     name: str
     weight: Any
     value: Any
+
+
+def trainers_of(model: Any) -> list[Any]:
+    """The model and the models in it: each may be compiled, and trained by itself, as the parts of a GAN are."""
+    return [each for each in model._flatten_layers() if isinstance(each, keras.Model)]
+
+
+def all_optimizers(model: Any) -> list[Any]:
+    """The optimizers of the model and of the models in it, its own first."""
+    found = [optimizer for trainer in trainers_of(model) for optimizer in optimizers_of(trainer)]
+    return list({id(optimizer): optimizer for optimizer in found}.values())
 
 
 def leaves_of(optimizer: Any) -> list[Any]:

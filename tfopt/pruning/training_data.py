@@ -40,7 +40,8 @@ class TrainingData:
 
 def training_data(model: Any, options: Options) -> TrainingData:
     """What `--data` names: the arrays of a file, in an order that `options.seed` and the epoch's number decide, or the
-    data set of a function, whose order is its own. The model is compiled as the options say, or as fits its outputs.
+    data set of a function, whose order is its own: one that shuffles does so anew when a run is resumed. The model is
+    compiled as the options say, or as fits its outputs.
 
     Raises UsageError where there is nothing to train on, InputError where the data do not fit the model or its loss.
     """

@@ -16,16 +16,15 @@ __all__ = ["optimizers_of", "preserved"]
 
 
 def optimizers_of(model: Any) -> list[Any]:
-    """The optimizers that a model holds, its `optimizer` first; also those in its lists and dicts."""
+    """The optimizers that a model holds, its `optimizer` first; also those in its lists and dicts, however deep."""
     held = [getattr(model, "optimizer", None), *(part for value in vars(model).values() for part in _flat(value))]
     found = [candidate for candidate in held if isinstance(candidate, keras.optimizers.Optimizer)]
     return list({id(optimizer): optimizer for optimizer in found}.values())
 
 
 def _flat(value: Any) -> list[Any]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return list(value) if isinstance(value, list | tuple) else [value]
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else None
+    return [value] if parts is None else [leaf for part in parts for leaf in _flat(part)]
 
 
 @contextlib.contextmanager
