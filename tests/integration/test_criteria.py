@@ -26,13 +26,14 @@ def prunables(model: Any) -> tuple[Prunable, ...]:
 
 
 def network(dtype: str = "float64") -> Any:
-    """A convolution, a norm and two dense layers: 24 + 24 + 12 weights."""
+    """A convolution, norms and two dense layers: 24 + 48 + 32 weights."""
     keras.utils.set_random_seed(4)
     layers = [
         L.Conv2D(3, 2, activation="tanh", dtype=dtype),
         L.BatchNormalization(dtype=dtype),
         L.AveragePooling2D((3, 1), dtype=dtype),
         L.Flatten(dtype=dtype),
+        L.LayerNormalization(dtype=dtype),
         L.Dense(8, "tanh", dtype=dtype),
         L.Dense(4, "softmax", dtype="float32" if dtype.startswith("mixed") else dtype),
     ]
