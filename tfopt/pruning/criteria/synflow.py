@@ -25,9 +25,9 @@ def synflow(scoring: Scoring) -> Scores:
     lasted = [np.zeros(weight.shape) for weight in scoring.weights]
     kept = [np.ones(weight.shape, bool) for weight in scoring.weights]
     for number in range(1, ROUNDS + 1):
-        # What was removed goes first again, whatever else scores 0.
-        ranked = [np.where(mask, score, -1.0) for mask, score in zip(kept, scores, strict=True)]
-        now = scoring.allocate(ranked, 1 - (1 - scoring.sparsity) ** (number / ROUNDS))
+        for mask, score in zip(kept, scores, strict=True):
+            score[~mask] = -1.0  # what was removed goes first again, whatever else scores 0
+        now = scoring.allocate(scores, 1 - (1 - scoring.sparsity) ** (number / ROUNDS))
         kept = [before & mask for before, mask in zip(kept, now, strict=True)]
         for rounds, mask in zip(lasted, kept, strict=True):
             rounds += mask
