@@ -169,6 +169,21 @@ def test_a_collapse_is_told_and_not_written(here: Path) -> None:
     assert zeros(keras.saving.load_model("gone.keras")) == KERNELS
 
 
+def test_what_had_no_path_before_has_not_collapsed() -> None:
+    """The first layer leads to one unit only, the last comes from the other; of its numbers zeros go first."""
+    model = keras.Sequential([keras.Input((2,)), layers.Dense(2, name="first"), layers.Dense(2, name="last")])
+    first, last = (each.kernel for each in model.layers)
+    first.assign([[1, 0], [2, 0]])
+    last.assign([[0, 0], [1, 2]])
+    record = tfopt.prune(model, sparsity=0.5, dry_run=True)
+    assert (record.collapsed, record.path_total) == ((), None)
+    assert any("none did before" in note.message for note in record.notes)
+    last.assign([[0.1, 0], [1, 2]])
+    lost = tfopt.prune(model, sparsity=0.5, dry_run=True)
+    assert lost.collapsed == ("no path is left from the inputs to the outputs",)
+    np.testing.assert_array_equal(last.numpy(), np.array([[0.1, 0], [1, 2]], "float32"))
+
+
 @pytest.mark.usefixtures("alone")
 def test_the_input_is_replaced_only_by_force(here: Path) -> None:
     before = (here / "model.keras").read_bytes()

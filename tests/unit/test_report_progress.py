@@ -75,7 +75,7 @@ def test_a_terminal_gets_a_live_line_and_keeps_stages_if_verbose(tmp_path: Path)
 
 def test_there_is_a_bar_only_while_the_fraction_is_known() -> None:
     stream = io.StringIO()
-    with live(stream, verbose=False, color=False) as progress:
+    with live(stream, verbose=False, color=True) as progress:
         progress("measuring", 0.5)
         assert "━" in stream.getvalue()
         stream.truncate(0)

@@ -59,7 +59,7 @@ def live(stream: TextIO, *, verbose: bool, color: bool) -> Iterator[ProgressCall
             if name != stage:
                 finish()
                 stage, began, drawn = name, now, 0.0
-                bar.reset(task, description=name)
+                bar.reset(task, description=name, known=done is not None)
             bar.update(task, known=done is not None, completed=done or 0.0)
             (unknown.set if done is None else unknown.clear)()
             if now - drawn >= _PERIOD:
