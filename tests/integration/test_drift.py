@@ -23,7 +23,7 @@ from tfopt.workload.drift.comparing import Comparing
 from tfopt.workload.drift.messages import Drifted, DriftTask, Known
 from tfopt.workload.drift.samples import evaluate, samples_of
 from tfopt.workload.drift.still import still
-from tfopt.workload.drift.subject import subject
+from tfopt.workload.drift.subject import same_batch, subject
 from tfopt.workload.duel import Contestant
 from tfopt.workload.options import Options
 
@@ -235,6 +235,12 @@ def test_the_metric_is_paired_over_the_user_s_samples(
     assert abs(loss.difference) < 1e-6
     fewer = drifts(random_model, ["xla"], samples=25, mode="infer", **options)["xla"].metrics
     assert {row.samples for row in fewer} == {25}  # the last batch is smaller
+
+
+def test_a_batch_with_nan_in_it_is_itself() -> None:
+    one, other = tf.constant([1.0, np.nan]), tf.constant([np.nan, 1.0])
+    assert same_batch({"x": one}, {"x": tf.identity(one)})
+    assert not same_batch({"x": one}, {"x": other})
 
 
 @pytest.mark.parametrize(("fixed", "measured"), [(None, 10), (4, 8)])

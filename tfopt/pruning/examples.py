@@ -12,6 +12,7 @@ from tfopt.pruning.training_data import TrainingData, training_data
 from tfopt.pruning.wishes import Wishes
 from tfopt.workload.batch import DEFAULT_BATCH, Batch
 from tfopt.workload.batching import Targets
+from tfopt.workload.data import ending_dataset_of
 from tfopt.workload.options import Options
 from tfopt.workload.samples import gathered
 
@@ -60,6 +61,8 @@ class Examples:
             _ = self.training
         if compares:
             _ = self.few
+        if compares and ":" in self.evaluated:
+            ending_dataset_of(self.evaluated)
         if compares and self.wishes.eval_data is not None:
             targets = None if self.evaluated == "synthetic" else Targets(self.model, None, required=True)
             gathered(self.model, self.source(self.evaluated), 1, targets)

@@ -22,7 +22,7 @@ from tfopt.records.profile import InputInfo
 from tfopt.trace.recording import marker_name
 from tfopt.workload.batch import Batch, bounding_shape
 
-__all__ = ["dataset_of", "from_function", "from_npz", "unpacked"]
+__all__ = ["dataset_of", "ending_dataset_of", "from_function", "from_npz", "unpacked"]
 
 
 def from_npz(
@@ -101,6 +101,14 @@ def _read_npz(path: str, call: str) -> dict[str, Any]:
     if scalars:
         raise InputError(f"{path}: {scalars[0]} has no batch dimension", "save arrays of examples")
     return arrays
+
+
+def ending_dataset_of(target: str) -> Any:
+    """The data set of `target`, each example of which counts once: InputError where it says that it never ends."""
+    dataset = dataset_of(target)
+    if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
+        raise InputError(f"the data set of {target} never ends", "leave .repeat() out, or call .take(N) after it")
+    return dataset
 
 
 def from_function(target: str, or_else: str | None) -> Batch:
