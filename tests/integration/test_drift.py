@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,9 @@ from tfopt.records.comparison import Drift
 from tfopt.workload.drift import still as still_module
 from tfopt.workload.drift.comparing import Comparing
 from tfopt.workload.drift.messages import Drifted, DriftTask, Known
+from tfopt.workload.drift.samples import evaluate, samples_of
 from tfopt.workload.drift.still import still
-from tfopt.workload.drift.subject import subject
+from tfopt.workload.drift.subject import same_batch, subject
 from tfopt.workload.duel import Contestant
 from tfopt.workload.options import Options
 
@@ -232,7 +234,24 @@ def test_the_metric_is_paired_over_the_user_s_samples(
     assert loss.reference == pytest.approx(float(np.mean(by_hand)), rel=1e-5)
     assert abs(loss.difference) < 1e-6
     fewer = drifts(random_model, ["xla"], samples=25, mode="infer", **options)["xla"].metrics
-    assert {row.samples for row in fewer} == {20}  # whole batches
+    assert {row.samples for row in fewer} == {25}  # the last batch is smaller
+
+
+def test_a_batch_with_nan_in_it_is_itself() -> None:
+    one, other = tf.constant([1.0, np.nan]), tf.constant([np.nan, 1.0])
+    assert same_batch({"x": one}, {"x": tf.identity(one)})
+    assert not same_batch({"x": one}, {"x": other})
+
+
+@pytest.mark.parametrize(("fixed", "measured"), [(None, 10), (4, 8)])
+def test_the_last_batch_may_be_smaller_but_not_where_the_model_s_own_is_fixed(
+    fixed: int | None, measured: int, tmp_path: Path
+) -> None:
+    model = keras.Sequential([keras.Input(batch_shape=(fixed, 4)), keras.layers.Dense(3, "softmax")])
+    np.savez(tmp_path / "s.npz", x=np.ones((10, 4), "float32"), y=np.zeros(10, int))
+    samples = samples_of(model, Options("infer", data=str(tmp_path / "s.npz")), 4, 100)
+    found = evaluate(model, lambda x, *others: model(x), samples, math.inf)  # type: ignore[arg-type]
+    assert {len(values) for _, values in found.values()} == {measured}
 
 
 def test_metrics_of_two_models_whose_outputs_have_other_names(tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ from keras import layers
 
 import tfopt
 from tests.integration.test_real_models import USABLE
-from tfopt.cli.main import main
 from tfopt.errors import InputError, RunFailed, UsageError
 from tfopt.pruning.against import Against
 from tfopt.records.pruning import PruningRecord
@@ -30,7 +29,7 @@ KERNELS = 8 * 24 + 24 * 24 + 24 * 4
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the comparison of the two files, which takes processes of its own and has a test of its own."""
-    monkeypatch.setattr("tfopt.pruning.running.against", lambda *args, **options: Against(None))
+    monkeypatch.setattr("tfopt.pruning.writing.against", lambda *args, **options: Against(None))
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +126,7 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(here: Path) -> None:
     """By a schedule, with dropout: bit for bit; and the checkpoint is of this run alone."""
 
     def pruned(output: str, progress: Callable[[str, float | None], None] = lambda *told: None, **more: Any) -> Any:
-        options: dict[str, Any] = {"sparsity": 0.8, "data": "train.npz", "finetune": 4, "schedule": "cubic", "steps": 2}
+        options: dict[str, Any] = {"sparsity": 0.8, "data": "train.npz", "finetune": 3, "schedule": "cubic", "steps": 2}
         record = tfopt.prune("model.keras", output=output, progress=progress, **{**options, **more})
         return record, keras.saving.load_model(output)
 
@@ -164,9 +163,23 @@ def test_a_collapse_is_told_and_not_written(here: Path) -> None:
     half = tfopt.prune("model.keras", threshold=record.suggestions[0].threshold, dry_run=True)
     assert sum(row.removed for row in half.variables) == KERNELS / 2
     assert (half.output, half.collapsed) == (None, ())
-    assert main(["prune", "model.keras", "--threshold", "50", "-q"]) == 1
     assert tfopt.prune("model.keras", threshold=50.0, force=True, output="gone.keras").output == "gone.keras"
     assert zeros(keras.saving.load_model("gone.keras")) == KERNELS
+
+
+def test_what_had_no_path_before_has_not_collapsed() -> None:
+    """The first layer leads to one unit only, the last comes from the other; of its numbers zeros go first."""
+    model = keras.Sequential([keras.Input((2,)), layers.Dense(2, name="first"), layers.Dense(2, name="last")])
+    first, last = (each.kernel for each in model.layers)
+    first.assign([[1, 0], [2, 0]])
+    last.assign([[0, 0], [1, 2]])
+    record = tfopt.prune(model, sparsity=0.5, dry_run=True)
+    assert (record.collapsed, record.path_total) == ((), None)
+    assert any("none did before" in note.message for note in record.notes)
+    last.assign([[0.1, 0], [1, 2]])
+    lost = tfopt.prune(model, sparsity=0.5, dry_run=True)
+    assert lost.collapsed == ("no path is left from the inputs to the outputs",)
+    np.testing.assert_array_equal(last.numpy(), np.array([[0.1, 0], [1, 2]], "float32"))
 
 
 @pytest.mark.usefixtures("alone")
@@ -242,18 +255,24 @@ def _nan(model: Any) -> None:
         (lambda model: model.get_layer("two").quantize("int8"), {}, "quantized"),
         (None, {"include": ("nothing/*",)}, "no weight of net is like nothing"),
         (None, {"exclude": ("*",)}, "nothing of net is left to prune"),
-        (None, {"criterion": "fisher", "data": "wide.npz"}, "(8), not (9,)"),
-        (None, {"finetune": 1, "data": "wide.npz"}, "(8), not (9,)"),
+        (None, {"criterion": "fisher", "data": "wide.npz"}, "(9,)"),
+        (None, {"finetune": 1, "data": "wide.npz"}, "(9,)"),
         (None, {"finetune": 1, "data": "missing.npz"}, "does not exist"),
         (None, {"criterion": "snip", "data": "blind.npz"}, "no array y"),
         (None, {"finetune": 2, "data": "train.npz", "lr": 1e30}, "not finite in epoch"),
         (None, {"imports": ("no_such_module",)}, "no_such_module"),
+        (None, {"eval_data": "blind.npz"}, "no array y"),
+        (None, {"eval_data": "endless:batches"}, "never ends"),
     ],
 )
 def test_what_cannot_be_pruned(change: Any, options: dict[str, Any], message: str, here: Path) -> None:
     """One error with a hint, and nothing written but what was there."""
     np.savez("wide.npz", x=np.zeros((40, 9), "float32"), y=np.zeros(40, int))
     np.savez("blind.npz", x=np.zeros((40, 8), "float32"))
+    (here / "endless.py").write_text(
+        "import tensorflow as tf\ndef batches():\n    one = tf.zeros((4, 8)), tf.zeros(4)\n"
+        "    return tf.data.Dataset.from_tensors(one).repeat()\n"
+    )
     model: Any = "model.keras"
     if change is not None:
         model = keras.saving.load_model(model)
@@ -263,7 +282,8 @@ def test_what_cannot_be_pruned(change: Any, options: dict[str, Any], message: st
         tfopt.prune(model, sparsity=0.5, **options)
     assert message in raised.value.message
     assert raised.value.hint
-    left = {file.name for file in here.iterdir()}
+    assert "--mode" not in raised.value.hint
+    left = {file.name for file in here.iterdir()} - {"__pycache__"}
     assert left == files
 
 

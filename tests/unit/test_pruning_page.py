@@ -76,6 +76,36 @@ def test_it_is_never_said_that_a_mask_makes_anything_faster_or_smaller() -> None
     alone = msgspec.structs.replace(record, latency=None)
     assert "Masks alone make nothing faster" in _flat(alone)
     assert "Measured" not in _flat(alone)
+    assert "time per example" not in _flat(alone)
+
+
+def test_before_and_after_stand_beside_each_other() -> None:
+    text = _flat(pruning())
+    assert "accuracy 97.85 % → 97.41 %" in text.split("Written to")[0]
+    assert "on the same 1,792 samples of valid.npz" in text
+    assert "accuracy 97.85 % 97.41 % −0.44 points −0.91 to +0.02" in text
+    assert "parameters not zero 14,490 3,862 0.27 ×" in text
+    assert "file, deflated 58.0 kB 19.8 kB 0.34 ×" in text
+    assert "time per example 0.100 ms 0.101 ms 1.01 × 0.98 to 1.04" in text
+
+
+def test_a_dry_run_does_not_say_that_it_trained() -> None:
+    record = pruning()
+    assert "epochs of fine-tuning" in _flat(record)
+    dry = _flat(msgspec.structs.replace(record, run=msgspec.structs.replace(record.run, dry_run=True), epochs=()))
+    assert "fine-tuning" not in dry
+    assert "recalibrated" not in dry
+
+
+def test_the_weight_that_bears_least_is_named_first() -> None:
+    """By accuracy the lowest, by a loss the highest; none where a value is not known."""
+    record = PRUNINGS["pruning-sensitivity"]()
+    first = "without 90.0 % of conv/kernel the accuracy is 40.0 %, of wide/kernel 97.0 %"
+    assert first in _flat(record)
+    loss = msgspec.structs.replace(record, sensitivity_metric="mse on 9 samples")
+    assert "without 90.0 % of wide/kernel the mse is 0.97, of conv/kernel 0.4" in _flat(loss)
+    points = tuple(msgspec.structs.replace(point, value=None) for point in record.sensitivity)
+    assert "sensitivity of 2 weights" in _flat(msgspec.structs.replace(record, sensitivity=points))
 
 
 def test_a_metric_that_is_not_known_is_not_shown_as_unchanged() -> None:
@@ -93,7 +123,8 @@ def test_a_metric_that_is_not_known_is_not_shown_as_unchanged() -> None:
         drift.metrics[0], reference=0.9, variant=None, difference=None, low=None, high=None, nonfinite=7
     )
     text = _flat(msgspec.structs.replace(pruning(), drift=msgspec.structs.replace(drift, metrics=(odd,))))
-    assert "accuracy: 90.00 % → not finite, on the same 1,792 samples, 7 of them not finite" in text
+    assert "accuracy 90.00 % → not finite" in text
+    assert "1,792 samples of valid.npz; 7 of them not finite" in text
 
 
 def test_a_curve_is_readable_in_ascii() -> None:

@@ -96,6 +96,7 @@ def test_what_follows_from_wishes() -> None:
     only = wishes(sensitivity=True, data="x.npz")
     assert (only.removes, only.writes) == (False, False)
     assert not wishes(sparsity=0.5, dry_run=True).writes
+    assert wishes(sensitivity=True, data="synthetic.npz").sensitivity  # a name like any other
 
 
 def test_contradictions_are_told_before_tensorflow_is_loaded(tmp_path: Any) -> None:

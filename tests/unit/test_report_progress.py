@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tfopt.report.live import live
 from tfopt.report.progress import watched
 
 _WORK = """
@@ -69,6 +71,17 @@ def test_a_terminal_gets_a_live_line_and_keeps_stages_if_verbose(tmp_path: Path)
     assert "noise" not in shown
     assert "\x1b[2J" not in shown
     assert shown.rstrip().endswith(("\x1b[2K", "\x1b[?25h")) or "\x1b[?25h" in shown  # the cursor is back
+
+
+def test_there_is_a_bar_only_while_the_fraction_is_known() -> None:
+    stream = io.StringIO()
+    with live(stream, verbose=False, color=True) as progress:
+        progress("measuring", 0.5)
+        assert "━" in stream.getvalue()
+        stream.truncate(0)
+        progress("writing", None)
+        assert "writing" in stream.getvalue()
+        assert "━" not in stream.getvalue()
 
 
 def test_a_terminal_stays_silent_if_quiet(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from tfopt.errors import TfoptError
 from tfopt.pathways.path_weights import log10_total, ones, path_sums
 from tfopt.pathways.plan import Plan
+from tfopt.pathways.sums import Sums
 from tfopt.pruning.prunable import Masks, Prunable
 from tfopt.records.base import Note
 
@@ -22,8 +23,9 @@ THIN = 0.01  # a layer that keeps less than this is warned about
 
 @dataclass(frozen=True)
 class Collapse:
-    """Layers (by path) without a weight left, those that keep less than `THIN` of theirs, whether no path is left from
-    any input to any output, and the logarithm to the base 10 of the sum of all; None where it is 0 or not known."""
+    """Layers (by path) that lost all their weights, those that keep less than `THIN` of theirs, whether the last path
+    from any input to any output was lost, and the logarithm to the base 10 of the sum of all paths; None where it is 0
+    or not known."""
 
     empty: tuple[str, ...]
     thin: tuple[str, ...]
@@ -37,29 +39,58 @@ class Collapse:
         return bool(self.empty) or self.no_path
 
 
-def collapse(model: Any, weights: Sequence[Prunable], masks: Masks) -> Collapse:
+def collapse(model: Any, weights: Sequence[Prunable], masks: Masks, before: Masks | None = None) -> Collapse:
     """What is left of a model whose weights were masked. Where its paths cannot be summed, a note says why, and layers
-    alone decide."""
+    alone decide.
+
+    Args:
+        model: with the masks applied.
+        weights: what was masked.
+        masks: what was kept of them.
+        before: which of their numbers were not zero before; default all. What was empty and what had no path then is
+            no news, and has not collapsed.
+    """
+    before = [np.ones(each.shape, bool) for each in weights] if before is None else before
     left: dict[str, list[int]] = {}
-    for weight, mask in zip(weights, masks, strict=True):
-        kept, size = left.setdefault(weight.layer_path, [0, 0])
-        left[weight.layer_path] = [kept + int(np.sum(mask & (weight.values != 0))), size + weight.size]
-    no_path, total, notes = _paths(model)
+    for weight, mask, there in zip(weights, masks, before, strict=True):
+        kept, had, size = left.get(weight.layer_path, (0, 0, 0))
+        now = int(np.sum(mask & (weight.values != 0)))
+        left[weight.layer_path] = [kept + now, had + int(np.sum(there)), size + weight.size]
+    total, notes = _total(model)
+    lost = total is not None and total.total == 0
+    had_paths = lost and _had_paths(model, weights, before)
+    if lost and not had_paths:
+        notes = (
+            Note(message="no path leads from the inputs to the outputs, and none did before anything was removed"),
+        )
     return Collapse(
-        empty=tuple(path for path, (kept, _) in left.items() if not kept),
-        thin=tuple(path for path, (kept, size) in left.items() if 0 < kept < THIN * size),
-        no_path=no_path,
-        path_total=total,
+        empty=tuple(path for path, (kept, had, _) in left.items() if had and not kept),
+        thin=tuple(path for path, (kept, _, size) in left.items() if 0 < kept < THIN * size),
+        no_path=had_paths,
+        path_total=None if total is None else log10_total(total),
         notes=notes,
     )
 
 
-def _paths(model: Any) -> tuple[bool, float | None, tuple[Note, ...]]:
+def _had_paths(model: Any, weights: Sequence[Prunable], before: Masks) -> bool:
+    """Whether there was a path where these numbers were not zero; what they were is of no account to that."""
+    values = [weight.values.copy() for weight in weights]  # what Keras gives may be the variable's own memory
     try:
-        inputs = ones(model)
-        _, sums, _ = path_sums(model, Plan(True, "sum", "exclude", "float64"), inputs, weights=False)
+        for weight, value, there in zip(weights, values, before, strict=True):
+            weight.variable.assign(np.where(there & (value == 0), np.ones_like(value), value))
+        total, _ = _total(model)
+    finally:
+        for weight, value in zip(weights, values, strict=True):
+            weight.variable.assign(value)
+    return total is None or total.total != 0
+
+
+def _total(model: Any) -> tuple[Sums | None, tuple[Note, ...]]:
+    """The sum of all paths, or why it is not known."""
+    try:
+        _, sums, _ = path_sums(model, Plan(True, "sum", "exclude", "float64"), ones(model), weights=False)
     except TfoptError as error:
-        return False, None, (Note(message=f"whether a path is left is not known: {error.message}", hint=error.hint),)
+        return None, (Note(message=f"whether a path is left is not known: {error.message}", hint=error.hint),)
     if not math.isfinite(sums.total) or sums.total < 0:
-        return False, None, (Note(message=f"whether a path is left is not known: all add up to {sums.total:g}"),)
-    return sums.total == 0, log10_total(sums), ()
+        return None, (Note(message=f"whether a path is left is not known: all add up to {sums.total:g}"),)
+    return sums, ()

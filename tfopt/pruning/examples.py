@@ -12,6 +12,7 @@ from tfopt.pruning.training_data import TrainingData, training_data
 from tfopt.pruning.wishes import Wishes
 from tfopt.workload.batch import DEFAULT_BATCH, Batch
 from tfopt.workload.batching import Targets
+from tfopt.workload.data import ending_dataset_of
 from tfopt.workload.options import Options
 from tfopt.workload.samples import gathered
 
@@ -54,10 +55,28 @@ class Examples:
             self.options, data=data, batch_size=None if ":" in data else self.options.batch_size, input_shape=()
         )
 
+    def check(self, *, trains: bool, compares: bool) -> None:
+        """Read a little of what is needed only later: data that do not fit are told before anything is scored."""
+        if trains:
+            _ = self.training
+        if compares:
+            _ = self.few
+        if compares and ":" in self.evaluated:
+            ending_dataset_of(self.evaluated)
+        if compares and self.wishes.eval_data is not None:
+            targets = None if self.evaluated == "synthetic" else Targets(self.model, None, required=True)
+            gathered(self.model, self.source(self.evaluated), 1, targets)
+
+    @cached_property
     def scored(self) -> Batch | None:
         """What the criterion looks at; None where it needs nothing."""
         entry = self.wishes.entry
         return self._gathered(self.wishes.data, targets=entry.needs_targets) if entry.needs_data else None
+
+    @property
+    def samples(self) -> int:
+        """How many the criterion looks at."""
+        return 0 if self.scored is None else self.scored.size
 
     def measured(self) -> Batch:
         """What sensitivity is measured on."""
@@ -68,6 +87,7 @@ class Examples:
         """All of the data, for a model that is compiled already."""
         return training_data(self.model, replace(self.source(self.wishes.data), loss=None))
 
+    @cached_property
     def few(self) -> Any:
         """Inputs of as few examples as the model takes."""
         options = self.source(self.wishes.data)

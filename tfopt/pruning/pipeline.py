@@ -144,7 +144,8 @@ def prune(
         import tensorflow as tf
 
         from tfopt.profiling.subject import loaded_or_given, model_info
-        from tfopt.pruning.running import Running
+        from tfopt.pruning.job import Job
+        from tfopt.pruning.running import run
         from tfopt.workload.device import place
         from tfopt.workload.scope_names import usable_scopes
 
@@ -154,7 +155,7 @@ def prune(
         loaded = loaded_or_given(model, imports, unsafe, input_size, seed, stack)
         notes: list[Note] = [*loaded.notes]
         with said_as_notes(notes), usable_scopes():
-            running = Running(
+            job = Job(
                 loaded=loaded,
                 wishes=wishes,
                 options=options,
@@ -167,10 +168,9 @@ def prune(
                 latency_seconds=max_time if latency else None,
                 notes=notes,
                 progress=progress,
-                stack=stack,
             )
             info = model_info(loaded, loaded.model)
-            parts = running()
+            parts = run(job, stack)
         return PruningRecord(
             model=info,
             run=PruningRun(
@@ -190,12 +190,12 @@ def prune(
                 data=data,
                 eval_data=eval_data,
                 loss=loss,
-                batch_size=running.examples.batch_size,
-                samples=running.samples,
+                batch_size=job.examples.batch_size,
+                samples=job.examples.samples,
                 dry_run=dry_run,
                 force=force,
                 compress=compress,
-                interrupted=running.interrupted,
+                interrupted=parts.pop("interrupted", False),
                 device=placement.name,
                 threads=threads_used(),
                 seed=seed,

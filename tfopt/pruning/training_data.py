@@ -17,7 +17,7 @@ from tfopt.records.base import Note
 from tfopt.workload.batch import DEFAULT_BATCH
 from tfopt.workload.batching import Targets, batch_for
 from tfopt.workload.compilation import compile_model
-from tfopt.workload.data import dataset_of, unpacked
+from tfopt.workload.data import ending_dataset_of, unpacked
 from tfopt.workload.failures import explained
 from tfopt.workload.options import Options
 from tfopt.workload.samples import gathered
@@ -57,10 +57,8 @@ def training_data(model: Any, options: Options) -> TrainingData:
         found = from_arrays(model, *read.arguments, batch_size=size, seed=seed, source=options.data)
         return replace(found, notes=notes)
     _try(model, batch_for(model, options, targets).arguments, options.data)
-    dataset = dataset_of(options.data)
+    dataset = ending_dataset_of(options.data)
     steps = int(dataset.cardinality())
-    if steps == tf.data.INFINITE_CARDINALITY:
-        raise InputError(f"the data set of {options.data} never ends", "leave .repeat() out, or call .take(N) after it")
     return TrainingData(options.data, None, steps if steps > 0 else None, lambda number: dataset, notes)
 
 

@@ -133,7 +133,7 @@ class Wishes:
             yield f"--criterion {self.criterion} cannot be compared with --scope {self.scope}", f"use --scope {allowed}"
         if self.entry.needs_data and self.data == "synthetic":
             yield f"--criterion {self.criterion} needs data", "bring yours with --data, or use --criterion magnitude"
-        if self.sensitivity and "synthetic" in (self.data if self.eval_data is None else self.eval_data):
+        if self.sensitivity and (self.eval_data or self.data) == "synthetic":
             yield "--sensitivity needs data with targets", "bring yours with --data or --eval-data"
 
     def _training(self) -> Iterator[tuple[str, str]]:

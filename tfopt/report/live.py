@@ -29,7 +29,7 @@ class _KnownFraction(ProgressColumn):
     _bar = BarColumn(bar_width=24)
 
     def render(self, task: Task) -> ProgressBar | Text:
-        return self._bar.render(task) if task.total else Text()
+        return self._bar.render(task) if task.fields["known"] else Text()
 
 
 @contextlib.contextmanager
@@ -46,7 +46,7 @@ def live(stream: TextIO, *, verbose: bool, color: bool) -> Iterator[ProgressCall
     )
     bar.start()
     with undone(bar.stop), _turning(bar) as unknown:
-        task = bar.add_task("", total=None)
+        task = bar.add_task("", total=1.0, known=False)
         stage, began, drawn = "", time.monotonic(), 0.0
 
         def finish() -> None:
@@ -59,8 +59,8 @@ def live(stream: TextIO, *, verbose: bool, color: bool) -> Iterator[ProgressCall
             if name != stage:
                 finish()
                 stage, began, drawn = name, now, 0.0
-                bar.reset(task, description=name)
-            bar.update(task, total=None if done is None else 1.0, completed=done or 0.0)
+                bar.reset(task, description=name, known=done is not None)
+            bar.update(task, known=done is not None, completed=done or 0.0)
             (unknown.set if done is None else unknown.clear)()
             if now - drawn >= _PERIOD:
                 bar.refresh()

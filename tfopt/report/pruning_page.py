@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tfopt.records.comparison import Drift, MetricDrift
+from tfopt.records.comparison import Drift
 from tfopt.records.pruning import PrunedVariable, PruningRecord, PruningRun
-from tfopt.report import units
+from tfopt.report import before_after, units
 from tfopt.report.page import Column, Kind, Page, Table, Value
 from tfopt.report.summary import place, subject
+from tfopt.report.values import shown
 from tfopt.report.view import View, listed
 from tfopt.wording import counted
 from tfopt.wording import listed as listed_names
@@ -16,14 +17,22 @@ from tfopt.wording import listed as listed_names
 __all__ = ["page"]
 
 _FEW = 0.01  # a weight of which less than this is left
+_TOLD = 0.9  # the share that the sensitivity of the first line is told at
 _FAR_OFF = 0.95  # a threshold that removes more than this was hardly meant
+_VERDICTS = {"SAME": "the same", "INCONCLUSIVE": "no difference that is sure"}
 _CURVE = "▁▂▃▄▅▆▇█"
 
 
 def page(record: PruningRecord, view: View) -> Page:
     """What to show of `record`."""
     title, *model = subject(record.model)
-    tables = (*_sensitivity(record), _weights(record, view), *_left_alone(record), *_epochs(record))
+    tables = (
+        *before_after.tables(record),
+        *_sensitivity(record),
+        _weights(record, view),
+        *_left_alone(record),
+        *_epochs(record),
+    )
     return Page(
         title=title,
         answer=_answer(record),
@@ -42,11 +51,12 @@ def _nothing_asked(run: PruningRun) -> bool:
 def _answer(record: PruningRecord) -> tuple[str, ...]:
     size, removed = sum(row.size for row in record.variables), sum(row.removed for row in record.variables)
     if _nothing_asked(record.run):
-        return (f"sensitivity of {counted(len(record.variables), 'weight')}", "nothing was removed")
+        return (_bearing(record) or f"sensitivity of {counted(len(record.variables), 'weight')}", "nothing was removed")
     verb, whole, left = "removed" if record.output is not None else "would remove", record.before.params, size - removed
     return (
         f"{verb} {_share(removed, size)} of {units.count(size)} prunable weights, {_share(left, size)} remain",
         f"{_share(removed, whole)} of the whole model's {units.count(whole)}, {_share(whole - removed, whole)} remain",
+        *(before_after.told(metric) for metric in before_after.metrics(record)[:1]),
     )
 
 
@@ -66,7 +76,6 @@ def _sentences(record: PruningRecord) -> Iterator[str]:
         yield _written(record)
     yield from _result(record)
     if record.after is not None:
-        yield from _sizes(record)
         yield _speed(record)
     yield from _suggestions(record)
     for reason in dict.fromkeys(row.dense for row in record.variables if row.dense):
@@ -87,10 +96,7 @@ def _result(record: PruningRecord) -> Iterator[str]:
         return
     if drift.failure:
         yield f"What it does to the result is not known: {drift.failure}."
-        return
-    for metric in drift.metrics:
-        yield _metric(metric, several=len({each.output for each in drift.metrics}) > 1)
-    if not drift.metrics:
+    elif not drift.metrics:
         yield "What it does to the metric is not known: there are no data with targets." + _outputs(record, drift)
 
 
@@ -106,54 +112,15 @@ def _outputs(record: PruningRecord, drift: Drift) -> str:
     return ""
 
 
-def _metric(metric: MetricDrift, *, several: bool) -> str:
-    name = f"{metric.name} of {metric.output}" if several else metric.name
-    scale, unit = (100, " %") if metric.name == "accuracy" else (1, "")
-    text = f"{name}: {_value(metric.reference, scale, unit)} → {_value(metric.variant, scale, unit)}"
-    if metric.difference is not None:
-        text += f", {_change(metric.difference, scale)}{unit and ' points'}"
-    if metric.low is not None and metric.high is not None:
-        text += f" (95 % interval {_change(metric.low, scale)} to {_change(metric.high, scale)})"
-    odd = f", {metric.nonfinite} of them not finite" if metric.nonfinite else ""
-    return f"{text}, on the same {counted(metric.samples, 'sample')}{odd}"
-
-
-def _value(value: float | None, scale: int, unit: str) -> str:
-    return "not finite" if value is None else f"{scale * value:.2f}{unit}" if unit else units.scientific(value)
-
-
-def _change(value: float, scale: int) -> str:
-    size = scale * abs(value)
-    return ("−" if value < 0 else "+") + (f"{size:.2f}" if scale > 1 else units.scientific(size))
-
-
-def _sizes(record: PruningRecord) -> Iterator[str]:
-    before, after = record.before, record.after
-    if after is None:
-        return
-    counts = f"Parameters that are not zero: {before.nonzero:,} before, {after.nonzero:,} after, of {after.params:,}."
-    if after.file_bytes is None:
-        yield counts
-        return
-    deflated = _bytes(before.deflated_bytes), _bytes(after.deflated_bytes)
-    yield f"{counts} File {_bytes(before.file_bytes)} before, {_bytes(after.file_bytes)} after; deflated" + (
-        f" {deflated[0]} and {deflated[1]}."
-    )
-
-
-def _bytes(size: int | None) -> str:
-    return "none" if size is None else units.size(size)
-
-
 def _speed(record: PruningRecord) -> str:
     smaller = "" if record.run.compress else ", and without --compress no file smaller"
     plain = f"Masks alone make nothing faster{smaller}: zeros are computed with like any number."
     duel = record.latency
-    if duel is None or duel.wall is None:
-        return plain if duel is None or not duel.reason else f"{plain} Not measured: {duel.reason}."
-    wall = duel.wall
-    sure = "" if wall.low is None or wall.high is None else f" (95 % interval {wall.low:.2f} to {wall.high:.2f})"
-    return f"{plain} Measured: {wall.ratio:.2f} × the time per example{sure}, {duel.verdict.lower()}."
+    if duel is None:
+        return plain
+    if duel.wall is None:
+        return f"{plain} Not measured: {duel.reason}." if duel.reason else plain
+    return f"{plain} Measured: {_VERDICTS.get(duel.verdict, duel.verdict.lower())}."
 
 
 def _suggestions(record: PruningRecord) -> Iterator[str]:
@@ -176,6 +143,8 @@ def _wishes(run: PruningRun) -> Iterator[str]:
     yield f"criterion {run.criterion}" + (f" on {counted(run.samples, 'sample')}" if run.samples else "")
     if run.scope:
         yield f"scope {run.scope}"
+    if run.dry_run:  # which does nothing of what follows
+        return
     if run.finetune:
         yield f"{run.schedule}, {counted(run.steps, 'step')}" if run.steps > 1 else run.schedule
         yield f"{counted(run.finetune, 'epoch')} of fine-tuning"
@@ -310,6 +279,23 @@ def _sensitivity(record: PruningRecord) -> Iterator[Table]:
         rows.append((path, *row, "".join(_height(value, low, high) for value in row)))
     caption = f"{record.sensitivity_metric} with this share of one weight removed and all else as it was"
     yield Table("Sensitivity", "layer" if _nothing_asked(record.run) else "op", columns, tuple(rows), caption=caption)
+
+
+def _bearing(record: PruningRecord) -> str | None:
+    """Which weight bears being pruned far least and which most; None where there are no two, or nothing is known."""
+    share = max((point.sparsity for point in record.sensitivity if point.sparsity <= _TOLD), default=0.0)
+    values = {point.path: point.value for point in record.sensitivity if point.sparsity == share}
+    known = {path: value for path, value in values.items() if value is not None}
+    if len(known) < 2 or len(known) < len(values):
+        return None
+    kind = _kind(record.sensitivity_metric)
+    low, high = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
+    least, most = (low, high) if kind == "share" else (high, low)
+    name = record.sensitivity_metric.partition(" on ")[0]
+    return (
+        f"without {units.percent(share)} of {least} the {name} is {shown(known[least], kind)}, "
+        f"of {most} {shown(known[most], kind)}"
+    )
 
 
 def _kind(metric: str) -> Kind:

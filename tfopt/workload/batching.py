@@ -29,6 +29,12 @@ class Targets:
     model: Any
     loss: Any
     required: bool  # a model's own training step may do without
+    or_else: str = ""  # what a command has for data without them
+
+    @property
+    def missing(self) -> str | None:
+        """How the hint ends where they are missing; None where they may be."""
+        return (f", or {self.or_else}" if self.or_else else "") if self.required else None
 
     def draw(self, x: Any, rng: np.random.Generator) -> Any:
         """Synthetic targets for the inputs `x`."""
@@ -65,7 +71,7 @@ def _from_function(model: Any, options: Options, targets: Targets | None) -> Bat
     for option, given in (("--batch-size", options.batch_size), ("--input-shape", options.input_shape)):
         if given:
             raise UsageError(f"{option} has no effect on --data {options.data}", "the data set makes its own batches")
-    batch = data.from_function(options.data, targets is not None and targets.required)
+    batch = data.from_function(options.data, None if targets is None else targets.missing)
     if len(specs := known_specs(model)) == 1:  # several may come in any structure that the model's call takes
         check_shapes(specs, keras.tree.flatten(batch.x), options.data)
     return batch
@@ -86,7 +92,7 @@ def _from_npz(model: Any, options: Options, targets: Targets | None) -> Batch:
         options.batch_size,
         pack,
         targets.pack if targets is not None else None,
-        targets is not None and targets.required,
+        None if targets is None else targets.missing,
     )
 
 

@@ -22,7 +22,7 @@ from tfopt.records.profile import InputInfo
 from tfopt.trace.recording import marker_name
 from tfopt.workload.batch import Batch, bounding_shape
 
-__all__ = ["dataset_of", "from_function", "from_npz", "unpacked"]
+__all__ = ["dataset_of", "ending_dataset_of", "from_function", "from_npz", "unpacked"]
 
 
 def from_npz(
@@ -31,15 +31,18 @@ def from_npz(
     batch_size: int | None,
     pack: Callable[[list[Any]], Any],
     pack_targets: Callable[[dict[str, Any], Any], Any] | None,
-    with_target: bool,
+    or_else: str | None,
 ) -> Batch:
     """The first `batch_size` examples of an .npz file with `x` (or one array per input name), `y` (or one array per
     output name) and `sample_weight`. `pack` and `pack_targets` put flat tensors into the model's structures.
 
-    Arrays of Python objects are refused: reading them would run pickled code.
+    Arrays of Python objects are refused: reading them would run pickled code. Without targets the hint ends with
+    `or_else`; None where they may be missing.
     """
     names = [spec.name for spec in specs]
-    arrays = _read_npz(path, _savez(path, [*(names if len(names) > 1 else ["x"]), *(["y"] if with_target else [])]))
+    arrays = _read_npz(
+        path, _savez(path, [*(names if len(names) > 1 else ["x"]), *(["y"] if or_else is not None else [])])
+    )
     flat = [arrays.get(name) for name in names]
     if len(specs) == 1 and flat[0] is None:
         flat = [arrays.get("x")]
@@ -70,10 +73,8 @@ def from_npz(
         return Batch(x, None, None, described, size, path, notes=notes)
     cut = {name: tf.constant(array[:size]) for name, array in arrays.items()}
     y = cut["y"] if "y" in cut else pack_targets(cut, x)
-    if y is None and with_target:
-        raise InputError(
-            f"{path} has no array y", "save the targets as y (several outputs: by their names), or use --mode infer"
-        )
+    if y is None and or_else is not None:
+        raise InputError(f"{path} has no array y", f"save the targets as y (several outputs: by their names){or_else}")
     return Batch(x, y, cut.get("sample_weight"), described, size, path, notes=notes)
 
 
@@ -102,7 +103,15 @@ def _read_npz(path: str, call: str) -> dict[str, Any]:
     return arrays
 
 
-def from_function(target: str, with_target: bool) -> Batch:
+def ending_dataset_of(target: str) -> Any:
+    """The data set of `target`, each example of which counts once: InputError where it says that it never ends."""
+    dataset = dataset_of(target)
+    if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
+        raise InputError(f"the data set of {target} never ends", "leave .repeat() out, or call .take(N) after it")
+    return dataset
+
+
+def from_function(target: str, or_else: str | None) -> Batch:
     """A pipeline from `package.module:function`, which returns a batched `tf.data.Dataset` of x, (x, y) or
     (x, y, sample_weight). It is repeated without end; waiting for a batch is recorded as the phase `input`."""
     iterator = iter(dataset_of(target).repeat())
@@ -110,8 +119,8 @@ def from_function(target: str, with_target: bool) -> Batch:
         first = unpacked(next(iterator))
     except StopIteration:
         raise InputError(f"the data set of {target} is empty", "return at least one batch") from None
-    if with_target and first[1] is None:
-        raise InputError(f"the data set of {target} has no targets", "yield (x, y), or use --mode infer")
+    if or_else is not None and first[1] is None:
+        raise InputError(f"the data set of {target} has no targets", f"yield (x, y){or_else}")
     shapes = [bounding_shape(tensor) for tensor in keras.tree.flatten(first[0])]
     if () in shapes:
         raise InputError(f"the data set of {target} is not batched", "call .batch(N) on it")

@@ -92,7 +92,8 @@ def _training(model: Any, options: Options, placement: Placement) -> Workload:
         if options.data == "synthetic":
             message = f"{type(model).__name__}.train_step is given targets for {loss_name(loss)}, since {reason}"
             notes.append(Note(message=message, hint="give it its real data with --data"))
-    batch = batch_for(model, options, Targets(model, loss, required=not own) if loss is not None else None)
+    targets = Targets(model, loss, required=not own, or_else="use --mode infer") if loss is not None else None
+    batch = batch_for(model, options, targets)
     build_training_state(model, batch)
     scopes = Scopes(layer_tree(model))
     xla, said = _resolve_xla(model, options, placement)

@@ -13,6 +13,7 @@ import numpy as np
 from tfopt.errors import UsageError
 from tfopt.pruning.allocation.lowest import from_table, lowest, order, table
 from tfopt.pruning.prunable import Masks, Prunable, Scores
+from tfopt.wording import counted
 
 __all__ = ["n_of_m", "parse_n_of_m"]
 
@@ -40,7 +41,9 @@ def n_of_m(scores: Scores, weights: Sequence[Prunable], n: int, m: int) -> tuple
         columns = table(score, weight.input_axes)
         inputs = len(columns)
         if not weight.input_axes or inputs % m:
-            dense[number] = f"{m} does not divide its {inputs} inputs" if weight.input_axes else "it sums no inputs"
+            dense[number] = (
+                f"{m} does not divide its {counted(inputs, 'input')}" if weight.input_axes else "it sums no inputs"
+            )
             masks.append(np.ones(score.shape, bool))
             continue
         groups = columns.reshape(inputs // m, m, -1).swapaxes(0, 1)  # (m, groups, columns)

@@ -16,6 +16,7 @@ from tfopt.workload.batching import Targets, batch_for
 from tfopt.workload.data import dataset_of, unpacked
 from tfopt.workload.drift.decisions import decisions, losses_of, names_of
 from tfopt.workload.drift.paired import Metrics
+from tfopt.workload.fitting import known_specs
 from tfopt.workload.options import Options
 from tfopt.workload.step import Step
 from tfopt.workload.targets import infer_loss, loss_name
@@ -28,20 +29,25 @@ _MOST_BYTES = 500_000_000
 
 
 def samples_of(model: Any, options: Options, size: int, limit: int) -> Samples:
-    """Whole batches (x, y) of `size` samples of the user's data, in its order and each once, up to `limit` samples or
-    half a gigabyte.
+    """Batches (x, y) of `size` samples of the user's data, in its order and each once, the last one with what is left,
+    up to `limit` samples or half a gigabyte, but at least one batch.
 
     Empty for synthetic data, whose targets are random, and for data without targets.
     """
     if options.data == "synthetic" or not isinstance(model, keras.Model):
         return ()
     kept: list[tuple[Any, Any]] = []
-    most = max(1, limit // size)
+    samples = held = 0
     for x, y in _batches(model, options, size, limit):
-        bytes_so_far = sum(_bytes(batch) for batch in (*kept, (x, y)))
-        if y is None or batch_length(x) != size or len(kept) == most or (kept and bytes_so_far > _MOST_BYTES):
+        length, taken = batch_length(x), _bytes((x, y))
+        if y is None or not 0 < length <= size:
+            break
+        if kept and (samples + length > limit or held + taken > _MOST_BYTES):
             break
         kept.append((x, y))
+        samples, held = samples + length, held + taken
+        if length < size:
+            break
     return tuple(kept)
 
 
@@ -64,12 +70,16 @@ def _bytes(structure: Any) -> int:
 
 
 def evaluate(model: Any, step: Step, samples: Samples, deadline: float) -> Metrics:
-    """Each metric of each output, per sample; only the first batches where `deadline` (of `time.monotonic`) comes.
+    """Each metric of each output, per sample; only the first batches where `deadline` (of `time.monotonic`) comes, or
+    where a smaller one does and the model's own batch is fixed.
 
     The accuracy of outputs that decide, and the loss of all that have one, without sample weights.
     """
     found: dict[tuple[str, int], tuple[str, list[Any]]] = {}
+    fixed = next((spec.shape[0] for spec in known_specs(model) if spec.shape[0] is not None), None)
     for x, y in samples:
+        if fixed not in (None, batch_length(x)):
+            break
         result = step(x, None, None)
         predicted, targets = keras.tree.flatten(result), keras.tree.flatten(y)
         if len(predicted) == len(targets):

@@ -129,4 +129,7 @@ def same_batch(one: Any, other: Any) -> bool:
 def _same(one: Any, other: Any) -> bool:
     if type(one) is not type(other) or one.dtype != other.dtype or not isinstance(one, tf.Tensor):
         return False
-    return one.shape == other.shape and bool(tf.reduce_all(tf.equal(one, other)))
+    if one.shape != other.shape:
+        return False
+    both_nan = tf.not_equal(one, one) & tf.not_equal(other, other)
+    return bool(tf.reduce_all(tf.equal(one, other) | both_nan))
