@@ -83,6 +83,7 @@ def tell(line: str) -> tuple[int, Record]:
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras, saving
 @pytest.mark.usefixtures("folder")
 def test_from_the_first_profile_to_a_failed_check() -> None:
     code, profile = tell("profile digits.keras --no-save --no-influence")
@@ -98,7 +99,7 @@ def test_from_the_first_profile_to_a_failed_check() -> None:
     assert (code, influence.paths.consistent) == (0, True)
 
     pruning = "--sparsity 0.8 --data train.npz --eval-data valid.npz --finetune 3 --max-time 1"  # its time is not asked
-    code, pruned = tell(f"prune digits.keras {pruning}")
+    code, _ = tell(f"prune digits.keras {pruning}")
     assert code == 0
 
     code, checked = tell("check --config check.toml --only budgets,accuracy")
