@@ -90,7 +90,9 @@ def test_from_the_first_profile_to_a_failed_check() -> None:
     costliest = max((row for row in profile.layers if row.path.startswith("digits/")), key=lambda row: row.share)
     assert (code, costliest.path) == (0, "digits/late")
 
-    code, comparison = tell("compare digits.keras --variants graph,eager --no-drift --processes 2 --max-time 120")
+    code, comparison = tell(
+        "compare digits.keras --variants graph,eager --mode infer --no-drift --processes 2 --max-time 120"
+    )
     eager = next(arm for arm in comparison.arms if arm.label == "eager")
     assert code == 0
     assert eager.result.wall.ratio > 1.5, "op by op a small network takes longer"
@@ -109,7 +111,7 @@ def test_from_the_first_profile_to_a_failed_check() -> None:
     assert verdicts["max_params_increase"] == verdicts["min_sparsity"] == "PASS"
     assert verdicts["max_accuracy_drop"] in ("PASS", "IMPROVED")
 
-    code, checked = tell("check wide.keras --config check.toml --only budgets,timing")
+    code, checked = tell("check wide.keras --config check.toml --only budgets,timing --mode infer")
     (model,) = checked.models
     gates = {gate.name: gate for gate in model.gates}
     assert code == 1

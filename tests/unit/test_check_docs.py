@@ -17,9 +17,9 @@ from tfopt.cli.check import command
 from tfopt.records.fact_kinds import FACTS
 
 DOC = (ROOT / "docs" / "check.md").read_text()
-TEXTS = DOC + (ROOT / "README.md").read_text()
+TEXTS = DOC + (ROOT / "README.md").read_text()  # of the toml blocks, the first is complete
 COMMANDS = sorted(set(re.findall(r"^(?:.*?[-:$] |    )(tfopt check [^`#\n]*)", TEXTS, re.MULTILINE)))
-TABLES = re.findall(r"^```toml\n(.*?)^```", DOC, re.MULTILINE | re.DOTALL)
+TABLES = re.findall(r"^```toml\n(.*?)^```", TEXTS, re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.parametrize("line", COMMANDS)

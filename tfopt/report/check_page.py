@@ -49,7 +49,9 @@ def _of(model: ModelCheck, record: CheckRecord) -> str:
 
 def _facts(record: CheckRecord) -> Iterator[tuple[str, ...]]:
     run = record.run
-    lock = () if run.lock is None else (f"{'wrote' if run.updated else 'accepted before:'} {run.lock}",)
+    budgets = any(gate.kind == "budget" for model in record.models for gate in model.gates)
+    said = "wrote" if run.updated else "accepted before:"
+    lock = [f"{said} {run.lock}"] if run.lock is not None and budgets else []
     shared = {model.baseline for model in record.models}
     baseline = [f"baseline {name}" for name in shared if name is not None and len(shared) == 1]
     yield "tfopt check", *([run.config] if run.config else []), *baseline, *lock
