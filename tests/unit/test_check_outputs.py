@@ -149,6 +149,17 @@ def test_layers_of_a_time_are_told_by_what_explains_it() -> None:
     assert told_of(model, drop).layers == ("late 57,000,000 → 456,000,000",)
 
 
+def test_a_time_that_was_cut_short_says_so() -> None:
+    (model,) = passed().models
+    gate = msgspec.structs.replace(model.gates[-1], verdict="INCONCLUSIVE")
+    hints = {}
+    for ended in ("time", "decided"):
+        duel = msgspec.structs.replace(model.duel, ended=ended)
+        hints[ended] = told_of(msgspec.structs.replace(model, duel=duel), gate).hint
+    assert hints["decided"] == ""
+    assert "--max-time" in hints["time"]
+
+
 def test_what_is_accepted_is_no_trouble() -> None:
     record = passed()
     (model,) = record.models

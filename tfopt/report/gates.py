@@ -19,6 +19,7 @@ _ENDINGS = {"unreadable": "cannot be read", "crashed": "crashed", "hung": "hung"
 _WORDS = {0: "PASS", 1: "FAIL", 3: "UNREADABLE", 4: "ERROR", 5: "INCONCLUSIVE"}
 _BAD = ("FAIL", "ERROR", "INCONCLUSIVE", "NEW")
 _TOLD = (*_BAD, "IMPROVED", "PASS")
+_MORE_TIME = "the time was over before it could be told: give it more with --max-time"
 _ACCEPT = "the same command with --update accepts what it has now"
 
 
@@ -100,8 +101,14 @@ def told_of(model: ModelCheck, gate: Gate) -> Told:
     layers = tuple(_change(change, gate) for change in gate.layers[:LAYERS])
     more = len(gate.layers) - len(layers)
     rest = (counted(more, "more layer"),) if more > 0 else ()
-    hint = gate.look_closer or (_ACCEPT if gate.verdict == "NEW" else "")
-    return Told(model, gate.name, gate.verdict, gate.message, (*layers, *rest), hint)
+    return Told(model, gate.name, gate.verdict, gate.message, (*layers, *rest), gate.look_closer or _hint(model, gate))
+
+
+def _hint(model: ModelCheck, gate: Gate) -> str:
+    if gate.verdict == "NEW":
+        return _ACCEPT
+    short = gate.kind == "timing" and model.duel is not None and model.duel.ended == "time"
+    return _MORE_TIME if short and gate.verdict == "INCONCLUSIVE" else ""
 
 
 def _change(change: LayerChange, gate: Gate) -> str:
