@@ -8,7 +8,7 @@ from records_for_tests import HOSTILE
 from tfopt.records.base import Note
 from tfopt.records.check import CheckRecord, CheckRun, Gate, LayerChange, ModelCheck
 from tfopt.records.duel import DuelResult, Interval
-from tfopt.records.facts import Environment
+from tfopt.records.facts import Environment, ModelFacts
 
 __all__ = ["CHECKS", "MEANT", "passed"]
 
@@ -42,6 +42,9 @@ RUN = CheckRun(
 )
 
 
+_KILLED = "the process was ended by signal 9 (Killed; memory may have run out)"
+
+
 def _duel(verdict: str, ratio: float) -> DuelResult:
     interval = Interval(ratio=ratio, low=ratio - 0.011, high=ratio + 0.011, processes=4, pairs=48)
     fields = {"label": "candidate", "baseline": "baseline", "verdict": verdict, "clock": "cpu", "tolerance": 0.05}
@@ -73,7 +76,7 @@ def passed() -> CheckRecord:
         Gate(
             kind="timing",
             name="tolerance",
-            fact="CPU time",
+            fact="cpu_time",
             verdict="IMPROVED",
             unit="ratio",
             value=0.871,
@@ -130,8 +133,17 @@ def failed() -> CheckRecord:
             verdict="NEW",
             value=12.0,
             limit=None,
-            message="the lock knows nothing of this environment",
-            look_closer="tfopt check wide.keras --update",
+            message="fusions: 12; the lock has it from another environment",
+        ),
+        Gate(
+            kind="budget",
+            name="peak_bytes",
+            fact="peak_bytes",
+            verdict="NEW",
+            unit="bytes",
+            value=5.5e6,
+            limit=None,
+            message="peak_bytes: 5,500,000 bytes; the lock has it from another environment",
         ),
         Gate(
             kind="accuracy",
@@ -146,7 +158,7 @@ def failed() -> CheckRecord:
         Gate(
             kind="timing",
             name="tolerance",
-            fact="CPU time",
+            fact="cpu_time",
             verdict="INCONCLUSIVE",
             unit="ratio",
             value=1.041,
@@ -163,16 +175,20 @@ def failed() -> CheckRecord:
             gates=gates,
             exit_code=1,
             duel=_duel("INCONCLUSIVE", 1.041),
-            notes=(Note(message="peak_bytes took 3.1 s of CPU time"),),
+            facts=ModelFacts(values={"params": 75426.0}, dtypes={}, cost_s={"fusions": 3.1, "peak_bytes": 0.25}),
+            baseline_facts=ModelFacts(values={"params": 47674.0}, dtypes={}, cost_s={"fusions": 2.0}),
+            notes=(Note(message="16 examples, drawn"),),
         ),
         ModelCheck(
             label="boom.keras",
             model="boom.keras",
             baseline=None,
-            gates=(),
+            gates=(
+                Gate(kind="timing", name="timing", fact="", verdict="ERROR", value=None, limit=None, message=_KILLED),
+            ),
             exit_code=4,
             ending="crashed",
-            failure="the process was ended by signal 9 (Killed; memory may have run out)",
+            failure=_KILLED,
             hint="tfopt inspect boom.keras --memory-limit 8GiB",
         ),
         ModelCheck(

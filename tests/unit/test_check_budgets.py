@@ -15,6 +15,7 @@ from tfopt.checks.budgets import budget_gates
 from tfopt.checks.lock import Reference
 from tfopt.records.base import Note
 from tfopt.records.check import Gate
+from tfopt.records.fact_kinds import LIMITS
 from tfopt.records.facts import ModelFacts
 from tfopt.workload.options import Options
 from tfopt.workload.workers.contestant import Contestant
@@ -163,3 +164,9 @@ def test_the_command_that_looks_closer_runs_the_same_step() -> None:
         budget_gates(Contestant("s", "a\x1b[1m.keras", Options()), facts(params=2), {"max_params": 1})[0].look_closer
         == ""
     )
+
+
+def test_no_share_below_none_at_all_is_said_to_be_allowed() -> None:
+    """Seen: of a model without zeros `-1.0 %` of sparsity was allowed."""
+    assert LIMITS["max_sparsity_decrease"].bound(0.01, 0.0) == 0.0
+    assert LIMITS["max_sparsity_decrease"].bound(0.01, 0.8) == pytest.approx(0.79)

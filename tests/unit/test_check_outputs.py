@@ -16,7 +16,9 @@ from tests.readers import read_junit, read_workflow_commands
 from tfopt.records.check import CheckRecord, LayerChange
 from tfopt.report import render
 from tfopt.report.escape import visible
-from tfopt.report.gates import quantity, troubles
+from tfopt.report.gates import told_of, troubles
+from tfopt.report.opening import open_target
+from tfopt.report.quantities import quantity
 from tfopt.report.step_summary import VARIABLE, with_step_summary
 from tfopt.report.view import View
 
@@ -44,15 +46,22 @@ def test_junit_has_every_gate_and_every_model_that_ended(name: str) -> None:
 def test_an_annotation_for_whatever_did_not_pass_and_for_nothing_else(name: str) -> None:
     record = CHECKS[name]()
     commands = read_workflow_commands(render(record, format="github"))
-    wrong = [gate for model in record.models for gate in model.gates if gate.verdict in OUTCOMES]
-    assert len(commands) == len(wrong) + sum(bool(model.ending) for model in record.models)
+    wrong = [
+        gate.message
+        for model in record.models
+        for gate in model.gates
+        if gate.verdict in OUTCOMES and gate.verdict != "NEW" and gate.message != model.failure
+    ]
+    new = {gate.message.rpartition("; ")[2] for model in record.models for gate in model.gates if gate.verdict == "NEW"}
+    assert len(commands) == len(wrong) + len(new) + sum(bool(model.ending) for model in record.models)
     assert {command for command, _, _ in commands} <= {"error", "warning", "notice"}
     assert all(list(properties) == ["title"] for _, properties, _ in commands)
     messages = [message.split("\n")[0] for _, _, message in commands]
     assert sorted(messages) == sorted(
         visible(text)
         for text in (
-            *(gate.message for gate in wrong),
+            *wrong,
+            *new,
             *(model.failure for model in record.models if model.ending),
         )
     )
@@ -98,7 +107,8 @@ def test_json_gives_every_name_back() -> None:
     [
         (0, ("PASS", "IMPROVED"), "PASS"),
         (0, ("PASS", "INCONCLUSIVE"), "INCONCLUSIVE"),
-        (0, ("NEW",), "INCONCLUSIVE"),
+        (0, ("NEW",), "NEW"),
+        (0, (), "INCONCLUSIVE"),
         (0, ("PASS", "NEW"), "PASS"),
         (5, ("INCONCLUSIVE",), "INCONCLUSIVE"),
         (1, ("FAIL", "INCONCLUSIVE"), "FAIL"),
@@ -126,17 +136,66 @@ def test_layers_are_new_only_where_there_was_something_before(reference: float |
         for path, before, after in (("a", 1.0, 2.0), ("b", None, 3.0), ("c", 4.0, None))
     )
     gate = msgspec.structs.replace(model.gates[0], verdict="FAIL", reference=reference, layers=layers)
-    (found,) = troubles([msgspec.structs.replace(model, gates=(gate,))])
-    assert found.layers == told
+    assert told_of(model, gate).layers == told
+
+
+def test_layers_of_a_time_are_told_by_what_explains_it() -> None:
+    """Seen: FLOPs of layers in the unit of the gate, `455527424.000 ×`."""
+    (model,) = passed().models
+    layers = (LayerChange(path="late", type="Conv2D", before=57e6, after=456e6),)
+    gate = msgspec.structs.replace(model.gates[-1], verdict="FAIL", layers_fact="step_flops", layers=layers)
+    assert told_of(model, gate).layers == ("late 57.0 M FLOPs → 456 M FLOPs",)
+    drop = msgspec.structs.replace(gate, kind="accuracy", unit="share", layers_fact="params")
+    assert told_of(model, drop).layers == ("late 57,000,000 → 456,000,000",)
+
+
+def test_a_time_that_was_cut_short_says_so() -> None:
+    (model,) = passed().models
+    gate = msgspec.structs.replace(model.gates[-1], verdict="INCONCLUSIVE")
+    hints = {}
+    for ended in ("time", "decided"):
+        duel = msgspec.structs.replace(model.duel, ended=ended)
+        hints[ended] = told_of(msgspec.structs.replace(model, duel=duel), gate).hint
+    assert hints["decided"] == ""
+    assert "--max-time" in hints["time"]
+
+
+def test_what_is_accepted_is_no_trouble() -> None:
+    record = passed()
+    (model,) = record.models
+    gates = tuple(
+        msgspec.structs.replace(gate, verdict="NEW", message=f"{gate.name}: 1; nothing yet") for gate in model.gates
+    )
+    record = msgspec.structs.replace(record, models=(msgspec.structs.replace(model, gates=gates),))
+    (told,) = troubles(record)
+    assert (told.verdict, told.name, told.message) == ("NEW", "3 gates", "nothing yet")
+    assert "--update" in told.hint
+    accepted = msgspec.structs.replace(record, run=msgspec.structs.replace(record.run, updated=True))
+    assert list(troubles(accepted)) == []
+    assert render(accepted, View(width=80)).splitlines()[2].split()[0] == "ACCEPTED"
+    assert read_workflow_commands(render(accepted, format="github")) == []
+
+
+def test_a_saved_check_can_be_shown_again(tmp_path: Path) -> None:
+    file = tmp_path / "check.json"
+    file.write_text(render(CHECKS["check-failed"](), format="json"))
+    assert open_target(file).record == CHECKS["check-failed"]()
 
 
 @pytest.mark.parametrize(
     ("value", "unit", "text"),
     [
-        (3000001, "", "3 000 001"),
+        (3000001, "", "3,000,001"),
+        (94255.22, "", "94,255.2"),
+        (0.9999999, "", "0.999999"),
+        (0.79996, "share", "80 %"),
+        (0.79954, "share", "79.95 %"),
+        (-0.0025, "share", "−0.25 %"),
+        (3.2e-7, "share", "3.2e-05 %"),
+        (float("inf"), "bytes", "?"),
         (0.5, "", "0.5"),
         (0.0, "share", "0 %"),
-        (0.8, "share", "80.0 %"),
+        (0.8, "share", "80 %"),
         (1.0412, "ratio", "1.041 ×"),
         (5.5e6, "bytes", "5.50 MB"),
         (2.5, "s", "2.50 s"),

@@ -68,6 +68,7 @@ def _gate(subject: Contestant, facts: ModelFacts, limit: Limit, number: float, r
         unit=kind.unit,
         message=message,
         layers=layers,
+        layers_fact=kind.name if layers else "",
         look_closer=closer(subject, kind.verb, *_closer_options(kind, subject)) if wrong else "",
     )
 

@@ -91,11 +91,11 @@ def _against_baseline(gate: Gate) -> bool:
 
 def _explained(checking: Checking, gate: Gate) -> Gate:
     facts, before = checking.facts, checking.baseline_facts
-    layers: tuple[LayerChange, ...] = ()
+    found: tuple[str, tuple[LayerChange, ...]] = ("", ())
     if facts is not None and before is not None:
-        changes = (layer_changes(facts, before, FACTS[name]) for name in _EXPLAINING[gate.kind])
-        layers = next(filter(None, changes), ())
-    return with_fields(gate, layers=layers, look_closer=_comparison(checking.subject))
+        changes = ((name, layer_changes(facts, before, FACTS[name])) for name in _EXPLAINING[gate.kind])
+        found = next((change for change in changes if change[1]), found)
+    return with_fields(gate, layers_fact=found[0], layers=found[1], look_closer=_comparison(checking.subject))
 
 
 def _comparison(subject: Subject) -> str:

@@ -184,13 +184,17 @@ def _kinds(subject: Subject, asked: Collection[GateKind], self_test: bool, *, li
     possible = {"budget": limited, "accuracy": subject.baseline is not None}
     possible["timing"] = possible["accuracy"] or self_test
     set_by_hand = {"accuracy": subject.accuracy != AccuracySettings(), "timing": subject.timing != TimingSettings()}
+    hint = "give a --baseline or budgets, or write a lock with --update"
+    nothing = UsageError(f"there is nothing to hold {subject.label} against", hint)
     for kind in sorted(kinds):
         if not possible[kind] and (asked or set_by_hand.get(kind)):
-            what = "lock, baseline or budget" if kind == "budget" else "baseline"
-            raise UsageError(f"{subject.label} has no {what} for its {kind}", f"name one, or leave {kind} out: --only")
+            if kind == "budget":
+                raise nothing
+            raise UsageError(
+                f"{subject.label} has no baseline for its {kind}", f"name one, or leave {kind} out: --only"
+            )
     if not any(possible[kind] for kind in kinds):
-        hint = "give a --baseline or budgets, or write a lock with --update"
-        raise UsageError(f"there is nothing to hold {subject.label} against", hint)
+        raise nothing
     return {kind for kind in kinds if possible[kind]}
 
 

@@ -23,7 +23,7 @@ GateVerdict = Literal["PASS", "FAIL", "IMPROVED", "INCONCLUSIVE", "ERROR", "NEW"
 
 
 class LayerChange(Record, frozen=True, kw_only=True):
-    """What a layer has of the gate's fact now, and what it had; null where it is new or gone."""
+    """What a layer has of the gate's `layers_fact` now, and what it had; null where it is new or gone."""
 
     path: str
     type: str
@@ -34,8 +34,9 @@ class LayerChange(Record, frozen=True, kw_only=True):
 class Gate(Record, frozen=True, kw_only=True):
     """One gate: `name` is its key in the configuration, `fact` what is held against `limit`; `reference` is the value
     of the lock or the baseline, where the limit is relative to it. `unit` is that of value, limit and reference.
-    `message` says in one sentence what was found, `layers` where it changed, the largest change first, `look_closer`
-    is the command that shows more (empty where nothing is wrong)."""
+    `message` says in one sentence what was found, `layers` where it changed, the largest change first, by `layers_fact`
+    (a time has none of its own: what explains it), `look_closer` is the command that shows more (empty where nothing
+    is wrong)."""
 
     kind: GateKind
     name: str
@@ -47,6 +48,7 @@ class Gate(Record, frozen=True, kw_only=True):
     unit: Literal["", "bytes", "FLOPs", "share", "ratio", "s"] = ""
     message: str
     layers: tuple[LayerChange, ...] = ()
+    layers_fact: str = ""
     look_closer: str = ""
 
 

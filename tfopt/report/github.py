@@ -20,7 +20,7 @@ _LEVELS = {"INCONCLUSIVE": "warning", "NEW": "notice"}
 def render(record: Record, view: View) -> str:
     """`record`, a check, as one line for each annotation, and the verdict as a last one."""
     assert isinstance(record, CheckRecord)
-    lines = [_annotation(told) for told in troubles(record.models)]
+    lines = [_annotation(told) for told in troubles(record)]
     return "\n".join([*lines, f"tfopt check: {', '.join(answer(record))}"]) + "\n"
 
 

@@ -13,12 +13,13 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 from tfopt.records.base import Record
 from tfopt.records.check import CheckRecord, Gate, ModelCheck
 from tfopt.report.escape import visible
-from tfopt.report.gates import Told, troubles
+from tfopt.report.gates import Told, ended, told_of
 from tfopt.report.view import View
 
 __all__ = ["render"]
 
-_ELEMENTS = {"FAIL": "failure", "INCONCLUSIVE": "skipped", "NEW": "skipped"}
+_PASSED = ("PASS", "IMPROVED")
+_ELEMENTS = {"FAIL": "failure", "ERROR": "error", "INCONCLUSIVE": "skipped", "NEW": "skipped"}
 
 
 def render(record: Record, view: View) -> str:
@@ -69,16 +70,15 @@ def _properties(record: CheckRecord, model: ModelCheck) -> Iterator[tuple[str, s
 
 def _case(model: ModelCheck, gate: Gate) -> Element:
     case = _named(model, gate.kind, gate.name)
-    found = next((told for told in troubles([model]) if told.name == gate.name and told.message == gate.message), None)
-    if found is not None:
-        _tell(case, _ELEMENTS.get(gate.verdict, "error"), found)
+    if gate.verdict not in _PASSED:
+        _tell(case, _ELEMENTS[gate.verdict], told_of(model, gate))
     return case
 
 
 def _ended(model: ModelCheck) -> Iterator[Element]:
     if model.ending:
         case = _named(model, "model", "runs")
-        _tell(case, "error", next(troubles([model])))
+        _tell(case, "error", ended(model))
         yield case
 
 

@@ -16,6 +16,7 @@ from pathlib import Path, PurePath
 import msgspec
 
 from tfopt.errors import InputError, UsageError
+from tfopt.records.check import CHECK_SCHEMA, CheckRecord
 from tfopt.records.comparison import COMPARISON_SCHEMA, ComparisonRecord
 from tfopt.records.diagnosis import DIAGNOSIS_SCHEMA, DiagnosisRecord
 from tfopt.records.difference import DIFFERENCE_SCHEMA, DifferenceRecord
@@ -80,6 +81,7 @@ _Shown = (
     | GradcheckRecord
     | InfluenceRecord
     | PruningRecord
+    | CheckRecord
 )
 _KINDS: dict[str | None, type[_Shown]] = {
     SCHEMA: ProfileRecord,
@@ -93,6 +95,7 @@ _KINDS: dict[str | None, type[_Shown]] = {
     INFLUENCE_SCHEMA: InfluenceRecord,
     PRUNING_SCHEMA: PruningRecord,
     COMPARISON_SCHEMA: ComparisonRecord,
+    CHECK_SCHEMA: CheckRecord,
 }
 
 
