@@ -163,7 +163,12 @@ def test_mistakes_are_usage_errors(here: Here, checker: Checker, args: list[str]
         ("[check]\nbugets = 1\n", "unknown key 'bugets' in [check] of c.toml", "did you mean budgets?"),
         ("[check.budgets]\nmax_parms = 1\n", "unknown key 'max_parms' in check.budgets", "did you mean max_params?"),
         ("[check]\nbudgets = 3\n", "check.budgets is no table: 3", "write [check.budgets] above its keys"),
-        ("[check.timing]\ntolerance = 5\n", "tolerance in check.timing: expected `float` < 1.0, not 5", "mend"),
+        (
+            "[check.timing]\ntolerance = 5\n",
+            "tolerance in check.timing: expected `float` < 1.0, not 5",
+            "a share: 0.05 is 5 %",
+        ),
+        ("[check]\nmodels = []\n[check.budgets]\nmax_params = 1\nmin_params = 2\n", "nothing is allowed", "general"),
         ("[check]\nmodels = 3\n", "check.models is no array of tables", "write [[check.models]]"),
         ("[check.models]\nmodel = 3\n", "check.models is no array of tables", "write [[check.models]]"),
         ("[[check.models]]\nmodel = 3\n", "model in check.models[0]: expected `str`, got `int`, not 3", "mend"),

@@ -11,6 +11,8 @@ __all__ = ["closer"]
 
 # What both know: `tfopt influence` has no step.
 _OF_STEPS = ("mode", "optimizer", "precision")
+_RUNNING = ("profile", "compare")
+_HERE = ("auto", "cpu")
 
 
 def closer(contestant: Contestant, verb: str, *options: str) -> str:
@@ -33,5 +35,6 @@ def _options(contestant: Contestant, verb: str) -> list[str]:
             words += [name, value]
     for name, number in (("--input-size", contestant.input_size), ("--threads", contestant.threads)):
         words += [name, str(number)] if number is not None else []
+    elsewhere = ["--device", contestant.device] if contestant.device not in _HERE and verb in _RUNNING else []
     xla = given.xla and verb != "influence"
-    return [*words, *(["--xla"] if xla else []), *(["--unsafe"] if contestant.unsafe else [])]
+    return [*words, *elsewhere, *(["--xla"] if xla else []), *(["--unsafe"] if contestant.unsafe else [])]
