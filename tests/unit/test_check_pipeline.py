@@ -17,6 +17,7 @@ from tests.unit.test_check_timing import result
 from tfopt.checks.checking import worst
 from tfopt.checks.failure import Failure
 from tfopt.errors import InputError, RunFailed, UsageError
+from tfopt.model.source import file_label
 from tfopt.records.check import CheckRecord, GateVerdict
 from tfopt.records.facts import LayerFacts, ModelFacts
 from tfopt.workload.drift.drifting import Drifting
@@ -119,6 +120,15 @@ def test_a_failure_says_in_which_layers_and_what_looks_closer(workers: Workers, 
     data = "--data x.npz " if only == "timing" else ""
     assert gate.look_closer == f"tfopt compare old.keras {data}m.keras --batch-sizes 8 --variants xla"
     assert record.exit_code == 1
+
+
+def test_the_command_that_compares_can_be_pasted_whatever_the_file_is_called(workers: Workers) -> None:
+    for name, words in (("-m.keras", "tfopt compare old.keras ./-m.keras"), ("m\n.keras", "")):
+        Path("m.keras").rename(name)
+        workers.logs = {file_label(name): SLOWER}
+        (model,) = tfopt.check(name, baseline="old.keras", only=["timing"]).models
+        assert {gate.look_closer for gate in model.gates if gate.verdict == "FAIL"} == {words}
+        Path(name).rename("m.keras")
 
 
 def test_what_costs_facts_to_explain_is_not_paid_where_nothing_failed(workers: Workers) -> None:

@@ -7,7 +7,7 @@ import shlex
 from tfopt.workload.options import Options
 from tfopt.workload.workers.contestant import Contestant
 
-__all__ = ["closer"]
+__all__ = ["argument", "closer"]
 
 # What both know: `tfopt influence` has no step.
 _OF_STEPS = ("mode", "optimizer", "precision")
@@ -19,8 +19,12 @@ def closer(contestant: Contestant, verb: str, *options: str) -> str:
     """`tfopt VERB MODEL` with the contestant's own options; '' where its name cannot be copied from a screen."""
     if not contestant.model.isprintable():
         return ""
-    model = f"./{contestant.model}" if contestant.model.startswith("-") else contestant.model
-    return shlex.join(["tfopt", verb, model, *_options(contestant, verb), *options])
+    return shlex.join(["tfopt", verb, argument(contestant.model), *_options(contestant, verb), *options])
+
+
+def argument(model: str) -> str:
+    """The model's name where it cannot be taken for an option."""
+    return f"./{model}" if model.startswith("-") else model
 
 
 def _options(contestant: Contestant, verb: str) -> list[str]:

@@ -10,7 +10,7 @@ from msgspec.structs import replace as with_fields
 
 from tfopt.checks.budgets import budget_gates, layer_changes
 from tfopt.checks.checking import Checking
-from tfopt.checks.closer import closer
+from tfopt.checks.closer import argument, closer
 from tfopt.checks.facts import facts_of
 from tfopt.checks.failure import Failure
 from tfopt.checks.lock import Reference, locked
@@ -114,6 +114,8 @@ def _comparison(subject: Subject) -> str:
     assert subject.baseline is not None
     options = subject.baseline.options
     plain = replace(subject.baseline, options=replace(options, batch_size=None, xla=None))
-    words = [subject.candidate.model]
+    if not subject.candidate.model.isprintable():
+        return ""
+    words = [argument(subject.candidate.model)]
     words += ["--batch-sizes", str(options.batch_size)] if options.batch_size else []
     return closer(plain, "compare", *words, *(["--variants", "xla"] if options.xla else []))

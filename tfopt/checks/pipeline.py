@@ -203,6 +203,8 @@ def _accepted(path: Path, lock: Lock) -> tuple[tuple[Note, ...], bool]:
 def _named(model: Any, stack: contextlib.ExitStack, objects: dict[str, str]) -> ModelSettings:
     """A path as it is; a model object in a file that lasts as long as `stack`, under its own name: one of `objects`."""
     if isinstance(model, str | os.PathLike):
+        if not os.fspath(model):
+            raise UsageError("a model has no name", "name a file, or app:NAME; is a variable empty?")
         return ModelSettings(model=os.fspath(model))
     source = sources_of(model, stack)[0]
     objects[source.path] = source.name
