@@ -20,6 +20,7 @@ from tfopt.errors import InputError, RunFailed, UsageError
 from tfopt.model.source import file_label
 from tfopt.records.check import CheckRecord, GateVerdict
 from tfopt.records.facts import LayerFacts, ModelFacts
+from tfopt.report.gates import troubles
 from tfopt.workload.drift.drifting import Drifting
 from tfopt.workload.duel import BaselineHung, Contestant, DuelOutcome, TooSlow
 
@@ -117,6 +118,11 @@ def test_a_failure_says_in_which_layers_and_what_looks_closer(workers: Workers, 
     (layer,) = gate.layers
     scale = 6 if only == "timing" else 1
     assert (layer.path, layer.before, layer.after) == ("model/dense", 100 * scale, 120 * scale)
+    assert (layer.fact, layer.unit) == (("step_flops", "FLOPs") if only == "timing" else ("params", ""))
+    told = next(each for each in troubles(record.models) if each.verdict == "FAIL")
+    assert told.layers == (
+        "model/dense step_flops 600 FLOPs → 720 FLOPs" if only == "timing" else "model/dense params 100 → 120",
+    )
     data = "--data x.npz " if only == "timing" else ""
     assert gate.look_closer == f"tfopt compare old.keras {data}m.keras --batch-sizes 8 --variants xla"
     assert record.exit_code == 1

@@ -142,7 +142,10 @@ def layer_changes(facts: ModelFacts, before: ModelFacts | None, kind: FactKind) 
         after, prior = _of(here, kind), _of(there, kind)
         some = here or there
         if some is not None and (after != prior if before is not None else after is not None):
-            changes.append(LayerChange(path=some.path, type=some.type, before=prior, after=after))
+            told = LayerChange(
+                path=some.path, type=some.type, before=prior, after=after, fact=kind.name, unit=kind.unit
+            )
+            changes.append(told)
 
     def rank(change: LayerChange) -> float:
         if before is not None:

@@ -20,15 +20,19 @@ GateKind = Literal["budget", "accuracy", "timing"]
 # ERROR: the gate could not be judged (no samples, a fact that could not be found, the program crashed or hung);
 # NEW: there is nothing to compare with yet, or only from another environment.
 GateVerdict = Literal["PASS", "FAIL", "IMPROVED", "INCONCLUSIVE", "ERROR", "NEW"]
+Unit = Literal["", "bytes", "FLOPs", "share", "ratio", "s"]
 
 
 class LayerChange(Record, frozen=True, kw_only=True):
-    """What a layer has of the gate's fact now, and what it had; null where it is new or gone."""
+    """What a layer has of a fact now, and what it had; null where it is new or gone. `fact` is the gate's own, or of a
+    gate on numbers or times the one that may explain them, `unit` that of before and after."""
 
     path: str
     type: str
     before: float | None
     after: float | None
+    fact: str = ""
+    unit: Unit = ""
 
 
 class Gate(Record, frozen=True, kw_only=True):
@@ -44,7 +48,7 @@ class Gate(Record, frozen=True, kw_only=True):
     value: float | None
     limit: float | None
     reference: float | None = None
-    unit: Literal["", "bytes", "FLOPs", "share", "ratio", "s"] = ""
+    unit: Unit = ""
     message: str
     layers: tuple[LayerChange, ...] = ()
     look_closer: str = ""

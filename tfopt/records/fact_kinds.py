@@ -77,7 +77,7 @@ class Limit:
         if reference is None:
             return None
         allowed = number if self.fact.unit == "share" else number * reference
-        return reference + allowed if self.sense == "max" else reference - allowed
+        return reference + allowed if self.sense == "max" else max(0.0, reference - allowed)
 
 
 def _limits(kind: FactKind) -> Iterator[Limit]:

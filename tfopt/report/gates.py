@@ -74,14 +74,16 @@ def _of(model: ModelCheck) -> Iterator[Told]:
 
 
 def _change(change: LayerChange, gate: Gate) -> str:
-    path = visible(change.path)
-    if gate.reference is None:  # an absolute limit: nothing was before
-        return f"{path} {quantity(change.after, gate.unit)}"
+    unit = change.unit if change.fact else gate.unit
+    path = visible(change.path) + (f" {change.fact}" if change.fact not in ("", gate.fact) else "")
+    before, after = quantity(change.before, unit), quantity(change.after, unit)
+    if gate.reference is None and gate.kind == "budget":  # an absolute limit: nothing was before
+        return f"{path} {after}"
     if change.before is None:
-        return f"{path} is new ({quantity(change.after, gate.unit)})"
+        return f"{path} is new ({after})"
     if change.after is None:
-        return f"{path} is gone ({quantity(change.before, gate.unit)})"
-    return f"{path} {quantity(change.before, gate.unit)} → {quantity(change.after, gate.unit)}"
+        return f"{path} is gone ({before})"
+    return f"{path} {before} → {after}"
 
 
 def quantity(value: float | None, unit: str) -> str:
