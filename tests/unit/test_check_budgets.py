@@ -163,3 +163,8 @@ def test_the_command_that_looks_closer_runs_the_same_step() -> None:
         budget_gates(Contestant("s", "a\x1b[1m.keras", Options()), facts(params=2), {"max_params": 1})[0].look_closer
         == ""
     )
+
+
+def test_no_share_below_nothing_is_said_to_be_allowed() -> None:
+    gate = _against(facts(sparsity=0.0), "max_sparsity_decrease", 0.01, facts(sparsity=0.0))
+    assert (gate.verdict, gate.limit) == ("PASS", 0.0)
