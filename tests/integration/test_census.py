@@ -11,7 +11,8 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from tfopt.checks.facts import Failure, facts_of
+from tfopt.checks.facts import facts_of
+from tfopt.checks.failure import Failure
 from tfopt.model.load import given
 from tfopt.profiling.census.finding import FINDERS, model_facts
 from tfopt.profiling.census.steps import outside_xla, peak_bytes, retraces
@@ -167,7 +168,7 @@ def test_a_model_that_dies_costs_only_its_own_facts(tmp_path: Path, monkeypatch:
     keras.Sequential([keras.Input((3,)), deadly.Deadly(), layers.Dense(2)]).save(bad)
     junk.write_bytes(b"PK junk")
     monkeypatch.setenv("DEADLY", "1")
-    files = {"bad": bad, "junk": junk, "good": good}
+    files = {"junk": junk, "good": good, "bad": bad}  # what comes after a death is tried without TensorFlow
     subjects = [Contestant(name, str(file), OPTIONS, imports=("deadly",)) for name, file in files.items()]
     found = facts_of(subjects, dict.fromkeys(files, facts_for(("max_failed_certificates",))), 120.0)
     assert isinstance(found["bad"], Failure)

@@ -15,7 +15,6 @@ from tfopt.checks.budgets import budget_gates
 from tfopt.checks.lock import Reference
 from tfopt.records.base import Note
 from tfopt.records.check import Gate
-from tfopt.records.fact_kinds import LIMITS
 from tfopt.records.facts import ModelFacts
 from tfopt.workload.options import Options
 from tfopt.workload.workers.contestant import Contestant
@@ -35,6 +34,7 @@ def _against(found: ModelFacts, key: str, limit: float, before: ModelFacts, else
     [
         ("max_params", 100, {"params": 100}, "PASS"),
         ("max_params", 100, {"params": 101}, "FAIL"),
+        ("max_step_flops", 3e12, {"step_flops": 3e12 + 1}, "FAIL"),
         ("min_sparsity", 0.5, {"sparsity": 0.5}, "PASS"),
         ("min_sparsity", 0.5, {"sparsity": 0.4999}, "FAIL"),
         ("max_failed_certificates", 0, {"failed_certificates": 0}, "PASS"),
@@ -63,6 +63,8 @@ def test_verdicts_without_a_reference(key: str, limit: float, values: dict[str, 
         ("max_sparsity_decrease", 0.0, 0.5, 0.49, "FAIL"),
         ("max_sparsity_decrease", 0.02, 0.5, 0.49, "PASS"),  # of a share so much of the whole
         ("max_sparsity_decrease", 0.0, 0.5, 0.6, "IMPROVED"),
+        ("max_sparsity_decrease", 0.1, 0.9, 0.8, "PASS"),  # 0.9 - 0.1 is more than 0.8 in binary
+        ("max_sparsity_decrease", 0.3, 0.1 + 0.2, 0.0, "PASS"),
     ],
 )
 def test_verdicts_against_a_lock(key: str, limit: float, before: float, after: float, verdict: str) -> None:
@@ -71,15 +73,12 @@ def test_verdicts_against_a_lock(key: str, limit: float, before: float, after: f
     assert (gate.verdict, gate.reference, gate.value) == (verdict, before, after)
 
 
-@given(st.integers(1, 10**15), st.integers(0, 100), st.integers(-2, 2))
-def test_a_bound_is_exact_to_a_part_in_a_billion(before: int, percents: int, beyond: int) -> None:
+@given(st.integers(1, 10**13), st.integers(0, 100), st.integers(-2, 2))
+def test_a_bound_is_exact_to_one(before: int, percents: int, beyond: int) -> None:
     bound = Fraction(before) * (100 + percents) / 100
     after = math.floor(bound) + beyond
     gate = _against(facts(params=after), "max_params_increase", percents / 100, facts(params=before))
-    if abs(after - bound) > bound / 10**8:
-        assert (gate.verdict == "FAIL") == (after > bound)
-    elif after <= bound:
-        assert gate.verdict != "FAIL"
+    assert (gate.verdict == "FAIL") == (after > bound)
 
 
 def test_another_environment_is_said_where_a_fact_depends_on_it() -> None:
@@ -166,7 +165,6 @@ def test_the_command_that_looks_closer_runs_the_same_step() -> None:
     )
 
 
-def test_no_share_below_none_at_all_is_said_to_be_allowed() -> None:
-    """Seen: of a model without zeros `-1.0 %` of sparsity was allowed."""
-    assert LIMITS["max_sparsity_decrease"].bound(0.01, 0.0) == 0.0
-    assert LIMITS["max_sparsity_decrease"].bound(0.01, 0.8) == pytest.approx(0.79)
+def test_no_share_below_nothing_is_said_to_be_allowed() -> None:
+    gate = _against(facts(sparsity=0.0), "max_sparsity_decrease", 0.01, facts(sparsity=0.0))
+    assert (gate.verdict, gate.limit) == ("PASS", 0.0)

@@ -15,12 +15,14 @@ import tfopt
 from tests.unit.test_check_accuracy import drift, output
 from tests.unit.test_check_timing import result
 from tfopt.checks.checking import worst
-from tfopt.checks.facts import Failure
+from tfopt.checks.failure import Failure
 from tfopt.errors import InputError, RunFailed, UsageError
+from tfopt.model.source import file_label
 from tfopt.records.check import CheckRecord, GateVerdict
 from tfopt.records.facts import LayerFacts, ModelFacts
+from tfopt.report.gates import troubles
 from tfopt.workload.drift.drifting import Drifting
-from tfopt.workload.duel import Contestant, DuelOutcome
+from tfopt.workload.duel import BaselineHung, Contestant, DuelOutcome, TooSlow
 
 SAME, SLOWER = [0.0, 0.001, -0.001, 0.002], [0.2, 0.21, 0.19, 0.2]
 CRASHED = Failure("crashed", "m.keras: the process was ended by signal 11", "try it alone")
@@ -116,9 +118,21 @@ def test_a_failure_says_in_which_layers_and_what_looks_closer(workers: Workers, 
     (layer,) = gate.layers
     scale = 6 if only == "timing" else 1
     assert (layer.path, layer.before, layer.after) == ("model/dense", 100 * scale, 120 * scale)
+    assert gate.layers_fact == ("step_flops" if only == "timing" else "params")
+    told = next(each for each in troubles(record) if each.verdict == "FAIL")
+    assert told.layers == ("model/dense 600 FLOPs → 720 FLOPs" if only == "timing" else "model/dense params 100 → 120",)
     data = "--data x.npz " if only == "timing" else ""
     assert gate.look_closer == f"tfopt compare old.keras {data}m.keras --batch-sizes 8 --variants xla"
     assert record.exit_code == 1
+
+
+def test_the_command_that_compares_can_be_pasted_whatever_the_file_is_called(workers: Workers) -> None:
+    for name, words in (("-m.keras", "tfopt compare old.keras ./-m.keras"), ("m\n.keras", "")):
+        Path("m.keras").rename(name)
+        workers.logs = {file_label(name): SLOWER}
+        (model,) = tfopt.check(name, baseline="old.keras", only=["timing"]).models
+        assert {gate.look_closer for gate in model.gates if gate.verdict == "FAIL"} == {words}
+        Path(name).rename("m.keras")
 
 
 def test_what_costs_facts_to_explain_is_not_paid_where_nothing_failed(workers: Workers) -> None:
@@ -191,6 +205,34 @@ def test_below_the_noise_floor_nothing_fails(workers: Workers) -> None:
     assert tfopt.check("m.keras", baseline="old.keras", self_test=True, only=["timing"], strict=True).exit_code == 5
 
 
+def test_a_baseline_that_hangs_is_not_said_to_have_crashed(workers: Workers) -> None:
+    workers.fails = BaselineHung("the baseline of m.keras: no answer for 38 s", "")
+    (model,) = tfopt.check("m.keras", baseline="old.keras", only=["timing"]).models
+    assert (model.ending, model.exit_code) == ("hung", 4)
+    workers.fails = TooSlow("9 s are too few", "")
+    (model,) = tfopt.check("m.keras", baseline="old.keras", only=["timing"]).models
+    assert (model.ending, model.exit_code, model.gates[0].message) == ("", 4, "9 s are too few")
+
+
+def test_what_time_was_left_for_is_checked_and_the_rest_is_not_said_to_hang(workers: Workers) -> None:
+    record = tfopt.check("m.keras", baseline="old.keras", max_time=3, only=["budget", "timing"])
+    assert [said[0] for said in workers.said] == ["facts"]
+    assert (verdicts(record)["max_params_increase"], verdicts(record)["timing"]) == ("PASS", "ERROR")
+    assert (record.models[0].ending, record.exit_code) == ("", 4)
+
+
+def test_facts_of_a_baseline_of_several_models_are_found_once_and_its_failure_is_its_own(workers: Workers) -> None:
+    workers.params = {"the baseline of m.keras": CRASHED}
+    record = tfopt.check(["m.keras", "n.keras"], baseline="old.keras", only=["budget"])
+    assert workers.said == [("facts", "m.keras", "the baseline of m.keras", "n.keras")]
+    assert [model.failure for model in record.models] == [f"the baseline: {CRASHED.message}"] * 2
+
+
+def test_the_worst_of_several_failures_counts(workers: Workers) -> None:
+    workers.params = {"m.keras": UNREADABLE, "the baseline of m.keras": CRASHED}
+    assert tfopt.check("m.keras", baseline="old.keras", only=["budget"]).exit_code == 4
+
+
 def test_ctrl_c_ends_it_without_an_answer(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
     interrupted = DuelOutcome((), (result(SAME),), interrupted=True)
     monkeypatch.setattr("tfopt.checks.running.duel", lambda *sides, **rules: interrupted)
@@ -200,7 +242,7 @@ def test_ctrl_c_ends_it_without_an_answer(workers: Workers, monkeypatch: pytest.
 
 def test_the_lock_is_written_on_request_alone_and_then_held_against(workers: Workers) -> None:
     record = tfopt.check("m.keras", update=True)
-    assert set(verdicts(record).values()) <= {"NEW", "ERROR"}
+    assert verdicts(record) == {"max_params_increase": "NEW", "max_step_flops_increase": "NEW"}  # of what there is
     assert (record.run.lock, record.run.updated) == ("tfopt.lock.json", True)
     assert json.loads(Path("tfopt.lock.json").read_text())["models"]["m.keras"][0]["facts"]["values"]["params"] == 100
     workers.params = {"m.keras": 102.0}
@@ -219,6 +261,48 @@ def test_a_model_that_crashes_keeps_what_was_accepted_of_it(workers: Workers) ->
     after = json.loads(Path("tfopt.lock.json").read_text())["models"]
     assert after["m.keras"] == before["m.keras"]
     assert after["n.keras"][0]["facts"]["values"]["params"] == 7
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"lock": "nowhere/lock.json"}, "nowhere does not exist"), ({"only": ["timing"]}, "--only leaves budgets out")],
+)
+def test_what_cannot_be_accepted_is_said_before_anything_runs(workers: Workers, options: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        tfopt.check("m.keras", baseline="old.keras", update=True, **options)
+    assert not workers.said
+
+
+def test_a_lock_that_cannot_be_written_after_all_costs_no_answer(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: object) -> None:
+        raise RunFailed("cannot write tfopt.lock.json: no space left", "make room")
+
+    monkeypatch.setattr("tfopt.checks.pipeline.write_lock", full)
+    record = tfopt.check("m.keras", budgets={"max_params": 1000}, update=True)
+    assert (verdicts(record), record.exit_code, record.run.updated) == ({"max_params": "PASS"}, 4, False)
+    assert record.notes[0].message == "not accepted: cannot write tfopt.lock.json: no space left"
+
+
+def test_accepting_does_not_hide_an_absolute_budget(workers: Workers) -> None:
+    record = tfopt.check("m.keras", budgets={"max_params": 50, "max_params_increase": 0.0}, update=True)
+    assert verdicts(record) == {"max_params": "FAIL", "max_params_increase": "NEW"}
+    assert (record.exit_code, record.run.updated) == (1, True)
+
+
+def test_a_model_object_is_told_by_its_name(workers: Workers) -> None:
+    class Small:
+        name, layers = "small", ()
+
+        def save(self, path: Path) -> None:
+            path.write_bytes(Path("m.keras").read_bytes())
+
+    record = tfopt.check(Small(), baseline="old.keras", budgets={"max_params": 50}, only=["budget"])
+    (model,) = record.models
+    assert (model.label, model.model, model.gates[0].verdict) == ("small", "small", "FAIL")
+    assert model.gates[0].look_closer == ""
+    assert "/tmp" not in str(record)
 
 
 def test_a_lock_of_a_newer_schema_is_refused_before_anything_runs(workers: Workers) -> None:

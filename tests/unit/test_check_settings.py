@@ -38,13 +38,31 @@ BASE = Contestant("", "", Options())
         (BudgetSettings, {"max_parms": 1}, "unknown key 'max_parms' in check.x", "did you mean max_params?"),
         (BudgetSettings, {"max_params": "many"}, "max_params in check.x: expected `float | null`", "mend [check.x]"),
         (BudgetSettings, {"max_params": -1}, "max_params in check.x: expected `float` >= 0.0, not -1", "mend"),
-        (BudgetSettings, {"min_sparsity": 80}, "min_sparsity in check.x: expected `float` <= 1.0, not 80", "mend"),
+        (
+            BudgetSettings,
+            {"min_sparsity": 80},
+            "min_sparsity in check.x: expected `float` <= 1.0, not 80",
+            "a share: 0.8 is 80 %",
+        ),
         (BudgetSettings, {"max_params": float("nan")}, "max_params in check.x is no limit: nan", "write a number"),
+        (
+            BudgetSettings,
+            {"max_params_increase": 5},
+            "max_params_increase in check.x: expected `float` <= 1.0",
+            "a share",
+        ),
+        (BudgetSettings, {"dtypes": ["flot32"]}, "dtypes[0] in check.x: invalid enum value 'flot32'", "mend"),
+        (BudgetSettings, {"dtypes": []}, "dtypes in check.x: expected `array` of length >= 1", "mend"),
         (BudgetSettings, {"dtypes": "float32"}, "dtypes in check.x: expected `array | null`", "mend"),
         (AccuracySettings, {"min_cosine": 1.5}, "min_cosine in check.x: expected `float` <= 1.0, not 1.5", "mend"),
         (AccuracySettings, {"samples": 0}, "samples in check.x: expected `int` >= 1, not 0", "mend"),
         (AccuracySettings, {"zzz": 0}, "unknown key 'zzz' in check.x", "known here: max_rel, min_cosine"),
-        (TimingSettings, {"tolerance": 5}, "tolerance in check.x: expected `float` < 1.0, not 5", "mend"),
+        (
+            TimingSettings,
+            {"tolerance": 5},
+            "tolerance in check.x: expected `float` < 1.0, not 5",
+            "a share: 0.05 is 5 %",
+        ),
         (TimingSettings, {"tolerance": 0}, "tolerance in check.x: expected `float` > 0.0, not 0", "mend"),
         (TimingSettings, 3, "check.x is no table: 3", "write [check.x] above its keys"),
         (ModelSettings, {"label": "x"}, "check.x: object missing required field `model`", "mend"),
@@ -89,6 +107,8 @@ def test_the_tolerance_of_the_command_line_goes_before_all() -> None:
 def test_models_are_chosen_by_path_or_label_and_others_come_with_the_general_limits() -> None:
     known = [ModelSettings(model="a.keras", label="a", budgets={"max_params": 1}), ModelSettings(model="b.keras")]
     named = [ModelSettings(model=name) for name in ("a", "b.keras", "c.keras")]
+    (same,) = subjects_of([ModelSettings(model="./x/../a.keras")], known, GENERAL, BASE)
+    assert same.budgets["max_params"] == 1
     found = subjects_of(named, known, GENERAL, BASE)
     assert [(one.candidate.model, one.budgets["max_params"]) for one in found] == [
         ("a.keras", 1),
@@ -100,6 +120,19 @@ def test_models_are_chosen_by_path_or_label_and_others_come_with_the_general_lim
 def test_two_models_of_one_name_need_labels() -> None:
     with pytest.raises(UsageError, match=r"2 models are called m\.keras"):
         subjects_of([ModelSettings(model="a/m.keras"), ModelSettings(model="b/m.keras")], [], GENERAL, BASE)
+
+
+def test_no_model_has_the_name_of_another_s_baseline() -> None:
+    of_m = ModelSettings(model="m.keras", baseline="b.keras")
+    with pytest.raises(UsageError, match=r"2 models are called the baseline of m\.keras"):
+        subjects_of([], [of_m, ModelSettings(model="n.keras", label="the baseline of m.keras")], GENERAL, BASE)
+
+
+def test_limits_that_allow_nothing_are_named() -> None:
+    table = ModelSettings(model="m.keras", budgets={"min_params": 11})
+    with pytest.raises(UsageError, match=r"min_params is 11 and max_params is 10 in budgets of m\.keras"):
+        subjects_of([], [table], GENERAL, BASE)
+    subjects_of([], [ModelSettings(model="m.keras", budgets={"min_params": 10})], GENERAL, BASE)
 
 
 def test_general_limits_are_checked_under_their_own_name() -> None:

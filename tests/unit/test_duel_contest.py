@@ -12,7 +12,7 @@ import pytest
 from tfopt.errors import InputError, RunFailed, UsageError
 from tfopt.records.duel import DuelResult
 from tfopt.report.progress import silent
-from tfopt.workload.duel import Contestant, DuelOutcome, contest, duel
+from tfopt.workload.duel import BaselineHung, Contestant, DuelOutcome, contest, duel
 from tfopt.workload.duel.contest import not_fought
 from tfopt.workload.duel.messages import Pair
 from tfopt.workload.duel.rules import Rules
@@ -142,7 +142,7 @@ def test_a_crash_a_hang_and_a_refusal_are_verdicts_of_their_own() -> None:
         ("InputError@loading", InputError, "no good"),
         ("StepUnsound@loading", RunFailed, "no good"),
         ("crash@compiling", RunFailed, "crash@compiling: the process was ended by signal 11"),
-        ("hang@loading", RunFailed, "hang@loading: no answer for 0 s while loading"),
+        ("hang@loading", BaselineHung, "hang@loading: no answer for 0 s while loading"),
     ],
 )
 def test_without_a_baseline_there_is_no_duel(baseline: str, kind: type[Exception], words: str) -> None:

@@ -121,8 +121,10 @@ def _metric_verdict(metric: MetricDrift, limit: float) -> tuple[GateVerdict, flo
         message = f"NaN or infinite on {counted(metric.nonfinite, 'sample')}"
         return ("FAIL" if broken else "ERROR"), None, message
     scale = -1.0 if metric.name == "accuracy" else abs(metric.reference or 0.0)
-    if not metric.samples or metric.difference is None or not scale:
+    if not metric.samples or metric.difference is None:
         return "ERROR", None, "nothing could be compared"
+    if not scale:
+        return "ERROR", None, f"the baseline's is 0, of which no increase is a share (now {metric.variant:.4g})"
     worse = metric.difference / scale
     if metric.low is None or metric.high is None:
         return "INCONCLUSIVE", worse, "too few samples for an interval"

@@ -17,7 +17,8 @@ from tfopt.workload.workers.contestant import Contestant
 __all__ = ["DTYPES", "budget_gates", "layer_changes"]
 
 DTYPES = "dtypes"  # the key of the dtypes that weights may have
-_ROUNDING = 1e-9  # of a bound such as 100 · (1 + 0.15), which binary numbers miss
+_ROUNDINGS = 4  # in units of the last place: a bound such as 100 · (1 + 0.15) is not exact
+_SEVERAL = 3  # from here on a factor is easier to read than a percentage
 _LAYERS = 10
 
 
@@ -100,7 +101,8 @@ def _unknown(facts: ModelFacts, kind: FactKind) -> tuple[GateVerdict, str]:
 
 def _verdict(value: float, bound: float, limit: Limit, before: float | None) -> GateVerdict:
     sign = 1 if limit.sense == "max" else -1
-    if sign * (value - bound) > _ROUNDING * abs(bound):
+    rounding = _ROUNDINGS * math.ulp(max(abs(bound), abs(before))) if limit.relative and before is not None else 0.0
+    if sign * (value - bound) > rounding:
         return "FAIL"
     return "IMPROVED" if limit.relative and before is not None and sign * (value - before) < 0 else "PASS"
 
@@ -122,6 +124,8 @@ def _change(value: float, before: float, kind: FactKind) -> str:
     word = "more than in" if value > before else "less than in"
     if kind.unit == "share" or not before:
         return word
+    if value >= _SEVERAL * before:
+        return f"{value / before:.3g} times that of"
     return f"{percent(abs(value - before) / before)} {word}"
 
 

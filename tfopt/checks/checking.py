@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from tfopt.checks.facts import Failure
+import msgspec
+
+from tfopt.checks.failure import Failure
 from tfopt.checks.subjects import Subject
 from tfopt.records.base import Note
 from tfopt.records.check import Gate, GateKind, ModelCheck
@@ -13,7 +15,7 @@ from tfopt.records.comparison import Drift
 from tfopt.records.duel import ArmTiming, DuelResult
 from tfopt.records.facts import ModelFacts
 
-__all__ = ["Checking", "Failure", "worst"]
+__all__ = ["Checking", "worst"]
 
 _ORDER = (4, 3, 1, 5)
 _CODES = {"FAIL": 1, "ERROR": 4}
@@ -28,11 +30,12 @@ def worst(codes: Iterable[int]) -> int:
 
 @dataclass
 class Checking:
-    """What is known of one subject."""
+    """What is known of one subject. `objects` are names of model objects, by the temporary files that they are in."""
 
     subject: Subject
+    objects: Mapping[str, str] = field(default_factory=dict)
     gates: list[Gate] = field(default_factory=list)
-    failure: Failure | None = None
+    failures: list[Failure] = field(default_factory=list)
     facts: ModelFacts | None = None
     baseline_facts: ModelFacts | None = None
     drift: Drift | None = None
@@ -42,20 +45,21 @@ class Checking:
     notes: list[Note] = field(default_factory=list)
 
     def failed(self, kind: GateKind, failure: Failure) -> None:
-        """Nothing can be said of gates of this kind."""
-        self.failure = self.failure or failure
+        """Nothing can be said of gates of this kind: one stands for them, of no fact."""
+        self.failures.append(failure)
         self.gates.append(
             Gate(kind=kind, name=kind, fact="", verdict="ERROR", value=None, limit=None, message=failure.message)
         )
 
     def record(self, *, strict: bool) -> ModelCheck:
         """All that was found."""
-        failure = self.failure
+        failure = next(iter(self.failures), None)
+        baseline = self.subject.baseline
         return ModelCheck(
             label=self.subject.label,
-            model=self.subject.candidate.model,
-            baseline=None if self.subject.baseline is None else self.subject.baseline.model,
-            gates=tuple(self.gates),
+            model=self._named(self.subject.candidate.model),
+            baseline=None if baseline is None else self._named(baseline.model),
+            gates=tuple(map(self._runnable, self.gates)),
             failure=failure.message if failure else "",
             hint=failure.hint if failure else "",
             ending=failure.ending if failure else "",
@@ -70,7 +74,14 @@ class Checking:
         )
 
     def _exit_code(self, *, strict: bool) -> int:
-        codes = dict(_STRICT if strict else _CODES)
-        if self.failure is not None:
-            codes["ERROR"] = self.failure.exit_code
-        return worst(codes.get(gate.verdict, 0) for gate in self.gates)
+        codes = _STRICT if strict else _CODES
+        judged = (codes.get(gate.verdict, 0) for gate in self.gates if gate.fact)
+        return worst((*judged, *(failure.exit_code for failure in self.failures)))
+
+    def _named(self, model: str) -> str:
+        return self.objects.get(model, model)
+
+    def _runnable(self, gate: Gate) -> Gate:
+        """Without a command that needs a file which is gone when somebody could run it."""
+        gone = any(path in gate.look_closer for path in self.objects)
+        return msgspec.structs.replace(gate, look_closer="") if gone else gate

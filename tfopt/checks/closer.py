@@ -7,18 +7,24 @@ import shlex
 from tfopt.workload.options import Options
 from tfopt.workload.workers.contestant import Contestant
 
-__all__ = ["closer"]
+__all__ = ["argument", "closer"]
 
 # What both know: `tfopt influence` has no step.
 _OF_STEPS = ("mode", "optimizer", "precision")
+_RUNNING = ("profile", "compare")
+_HERE = ("auto", "cpu")
 
 
 def closer(contestant: Contestant, verb: str, *options: str) -> str:
     """`tfopt VERB MODEL` with the contestant's own options; '' where its name cannot be copied from a screen."""
     if not contestant.model.isprintable():
         return ""
-    model = f"./{contestant.model}" if contestant.model.startswith("-") else contestant.model
-    return shlex.join(["tfopt", verb, model, *_options(contestant, verb), *options])
+    return shlex.join(["tfopt", verb, argument(contestant.model), *_options(contestant, verb), *options])
+
+
+def argument(model: str) -> str:
+    """The model's name where it cannot be taken for an option."""
+    return f"./{model}" if model.startswith("-") else model
 
 
 def _options(contestant: Contestant, verb: str) -> list[str]:
@@ -33,5 +39,6 @@ def _options(contestant: Contestant, verb: str) -> list[str]:
             words += [name, value]
     for name, number in (("--input-size", contestant.input_size), ("--threads", contestant.threads)):
         words += [name, str(number)] if number is not None else []
+    elsewhere = ["--device", contestant.device] if contestant.device not in _HERE and verb in _RUNNING else []
     xla = given.xla and verb != "influence"
-    return [*words, *(["--xla"] if xla else []), *(["--unsafe"] if contestant.unsafe else [])]
+    return [*words, *elsewhere, *(["--xla"] if xla else []), *(["--unsafe"] if contestant.unsafe else [])]

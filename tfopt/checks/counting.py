@@ -10,8 +10,9 @@ from msgspec.structs import replace as with_fields
 
 from tfopt.checks.budgets import budget_gates, layer_changes
 from tfopt.checks.checking import Checking
-from tfopt.checks.closer import closer
-from tfopt.checks.facts import Failure, facts_of
+from tfopt.checks.closer import argument, closer
+from tfopt.checks.facts import facts_of
+from tfopt.checks.failure import Failure
 from tfopt.checks.lock import Reference, locked
 from tfopt.checks.subjects import Subject
 from tfopt.records.check import Gate, GateKind, LayerChange
@@ -47,29 +48,39 @@ def count(
     progress: ProgressCallback,
 ) -> None:
     """Find the facts of each model and hold them against its budgets: relative ones against the lock, or where that
-    does not have it, against the baseline. With `update` they are about to be accepted, and new."""
+    does not have it, against the baseline. With `update` they are about to be accepted, and new. A baseline of several
+    models is looked at once."""
     limits = {checking.subject.label: limits_of(checking.subject, lock, update=update) for checking in checkings}
-    sides: dict[str, Contestant] = {}
-    names: dict[str, tuple[str, ...]] = {}
+    asked: dict[tuple[Contestant, tuple[str, ...]], list[Contestant]] = {}
     for subject in (checking.subject for checking in checkings):
         known = update or (lock is not None and subject.label in lock.models)
         for side in (subject.candidate, None if known else subject.baseline):
             if side is not None:
-                sides[side.label], names[side.label] = side, facts_for(limits[subject.label])
-    found = facts_of(list(sides.values()), names, seconds, progress)
+                asked.setdefault((replace(side, label=""), facts_for(limits[subject.label])), []).append(side)
+    first = [same[0] for same in asked.values()]
+    names = {same[0].label: facts for (_, facts), same in asked.items()}
+    of_first = facts_of(first, names, seconds, progress)
+    found = {side.label: of_first[same[0].label] for same in asked.values() for side in same}
     for checking in checkings:
         subject = checking.subject
         facts, of_baseline = found[subject.label], found.get(subject.baseline.label if subject.baseline else "")
-        for failure in (facts, of_baseline):
-            if isinstance(failure, Failure):
-                checking.failed("budget", failure)
+        if isinstance(of_baseline, Failure):
+            checking.failed("budget", replace(of_baseline, message=f"the baseline: {of_baseline.message}"))
         if isinstance(facts, Failure):
+            checking.failed("budget", facts)
             continue
         checking.facts = facts
         reference = None if update else locked(lock, subject.label, here)
         if isinstance(of_baseline, ModelFacts):
             checking.baseline_facts, reference = of_baseline, Reference(of_baseline, "the baseline")
-        checking.gates += budget_gates(subject.candidate, facts, limits[subject.label], reference)
+        asked_for = limits[subject.label] if subject.budgets else _existing(facts, reference)
+        checking.gates += budget_gates(subject.candidate, facts, asked_for, reference)
+
+
+def _existing(facts: ModelFacts, reference: Reference | None) -> Mapping[str, float]:
+    """The limits that nobody set, without those on facts that neither side has: `app:NAME` has no file."""
+    known = facts.values.keys() | (reference.facts.values.keys() if reference is not None else set())
+    return {key: limit for key, limit in _UNSET.items() if LIMITS[key].fact.name in known}
 
 
 def explain(checking: Checking, seconds: float, progress: ProgressCallback) -> None:
@@ -103,6 +114,8 @@ def _comparison(subject: Subject) -> str:
     assert subject.baseline is not None
     options = subject.baseline.options
     plain = replace(subject.baseline, options=replace(options, batch_size=None, xla=None))
-    words = [subject.candidate.model]
+    if not subject.candidate.model.isprintable():
+        return ""
+    words = [argument(subject.candidate.model)]
     words += ["--batch-sizes", str(options.batch_size)] if options.batch_size else []
     return closer(plain, "compare", *words, *(["--variants", "xla"] if options.xla else []))

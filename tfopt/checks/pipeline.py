@@ -19,17 +19,20 @@ import tfopt
 from tfopt.checks.checking import Checking, worst
 from tfopt.checks.counting import count, explain, limits_of
 from tfopt.checks.environment import environment
-from tfopt.checks.facts import Failure
+from tfopt.checks.failure import Failure
 from tfopt.checks.lock import read_lock, updated, write_lock
 from tfopt.checks.running import Run
 from tfopt.checks.settings import read_tables
 from tfopt.checks.subjects import Subject, subjects_of
-from tfopt.errors import InputError, UsageError
+from tfopt.errors import InputError, TfoptError, UsageError
 from tfopt.model.source import identify
 from tfopt.model.steady import steady
 from tfopt.profiling.sources import sources_of
+from tfopt.records.base import Note
 from tfopt.records.check import CheckRecord, CheckRun, GateKind
 from tfopt.records.check_settings import AccuracySettings, ModelSettings, TimingSettings
+from tfopt.records.facts import Lock
+from tfopt.report.files import check_target
 from tfopt.report.progress import ProgressCallback, silent
 from tfopt.workload.options import Options, check_numbers
 from tfopt.workload.workers.contestant import Contestant
@@ -37,10 +40,12 @@ from tfopt.workload.workers.contestant import Contestant
 __all__ = ["check"]
 
 _KINDS: tuple[GateKind, ...] = ("budget", "accuracy", "timing")
+_LEAST_S = 5.0  # in less TensorFlow is hardly loaded
 # The part of a model's time that its accuracy may take where it is timed as well; what takes that long hangs.
 _ACCURACY = 0.5
-# The part of the time that loading one model and finding its facts may take before it counts as hung.
+# The part of the time that loading the models and finding their facts may take where something runs as well.
 _LOADING = 0.5
+_TOO_LATE = Failure("", "the time was over before its turn (--max-time)", "give the check more: --max-time 10m")
 
 
 def check(
@@ -118,41 +123,49 @@ def check(
         unsafe,
         input_size,
     )
+    objects: dict[str, str] = {}
     with contextlib.ExitStack() as stack:
         general = ModelSettings(
             model="",
-            baseline=None if baseline is None else _named(baseline, stack).model,
+            baseline=None if baseline is None else _named(baseline, stack, objects).model,
             budgets=budgets,
             accuracy=accuracy,
             timing=timing,
         )
         several = model if isinstance(model, Sequence) and not isinstance(model, str) else [model]
         subjects = subjects_of(
-            [_named(one, stack) for one in several], read_tables(models, "check.models"), general, base, tolerance
+            [_named(one, stack, objects) for one in several],
+            read_tables(models, "check.models"),
+            general,
+            base,
+            tolerance,
         )
         lock_path, here = Path(lock), environment(threads)
         before = read_lock(lock_path)
-        checkings = [Checking(subject) for subject in subjects]
+        if update:
+            _check_update(lock_path, only)
+        checkings = [Checking(subject, objects) for subject in subjects]
         kinds = {
             subject.label: _kinds(subject, only, self_test, limited=bool(limits_of(subject, before, update=update)))
             for subject in subjects
         }
         counted = [checking for checking in checkings if "budget" in kinds[checking.subject.label]]
-        left = began + max_time - time.monotonic()
-        count(counted, before, here, update=update, seconds=left * _LOADING, progress=progress)
         run = Run(("cpu", "wall") if device == "cpu" else ("wall",), self_test, progress)
-        _run(checkings, kinds, run, began + max_time)
+        deadline = began + max_time
+        part = _LOADING if any(kinds[label] & run.stages.keys() for label in kinds) else 1.0
+        count(counted, before, here, update=update, seconds=part * (deadline - time.monotonic()), progress=progress)
+        _run(checkings, kinds, run, deadline)
         for checking in checkings:
-            explain(checking, max_time * _LOADING, progress)
+            if (left := deadline - time.monotonic()) > 0:
+                explain(checking, left, progress)
     found = {checking.subject.label: checking.facts for checking in counted if checking.facts is not None}
-    if update and found:
-        write_lock(lock_path, updated(before, found, here))
+    notes, written = _accepted(lock_path, updated(before, found, here)) if update and found else ((), False)
     checked = tuple(checking.record(strict=strict) for checking in checkings)
     return CheckRecord(
         run=CheckRun(
             config=config,
             lock=None if before is None and not update else lock,
-            updated=update and bool(found),
+            updated=written,
             strict=strict,
             environment=here,
             max_seconds=max_time,
@@ -165,16 +178,36 @@ def check(
             tfopt=tfopt.__version__,
             python=platform.python_version(),
         ),
-        exit_code=worst(one.exit_code for one in checked),
+        exit_code=worst([*(one.exit_code for one in checked), 4 if notes else 0]),
         models=checked,
+        notes=notes,
     )
 
 
-def _named(model: Any, stack: contextlib.ExitStack) -> ModelSettings:
-    """A path as it is; a model object in a file that lasts as long as `stack`, under its own name."""
+def _check_update(lock: Path, only: Collection[GateKind]) -> None:
+    """UsageError where nothing could be accepted, before anything runs."""
+    if only and "budget" not in only:
+        raise UsageError("--update accepts what budgets find, and --only leaves budgets out", "add budgets to --only")
+    check_target(lock, force=True)
+
+
+def _accepted(path: Path, lock: Lock) -> tuple[tuple[Note, ...], bool]:
+    """Whether the lock was written; where not, why: what was found is shown all the same."""
+    try:
+        write_lock(path, lock)
+    except TfoptError as error:
+        return (Note(message=f"not accepted: {error.message}", hint=error.hint),), False
+    return (), True
+
+
+def _named(model: Any, stack: contextlib.ExitStack, objects: dict[str, str]) -> ModelSettings:
+    """A path as it is; a model object in a file that lasts as long as `stack`, under its own name: one of `objects`."""
     if isinstance(model, str | os.PathLike):
+        if not os.fspath(model):
+            raise UsageError("a model has no name", "name a file, or app:NAME; is a variable empty?")
         return ModelSettings(model=os.fspath(model))
     source = sources_of(model, stack)[0]
+    objects[source.path] = source.name
     return ModelSettings(model=source.path, label=source.name)
 
 
@@ -203,14 +236,16 @@ def _run(checkings: Sequence[Checking], kinds: Mapping[str, set[GateKind]], run:
     waiting = [checking for checking in checkings if kinds[checking.subject.label] & run.stages.keys()]
     for number, checking in enumerate(waiting):
         asked = [kind for kind in run.stages if kind in kinds[checking.subject.label]]
-        ends = time.monotonic() + max(1.0, (deadline - time.monotonic()) / (len(waiting) - number))
+        alive = sum(not each.failures for each in waiting[number:])  # the others cost nothing more
+        ends = time.monotonic() + (deadline - time.monotonic()) / max(alive, 1)
         judged = list(checking.gates)
         try:
             with _readable(checking):
                 for kind in asked:
                     part = _ACCURACY if kind != asked[-1] else 1.0
-                    failure = checking.failure or run.stages[kind](checking, max(1.0, part * (ends - time.monotonic())))
-                    if failure is not None:
+                    left = part * (ends - time.monotonic())
+                    known = next(iter(checking.failures), _TOO_LATE if left < _LEAST_S else None)
+                    if (failure := known or run.stages[kind](checking, left)) is not None:
                         checking.failed(kind, failure)
         except InputError as error:
             checking.gates = judged
@@ -224,7 +259,7 @@ def _readable(checking: Checking) -> Iterator[None]:
     subject = checking.subject
     with contextlib.ExitStack() as stack:
         for side in filter(None, (subject.candidate, subject.baseline)):
-            if checking.failure is None and identify(side.model).format != "application":
+            if not checking.failures and identify(side.model).format != "application":
                 stack.enter_context(steady(side.model))
         yield
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from tfopt.checks.accuracy import accuracy_gates, defaulted
 from tfopt.checks.checking import Checking
-from tfopt.checks.facts import Failure
+from tfopt.checks.closer import closer
+from tfopt.checks.failure import Ending, Failure
 from tfopt.checks.timing import self_test_gate, timing_gates
 from tfopt.errors import TfoptError, UsageError
 from tfopt.records.check import GateKind
@@ -24,8 +24,7 @@ __all__ = ["Run"]
 # Enough examples for sound statistics of BatchNormalization, and few enough for XLA's slowest kernels.
 _OUTPUT_BATCH = 16
 _METRIC = 0.3  # the part of the time for what is computed that one model's metrics may take
-_ALONE = "tfopt profile shows whether it runs by itself"
-_ENDINGS: dict[str, Literal["unreadable", "crashed", "hung"]] = {
+_ENDINGS: dict[str, Ending] = {
     "CRASHED": "crashed",
     "HUNG": "hung",
     "REFUSED": "unreadable",
@@ -61,9 +60,10 @@ class Run:
         if found.interrupted:
             raise KeyboardInterrupt
         itself, drift = found.drifts[reference.label], found.drifts[candidate.label]
-        for label, error in ((reference.label, found.refusal), (candidate.label, found.refusals.get(candidate.label))):
-            if reason := found.drifts[label].failure:
-                return Failure.of(error) if error is not None else _ended(label, reason)
+        for side, error in ((reference, found.refusal), (candidate, found.refusals.get(candidate.label))):
+            if reason := found.drifts[side.label].failure:
+                failure = _ended(side, reason, seconds) if error is None else Failure.of(error)
+                return failure if side is candidate else replace(failure, message=f"the baseline: {failure.message}")
         checking.drift = drift
         limits = defaulted(subject.accuracy, drift, data=candidate.options.data != "synthetic")
         checking.gates += accuracy_gates(drift, itself, limits)
@@ -117,7 +117,7 @@ class Run:
             raise KeyboardInterrupt
         result = outcome.results[0]
         ending = _ENDINGS.get(result.verdict)
-        return outcome if ending is None else Failure(ending, f"{result.label}: {result.reason}", _ALONE)
+        return outcome if ending is None else Failure(ending, result.reason, _alone(candidate))
 
 
 def _for_outputs(contestant: Contestant) -> Contestant:
@@ -127,7 +127,12 @@ def _for_outputs(contestant: Contestant) -> Contestant:
     return replace(contestant, options=replace(options, mode="infer", batch_size=few))
 
 
-def _ended(label: str, reason: str) -> Failure:
+def _ended(side: Contestant, reason: str, seconds: float) -> Failure:
     if reason == NO_TIME:
-        return Failure("hung", f"{label}: {reason}", "give the check more: --max-time 10m")
-    return Failure("crashed", f"{label}: {reason}", _ALONE)
+        return Failure("hung", f"comparing outputs: no end after {seconds:.0f} s", _alone(side))
+    return Failure("crashed", f"comparing outputs: {reason}", _alone(side))
+
+
+def _alone(side: Contestant) -> str:
+    command = closer(side, "profile")
+    return f"see whether it runs alone: {command}" if command else "tfopt profile shows whether it runs alone"

@@ -11,8 +11,9 @@ import msgspec
 
 from tfopt.errors import UsageError
 from tfopt.records.check_settings import ModelSettings
+from tfopt.records.fact_kinds import FACTS
 
-__all__ = ["merged", "read_table", "read_tables"]
+__all__ = ["merged", "read_table", "read_tables", "satisfiable"]
 
 _Settings = TypeVar("_Settings", bound=msgspec.Struct)
 
@@ -37,7 +38,14 @@ def read_table(kind: type[_Settings], table: Any, name: str) -> _Settings:
         key = at.rstrip("`").removeprefix(".")
         value = f", not {table[key]!r}" if key in table else ""
         what = f"{key} in {name}" if key else name
-        raise UsageError(f"{what}: {reason[:1].lower()}{reason[1:]}{value}", f"mend [{name}]") from None
+        raise UsageError(
+            f"{what}: {reason[:1].lower()}{reason[1:]}{value}", _hint(table.get(key), reason, name)
+        ) from None
+
+
+def _hint(value: Any, reason: str, name: str) -> str:
+    percents = isinstance(value, int | float) and 2 <= value <= 100 and reason.endswith(("<= 1.0", "< 1.0"))
+    return f"a share: {value / 100:g} is {value:g} %" if percents else f"mend [{name}]"
 
 
 def read_tables(tables: Any, name: str) -> tuple[ModelSettings, ...]:
@@ -52,3 +60,12 @@ def merged(kind: type[_Settings], general: Any, own: Any, name: str, own_name: s
     read_table(kind, general, name)
     read_table(kind, own, own_name)
     return read_table(kind, {**general, **own}, own_name)
+
+
+def satisfiable(budgets: Mapping[str, Any], name: str) -> None:
+    """UsageError where no value of a fact is allowed."""
+    for fact in FACTS:
+        least, most = budgets.get(f"min_{fact}"), budgets.get(f"max_{fact}")
+        if least is not None and most is not None and least > most:
+            what = f"min_{fact} is {least:g} and max_{fact} is {most:g} in {name}"
+            raise UsageError(f"{what}: nothing is allowed", "a general limit may stand beside the model's own")

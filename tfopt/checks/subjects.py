@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
-from tfopt.checks.settings import merged
+from tfopt.checks.settings import merged, satisfiable
 from tfopt.errors import UsageError
 from tfopt.model.source import file_label
 from tfopt.records.check_settings import AccuracySettings, BudgetSettings, ModelSettings, TimingSettings
@@ -54,15 +54,17 @@ def subjects_of(
     if not tables:
         raise UsageError("there is no model to check", "name one, or write [[check.models]] in the configuration")
     found = tuple(_subject(table, general, base, tolerance) for table in tables)
-    label, count = Counter(subject.label for subject in found).most_common(1)[0]
+    sides = [side.label for subject in found for side in (subject.candidate, subject.baseline) if side is not None]
+    label, count = Counter(sides).most_common(1)[0]
     if count > 1:
         raise UsageError(f"{count} models are called {label}", "give each a label of its own in [[check.models]]")
     return found
 
 
 def _chosen(named: Sequence[ModelSettings], models: Sequence[ModelSettings]) -> Sequence[ModelSettings]:
-    known = {**{one.model: one for one in models}, **{one.label: one for one in models if one.label}}
-    return [known.get(one.model, one) for one in named] if named else models
+    paths = {os.path.normpath(one.model): one for one in models}
+    labels = {one.label: one for one in models if one.label}
+    return [labels.get(one.model) or paths.get(os.path.normpath(one.model), one) for one in named] or models
 
 
 def _subject(table: ModelSettings, general: ModelSettings, base: Contestant, tolerance: float | None) -> Subject:
@@ -75,11 +77,14 @@ def _subject(table: ModelSettings, general: ModelSettings, base: Contestant, tol
         return merged(kind, getattr(general, name), getattr(table, name), f"check.{name}", f"{name} of {label}")
 
     timing = own(TimingSettings, "timing")
-    budgets = msgspec.structs.asdict(own(BudgetSettings, "budgets"))
+    budgets = {
+        key: value for key, value in msgspec.structs.asdict(own(BudgetSettings, "budgets")).items() if value is not None
+    }
+    satisfiable(budgets, f"budgets of {label}")
     return Subject(
         candidate,
         None if baseline is None else replace(candidate, label=f"the baseline of {label}", model=baseline),
-        {key: value for key, value in budgets.items() if value is not None},
+        budgets,
         own(AccuracySettings, "accuracy"),
         timing if tolerance is None else msgspec.structs.replace(timing, tolerance=tolerance),
     )

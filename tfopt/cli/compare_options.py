@@ -44,7 +44,8 @@ def number(least: float, unit: str, scale: float, most: float = float("inf")) ->
         try:
             number = float(text.removesuffix(unit)) * (scale if text.endswith(unit) else 1.0)
         except ValueError:
-            raise click.BadParameter(f"{text!r} is not a number such as {param.default}", ctx, param) from None
+            such = param.default if isinstance(param.default, str) else f"{5 * scale:g}"
+            raise click.BadParameter(f"{text!r} is not a number such as {such}", ctx, param) from None
         if not least < number < most:
             allowed = f"between {least:g} and {most / scale:g}{unit}" if math.isfinite(most) else f"above {least:g}"
             raise click.BadParameter(f"{text} must be {allowed}", ctx, param)

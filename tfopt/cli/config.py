@@ -115,6 +115,8 @@ def _values(source: _Source, verbs: Mapping[str, _Settings], verb: str) -> Itera
 
 def _check(table: Iterable[str], known: Iterable[str], place: str, tables: Iterable[str]) -> None:
     for key in table:
+        if key in tables:
+            raise UsageError(f"{key!r} in {place} is no table", f"write [{key}] above its keys")
         if _normal(key) not in known:
             raise _unknown(key, "key", place, [*known, *tables])
 

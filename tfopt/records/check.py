@@ -20,6 +20,7 @@ GateKind = Literal["budget", "accuracy", "timing"]
 # ERROR: the gate could not be judged (no samples, a fact that could not be found, the program crashed or hung);
 # NEW: there is nothing to compare with yet, or only from another environment.
 GateVerdict = Literal["PASS", "FAIL", "IMPROVED", "INCONCLUSIVE", "ERROR", "NEW"]
+Unit = Literal["", "bytes", "FLOPs", "share", "ratio", "s"]
 
 
 class LayerChange(Record, frozen=True, kw_only=True):
@@ -45,7 +46,7 @@ class Gate(Record, frozen=True, kw_only=True):
     value: float | None
     limit: float | None
     reference: float | None = None
-    unit: Literal["", "bytes", "FLOPs", "share", "ratio", "s"] = ""
+    unit: Unit = ""
     message: str
     layers: tuple[LayerChange, ...] = ()
     layers_fact: str = ""

@@ -18,6 +18,12 @@ __all__ = ["AccuracySettings", "BudgetSettings", "CheckFile", "CheckSettings", "
 
 Share = Annotated[float, Meta(gt=0, lt=1)]
 Positive = Annotated[float, Meta(ge=0)]
+Part = Annotated[float, Meta(ge=0, le=1)]
+Name = Annotated[str, Meta(min_length=1)]
+_WIDTHS = {"float": (16, 32, 64), "int": (4, 8, 16, 32, 64), "uint": (4, 8, 16, 32, 64), "complex": (64, 128)}
+_NUMBERED = [f"{kind}{width}" for kind, widths in _WIDTHS.items() for width in widths]
+DTYPES = ("bfloat16", "float8_e4m3fn", "float8_e5m2", *_NUMBERED, "bool", "string")
+DType = Literal[DTYPES]  # type: ignore[valid-type]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -35,9 +41,9 @@ class AccuracySettings(Settings, frozen=True, kw_only=True):
 
     max_rel: Positive | None = None
     min_cosine: Annotated[float, Meta(ge=-1, le=1)] | None = None
-    min_agreement: Annotated[float, Meta(ge=0, le=1)] | None = None
-    max_accuracy_drop: Annotated[float, Meta(ge=0, le=1)] | None = None
-    max_loss_increase: Positive | None = None
+    min_agreement: Part | None = None
+    max_accuracy_drop: Part | None = None
+    max_loss_increase: Part | None = None
     samples: Annotated[int, Meta(ge=1)] = 1000
 
 
@@ -51,13 +57,15 @@ class TimingSettings(Settings, frozen=True, kw_only=True):
 
 
 def _budget(limit: Limit) -> Any:
-    shares = limit.fact.unit == "share"
-    return Annotated[float, Meta(ge=0, le=1)] if shares else Positive
+    return Part if limit.relative or limit.fact.unit == "share" else Positive
 
 
 BudgetSettings = msgspec.defstruct(
     "BudgetSettings",
-    [*((limit.key, _budget(limit) | None, None) for limit in LIMITS.values()), ("dtypes", list[str] | None, None)],
+    [
+        *((limit.key, _budget(limit) | None, None) for limit in LIMITS.values()),
+        ("dtypes", Annotated[list[DType], Meta(min_length=1)] | None, None),
+    ],
     bases=(Settings,),
     frozen=True,
     kw_only=True,
@@ -69,9 +77,9 @@ class ModelSettings(Settings, frozen=True, kw_only=True):
     """One model to check, under a `label` of its own (default: its file's name), with its own baseline and data. Its
     own limits go before those of the whole check, key by key."""
 
-    model: str
-    baseline: str | None = None
-    label: Annotated[str, Meta(min_length=1)] | None = None
+    model: Name
+    baseline: Name | None = None
+    label: Name | None = None
     data: str | None = None
     budgets: Annotated[Mapping[str, Any], Meta(extra_json_schema={"$ref": "#/$defs/BudgetSettings"})] = {}
     accuracy: Annotated[Mapping[str, Any], Meta(extra_json_schema={"$ref": "#/$defs/AccuracySettings"})] = {}

@@ -114,7 +114,8 @@ def _hint(model: ModelCheck, gate: Gate) -> str:
 def _change(change: LayerChange, gate: Gate) -> str:
     kind = FACTS.get(gate.layers_fact or gate.fact)
     unit = gate.unit if kind is None else kind.unit
-    path = visible(change.path)
+    other = kind is not None and not unit and kind.name != gate.fact  # FLOPs say what they are
+    path = visible(change.path) + (f" {gate.layers_fact}" if other else "")
     if gate.reference is None and gate.kind == "budget":  # an absolute limit: nothing was before
         return f"{path} {quantity(change.after, unit)}"
     if change.before is None:

@@ -12,7 +12,7 @@ from tfopt.workload.duel.standing import Standing
 from tfopt.workload.workers.messages import Doing, Refused
 from tfopt.workload.workers.process import Ended, Worker
 
-__all__ = ["Listener"]
+__all__ = ["BaselineHung", "Listener", "TooSlow"]
 
 # What takes this many times longer than it took last time counts as hung, but nothing does within half a minute.
 _PATIENCE, _LEAST_PATIENCE_S = 10.0, 30.0
@@ -21,6 +21,14 @@ _OF_REST, _OF_ALL = 1 / 2, 1 / 8
 # What used less CPU time than this part of a silence did nothing; on a crowded machine work gets little more.
 _WORKING = 0.05
 _SILENCE = {False: "no answer for {:.0f} s", True: "still at work after {:.0f} s, which may need a longer time,"}
+
+
+class BaselineHung(RunFailed):
+    """What all are compared with says no more."""
+
+
+class TooSlow(RunFailed):
+    """The time was over while it was still at work."""
 
 
 class Listener:
@@ -80,12 +88,13 @@ class Listener:
             self._arms[label].failure = (verdict, reason)
             return
         if verdict == "NOT RUN":
-            raise RunFailed(
+            raise TooSlow(
                 f"{self._max_seconds:.0f} s are too few: {label or 'a worker process'} was still {self._doing.phase}",
                 "give it more time: --max-time 300",
             )
         hint = "tfopt profile shows whether it runs by itself" if label else "does `python -c 'import keras'` work?"
-        raise RunFailed(f"{label or 'a worker process'}: {reason}", hint)
+        kind = BaselineHung if verdict == "HUNG" else RunFailed
+        raise kind(f"{label or 'a worker process'}: {reason}", hint)
 
     def _take(self, message: Message) -> None:
         match message:
