@@ -146,7 +146,7 @@ def test_layers_of_a_time_are_told_by_what_explains_it() -> None:
     gate = msgspec.structs.replace(model.gates[-1], verdict="FAIL", layers_fact="step_flops", layers=layers)
     assert told_of(model, gate).layers == ("late 57.0 M FLOPs → 456 M FLOPs",)
     drop = msgspec.structs.replace(gate, kind="accuracy", unit="share", layers_fact="params")
-    assert told_of(model, drop).layers == ("late 57,000,000 → 456,000,000",)
+    assert told_of(model, drop).layers == ("late params 57,000,000 → 456,000,000",)
 
 
 def test_a_time_that_was_cut_short_says_so() -> None:
