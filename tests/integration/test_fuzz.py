@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # Keras, while saving.
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-@pytest.mark.parametrize(("what", "make", "count"), [("models", make_models, 20), ("traces", make_traces, 80)])
+@pytest.mark.parametrize(("what", "make", "count"), [("models", make_models, 10), ("traces", make_traces, 40)])
 def test_damaged_files_are_refused_or_lived_with(
     what: str, make: Callable[[Path], None], count: int, tmp_path: Path
 ) -> None:

@@ -23,7 +23,7 @@ from tfopt.records.influence import PathReport
 
 L = keras.layers
 # MobileNet, MobileNetV2 and VGG16 add no kind of layer but Reshape (`test_path_rules`); `bench.certificates` has all.
-FAST = ("MobileNetV3Small", "ResNet50", "Xception")
+FAST = ("MobileNetV3Small", "ResNet50")
 
 
 class Does(L.Layer):
