@@ -98,7 +98,7 @@ def run(
     _wish.update(delay_ms=delay_ms, ahead=ahead)
     _making.took.clear()
     slow = Slow(work_ms) if work_ms else None
-    record = profile(network(depth, slow), data=f"{__name__}:pipeline", **options)
+    record = profile(network(depth, slow), data=f"{__name__}:pipeline", influence=False, **options)
     hidden = statistics.median(slow.sleep.took) if slow and ahead else 0.0
     return record, max(0.0, statistics.median(_making.took) - hidden)
 

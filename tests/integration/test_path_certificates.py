@@ -22,7 +22,7 @@ from tfopt.pathways.rules.registry import Call, rule
 from tfopt.records.influence import PathReport
 
 L = keras.layers
-# MobileNet, MobileNetV2 and VGG16 add no kind of layer but Reshape (`test_path_rules`); `bench.certificates` has all.
+# The others add kinds of layers that `test_path_rules` tries; `bench.certificates` has all of them.
 FAST = ("MobileNetV3Small", "ResNet50")
 
 
