@@ -30,7 +30,7 @@ from tfopt.pruning.allocation.schedules import sparsities  # noqa: E402
 from tfopt.pruning.allocation.scopes import allocate  # noqa: E402
 from tfopt.pruning.criteria import CRITERIA, Scoring, scored  # noqa: E402
 from tfopt.pruning.finetune import finetune  # noqa: E402
-from tfopt.pruning.masks import mask_of_each, masked  # noqa: E402
+from tfopt.pruning.masks import remove  # noqa: E402
 from tfopt.pruning.prunable import Masks, Scores  # noqa: E402
 from tfopt.pruning.selection import select  # noqa: E402
 from tfopt.pruning.storage import saved  # noqa: E402
@@ -138,8 +138,7 @@ def pruned(dense: keras.Model, run: Run, seed: int, data: Digits) -> keras.Model
     if run.sparsities:
         finetune(model, weights, from_arrays(model, data.x, data.y, batch_size=BATCH, seed=seed), run.sparsities, masks)
     else:
-        with masked(model, mask_of_each(weights, masks(run.sparsity))):
-            pass  # they are zero from now on
+        remove(model, weights, masks(run.sparsity))
     zeros = sum(int(np.sum(weight.values == 0)) for weight in weights)
     assert zeros == round(run.sparsity * sum(weight.size for weight in weights))
     return model

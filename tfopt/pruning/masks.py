@@ -24,7 +24,7 @@ from tfopt.pruning.prunable import Masks, Prunable
 from tfopt.pruning.slots import AVERAGES, all_optimizers, slots_of, trainers_of
 from tfopt.wording import counted
 
-__all__ = ["Masking", "mask_of_each", "masked"]
+__all__ = ["Masking", "mask_of_each", "masked", "remove"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,6 +161,12 @@ def masked(model: Any, masks: ByVariable) -> Iterator[Masking]:
                 f"{counted(len(broken), 'weight')} did not stay at zero where they are masked, {broken[0]} first",
                 "something wrote past the optimizer, or an optimizer was not held, or a step traced before the block",
             )
+
+
+def remove(model: Any, weights: Iterable[Prunable], masks: Masks) -> None:
+    """Set what the masks remove to zero, in the optimizer too; nothing holds it there afterwards."""
+    with masked(model, mask_of_each(weights, masks)):
+        return  # entering has done it
 
 
 def mask_of_each(weights: Iterable[Prunable], masks: Masks) -> list[tuple[Any, Any]]:

@@ -13,7 +13,7 @@ from tfopt.pruning.alone import each_alone
 from tfopt.pruning.checkpoints import Checkpoint
 from tfopt.pruning.collapse import THIN, collapse
 from tfopt.pruning.job import Job, Parts
-from tfopt.pruning.masks import mask_of_each, masked
+from tfopt.pruning.masks import remove
 from tfopt.pruning.original import original
 from tfopt.pruning.prunable import Masks, Prunable
 from tfopt.pruning.removing import Removing
@@ -80,8 +80,7 @@ def _pruned(job: Job, removing: Removing, alive: Masks, checkpoint: Checkpoint |
     found: Parts = {}
     if at_once:
         masks = removing.masks(removing.steps[-1])
-        with masked(job.model, mask_of_each(weights, masks)):
-            pass  # what they remove is zero from now on, in the optimizer too
+        remove(job.model, weights, masks)
         found = _checked(job, weights, masks, alive)
     if checkpoint is not None and not _stopped(job, found):
         tuned = trained(job, removing, masks, checkpoint)
