@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from tfopt.cli.compare_options import SHARED, number, split
+from tfopt.cli.compare_options import SHARED, max_time, number, split
 from tfopt.cli.profile_options import MODEL, XLA
 from tfopt.cli.settings import Option, Table, in_section
 
@@ -46,14 +46,7 @@ GATES = in_section(
         metavar="SHARE",
         help="How much slower a model may be: 5% or 0.05. Default: [check.timing], else 5%.",
     ),
-    Option(
-        ["--max-time"],
-        default="300",
-        show_default=True,
-        callback=number(0.0, "m", 60.0),
-        metavar="SECONDS",
-        help="The whole check takes no longer: seconds, or 5m.",
-    ),
+    max_time("The whole check"),
     Option(
         ["--self-test"],
         is_flag=True,

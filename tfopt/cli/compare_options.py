@@ -10,7 +10,7 @@ import click
 from tfopt.cli.profile_options import MODEL, RUN
 from tfopt.cli.settings import Option, in_section
 
-__all__ = ["COMPARED", "MEASURING", "SHARED", "number", "split"]
+__all__ = ["COMPARED", "MEASURING", "SHARED", "max_time", "number", "split"]
 
 _SHARED_NAMES = (
     *("input_shape", "input_size", "data", "loss", "optimizer", "imports", "unsafe"),
@@ -54,6 +54,18 @@ def number(least: float, unit: str, scale: float, most: float = float("inf")) ->
     return parsed
 
 
+def max_time(what: str, default: str = "300") -> Option:
+    """The option that limits how long `what` takes."""
+    return Option(
+        ["--max-time"],
+        default=default,
+        show_default=True,
+        callback=number(0.0, "m", 60.0),
+        metavar="SECONDS",
+        help=f"{what} takes no longer: seconds, or 5m.",
+    )
+
+
 COMPARED = in_section(
     "What is compared",
     Option(
@@ -78,14 +90,7 @@ MEASURING = in_section(
         metavar="SHARE",
         help="A change below it does not matter: 5% or 0.05.",
     ),
-    Option(
-        ["--max-time"],
-        default="300",
-        show_default=True,
-        callback=number(0.0, "m", 60.0),
-        metavar="SECONDS",
-        help="The whole comparison takes no longer: seconds, or 5m.",
-    ),
+    max_time("The whole comparison"),
     Option(
         ["--clock"],
         type=click.Choice(["wall", "cpu"]),

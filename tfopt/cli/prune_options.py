@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tfopt.cli.compare_options import MEASURING as COMPARE_MEASURING
+from tfopt.cli.compare_options import max_time
 from tfopt.cli.options import LISTED
 from tfopt.cli.profile_options import MODEL, SEED, THREADS
 from tfopt.cli.settings import Option, in_section
@@ -116,14 +116,7 @@ TRAINING = in_section(
 MEASURING = in_section(
     "Measuring",
     Option(["--latency/--no-latency"], default=True, help="Measure whether it is faster, or not. Default: measure."),
-    Option(
-        ["--max-time"],
-        default="60",
-        show_default=True,
-        callback=next(option for option in COMPARE_MEASURING if option.name == "max_time").callback,
-        metavar="SECONDS",
-        help="Measuring the time takes no longer: seconds, or 5m.",
-    ),
+    max_time("Measuring the time", "60"),
 )
 REPORT = in_section(
     "Output",
