@@ -65,7 +65,8 @@ def _assert_true(record: ProfileRecord, model: keras.Model) -> None:
     assert sum(row.share for row in record.layers) == pytest.approx(1, abs=1e-3)
     assert sum(row.share for row in record.phases) == pytest.approx(1, abs=1e-3)
     assert sum(op.share for op in record.ops) + record.coverage.idle == pytest.approx(1, abs=1e-3)
-    assert record.coverage.attributed >= 0.94 or record.coverage.idle > 0.99
+    # Without any op of the model only the executor's microseconds are left: little of the step, all of its busy time.
+    assert record.coverage.attributed >= 0.94 or record.coverage.unattributed < 0.06
     assert msgspec.json.decode(msgspec.json.encode(record), type=ProfileRecord) == record
     lines = tfopt.render(record, View(width=80, top=0)).splitlines()
     assert [line for line in lines if cell_len(line) > 80] == []
