@@ -29,7 +29,7 @@ def test_waiting_is_true_although_tracing_slows_the_step(mode: str, tmp_path: Pa
     records: list[ProfileRecord] = []
 
     def measure() -> float:
-        record, known = run(150, 20, steps=15, trace_steps=3, run_dir=tmp_path, **MODES[mode])
+        record, known = run(150, 20, steps=9, trace_steps=3, run_dir=tmp_path, **MODES[mode])
         records.append(record)
         return waited(record) / known - 1
 

@@ -100,7 +100,7 @@ def test_model_object_is_left_as_it_was() -> None:
         before = [np.copy(variable.numpy()) for variable in [*model.variables, *model.optimizer.variables]]
         optimizer, policies = model.optimizer, [layer.dtype_policy.name for layer in model.layers]
         prediction = model.predict_on_batch(x)
-        profiled(model, steps=3, precision=precision)
+        profiled(model, steps=3, precision=precision, batch_size=8)
         after = [variable.numpy() for variable in [*model.variables, *model.optimizer.variables]]
         assert all((left == right).all() for left, right in zip(before, after, strict=True))
         assert model.optimizer is optimizer
