@@ -254,6 +254,12 @@ def test_the_last_batch_may_be_smaller_but_not_where_the_model_s_own_is_fixed(
     assert {len(values) for _, values in found.values()} == {measured}
 
 
+def test_data_without_targets_has_no_samples(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "softmax")])
+    np.savez(tmp_path / "s.npz", x=np.ones((10, 4), "float32"))
+    assert samples_of(model, Options("infer", data=str(tmp_path / "s.npz")), 4, 100) == ()
+
+
 def test_metrics_of_two_models_whose_outputs_have_other_names(tmp_path: Path) -> None:
     """One of them computes NaN: the other rows stand, and nothing that is NaN counts as right."""
     for name, constant in {"one": 0.5, "other": np.nan}.items():

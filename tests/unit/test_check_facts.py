@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tfopt.checks import facts as home
 from tfopt.checks.facts import facts_of
-from tfopt.checks.failure import Failure
+from tfopt.checks.failure import MORE_TIME, Failure
 from tfopt.errors import UsageError
 from tfopt.records.fact_kinds import COSTLY, FACTS, LIMITS, facts_for
 from tfopt.records.facts import ModelFacts
@@ -37,6 +39,9 @@ for asked in task["asked"]:
         os.kill(os.getpid(), 9)
     elif label.startswith("hang"):
         time.sleep(100)
+    elif label == "spin":
+        while True:
+            pass
     elif label in ("InputError", "UsageError", "RunFailed"):
         say("Refused", label, kind=label, message="what", hint="how")
     else:
@@ -56,9 +61,9 @@ def starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "starts"
 
 
-def _facts(*labels: str, seconds: float = 30.0) -> dict[str, ModelFacts | Failure]:
+def _facts(*labels: str, seconds: float = 30.0, **options: Any) -> dict[str, ModelFacts | Failure]:
     subjects = [Contestant(label, f"{label}.keras", Options()) for label in labels]
-    return facts_of(subjects, dict.fromkeys(labels, ("params", "file_bytes")), seconds)
+    return facts_of(subjects, dict.fromkeys(labels, ("params", "file_bytes")), seconds, **options)
 
 
 def _ending(found: ModelFacts | Failure) -> str:
@@ -94,6 +99,24 @@ def test_what_hangs_is_ended_and_said_and_leaves_time_for_the_rest(starts: Path)
     assert [_ending(one) for one in found.values()] == ["hung", "hung", "found"]
     alone = "see whether it loads alone: tfopt inspect hang.keras"
     assert found["hang"] == Failure("hung", "finding params: no end after 1 s", alone)
+
+
+def test_what_still_computes_when_its_time_is_over_is_not_called_hung() -> None:
+    found = _facts("spin", seconds=1.0)["spin"]
+    assert isinstance(found, Failure)
+    assert (found.ending, found.exit_code, found.hint) == ("", 4, MORE_TIME)
+    assert re.fullmatch(r"finding params: still at work after \d s, which may need a longer time", found.message)
+
+
+def test_ctrl_c_leaves_what_was_found() -> None:
+    def progress(stage: str, done: float | None) -> None:
+        if stage.startswith("b:"):
+            raise KeyboardInterrupt
+
+    found: dict[str, ModelFacts | Failure] = {}
+    with pytest.raises(KeyboardInterrupt):
+        _facts("a", "b", "c", progress=progress, found=found)
+    assert list(found) == ["a"]
 
 
 def test_where_the_time_ends_before_any_model_none_has_hung() -> None:

@@ -10,18 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 import tfopt
 from tests.unit.test_check_accuracy import drift, output
 from tests.unit.test_check_timing import result
 from tfopt.checks.checking import worst
-from tfopt.checks.failure import Failure
+from tfopt.checks.failure import INTERRUPTED, Failure
 from tfopt.errors import InputError, RunFailed, UsageError
 from tfopt.model.source import file_label
 from tfopt.records.check import CheckRecord, GateVerdict
 from tfopt.records.facts import LayerFacts, ModelFacts
-from tfopt.report.gates import troubles
-from tfopt.workload.drift.drifting import Drifting
+from tfopt.report.gates import answer, troubles
+from tfopt.workload.drift.drifting import NO_TIME, Drifting
 from tfopt.workload.duel import BaselineHung, Contestant, DuelOutcome, TooSlow
 
 SAME, SLOWER = [0.0, 0.001, -0.001, 0.002], [0.2, 0.21, 0.19, 0.2]
@@ -39,29 +40,42 @@ class Workers:
         self.params: dict[str, float | Failure] = {}
         self.logs: dict[str, list[float]] = {}
         self.drift = drift(output())
+        self.hung = False
         self.fails: Exception | None = None
+        self.ctrl_c_at = ""
         self.rules: dict[str, Any] = {}
         self.during: Callable[[], object] = lambda: None
 
     def facts_of(
-        self, sides: Sequence[Contestant], names: Mapping[str, Sequence[str]], *rest: Any
+        self,
+        sides: Sequence[Contestant],
+        names: Mapping[str, Sequence[str]],
+        seconds: float,
+        progress: object,
+        found: dict[str, ModelFacts | Failure] | None = None,
     ) -> dict[str, ModelFacts | Failure]:
         if sides:
             self.said.append(("facts", *(side.label for side in sides)))
-        found = {side.label: self.params.get(side.label, 100.0) for side in sides}
-        return {label: count if isinstance(count, Failure) else facts(count) for label, count in found.items()}
+        found = {} if found is None else found
+        for side in sides:
+            if side.label == self.ctrl_c_at:
+                raise KeyboardInterrupt
+            count = self.params.get(side.label, 100.0)
+            found[side.label] = count if isinstance(count, Failure) else facts(count)
+        return found
 
     def drifting(self, reference: Contestant, arms: Sequence[Contestant], **options: Any) -> Drifting:
         self.said.append(("drift", reference.label, arms[0].label, arms[0].options.mode))
         self.during()
-        return Drifting({reference.label: drift(output()), arms[0].label: self.drift})
+        return Drifting({reference.label: drift(output()), arms[0].label: self.drift}, hung=self.hung)
 
     def duel(self, baseline: Contestant, arms: Sequence[Contestant], **rules: Any) -> DuelOutcome:
         self.said.append(("duel", baseline.label, arms[0].label))
         self.rules = rules
         if self.fails is not None:
             raise self.fails
-        return DuelOutcome((), (result(self.logs.get(arms[0].label, SAME)),))
+        interrupted = arms[0].label == self.ctrl_c_at
+        return DuelOutcome((), (result(self.logs.get(arms[0].label, SAME)),), interrupted=interrupted)
 
 
 def facts(params: float) -> ModelFacts:
@@ -209,9 +223,21 @@ def test_a_baseline_that_hangs_is_not_said_to_have_crashed(workers: Workers) -> 
     workers.fails = BaselineHung("the baseline of m.keras: no answer for 38 s", "")
     (model,) = tfopt.check("m.keras", baseline="old.keras", only=["timing"]).models
     assert (model.ending, model.exit_code) == ("hung", 4)
-    workers.fails = TooSlow("9 s are too few", "")
-    (model,) = tfopt.check("m.keras", baseline="old.keras", only=["timing"]).models
+    workers.fails = TooSlow("9 s are too few", "give more")
+    record = tfopt.check("m.keras", baseline="old.keras", only=["timing"])
+    (model,) = record.models
     assert (model.ending, model.exit_code, model.gates[0].message) == ("", 4, "9 s are too few")
+    assert [told.hint for told in troubles(record)] == ["give more"]
+
+
+@pytest.mark.parametrize(("hung", "ending", "words"), [(True, "hung", "no end after"), (False, "", "still at work")])
+def test_outputs_that_take_too_long_to_compare(workers: Workers, hung: bool, ending: str, words: str) -> None:
+    workers.drift, workers.hung = replace(drift(), failure=NO_TIME), hung
+    record = tfopt.check("m.keras", baseline="old.keras", only=["accuracy"])
+    assert (record.models[0].ending, record.exit_code, verdicts(record)) == (ending, 4, {"accuracy": "ERROR"})
+    (told,) = troubles(record)
+    assert told.message.startswith(f"comparing outputs: {words}")
+    assert ("--max-time" in told.hint) is not hung
 
 
 def test_what_time_was_left_for_is_checked_and_the_rest_is_not_said_to_hang(workers: Workers) -> None:
@@ -233,11 +259,43 @@ def test_the_worst_of_several_failures_counts(workers: Workers) -> None:
     assert tfopt.check("m.keras", baseline="old.keras", only=["budget"]).exit_code == 4
 
 
-def test_ctrl_c_ends_it_without_an_answer(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
-    interrupted = DuelOutcome((), (result(SAME),), interrupted=True)
-    monkeypatch.setattr("tfopt.checks.running.duel", lambda *sides, **rules: interrupted)
+def test_ctrl_c_before_anything_was_judged_ends_it_without_an_answer(workers: Workers) -> None:
+    workers.ctrl_c_at = "m.keras"
     with pytest.raises(KeyboardInterrupt):
         tfopt.check("m.keras", baseline="old.keras", only=["timing"])
+
+
+def test_ctrl_c_keeps_what_was_judged_and_passes_nothing_else(workers: Workers) -> None:
+    workers.ctrl_c_at, workers.drift = "n.keras", drift(output(cosine=0.5))
+    record = tfopt.check(["m.keras", "n.keras"], baseline="old.keras", self_test=True, only=["accuracy", "timing"])
+    passed = dict.fromkeys(("self_test", "tolerance", "wall_tolerance"), "PASS")
+    assert (verdicts(record), record.models[0].exit_code) == ({"min_cosine": "FAIL", **passed}, 1)
+    # One of its two duels was over.
+    assert verdicts(record, 1) == {"min_cosine": "FAIL", "self_test": "PASS", "timing": "ERROR"}
+    assert (record.exit_code, answer(record)) == (130, ("INTERRUPTED", "2 failed", "1 error", "4 passed"))
+    assert [(told.name, told.hint) for told in troubles(record)] == [
+        ("min_cosine", "tfopt compare old.keras m.keras"),
+        ("min_cosine", "tfopt compare old.keras n.keras"),
+        ("timing", ""),
+    ]
+    assert "facts" not in [said[0] for said in workers.said]  # nothing more is started
+    assert record.models[1].failure == INTERRUPTED.message
+
+
+def test_ctrl_c_among_the_facts_keeps_models_of_which_all_were_found_and_accepts_nothing(workers: Workers) -> None:
+    workers.ctrl_c_at = "the baseline of n.keras"
+    models = [{"model": f"{name}.keras", "baseline": f"old_{name}.keras"} for name in ("m", "n")]
+    record = tfopt.check(models=models, budgets={"max_params": 100, "max_params_increase": 0.0})
+    assert verdicts(record) == {
+        "max_params": "PASS",
+        "max_params_increase": "PASS",
+        "accuracy": "ERROR",
+        "timing": "ERROR",
+    }
+    assert set(verdicts(record, 1).values()) == {"ERROR"}
+    workers.ctrl_c_at = "n.keras"
+    record = tfopt.check(["m.keras", "n.keras"], update=True)
+    assert (record.run.updated, record.exit_code, Path("tfopt.lock.json").exists()) == (False, 130, False)
 
 
 def test_the_lock_is_written_on_request_alone_and_then_held_against(workers: Workers) -> None:

@@ -238,3 +238,11 @@ def test_help_comes_without_tensorflow(tmp_path: Path) -> None:
     said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert said.stdout.endswith("False\n")
     assert "--self-test" in said.stdout
+
+
+def test_ctrl_c_shows_and_writes_what_was_judged(here: Here, checker: Checker) -> None:
+    checker.exit_code = 130
+    said = here("check", "m.keras", "-o", "out.json")
+    assert (said.code, said.err.splitlines()[-1]) == (130, "interrupted")
+    assert "INTERRUPTED" in said.out
+    assert json.loads(Path("out.json").read_text())["exit_code"] == 130

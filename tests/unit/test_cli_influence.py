@@ -54,6 +54,12 @@ def test_options_are_the_library_s_keywords(here: Here, library: Library) -> Non
     assert library.asked["command"] == "tfopt influence m.keras"
 
 
+def test_a_target_may_be_a_number_in_a_file(here: Here, library: Library) -> None:
+    Path("i.toml").write_text("[influence]\ntarget = 3\n")
+    assert here("influence", "m.keras", "--config", "i.toml").code == 0
+    assert library.asked["target"] == "3"
+
+
 def test_every_option_arrives(here: Here, library: Library) -> None:
     here(
         *("influence", "m.h5", "--mode", "both", "--target", "margin", "--groups", "a=b*", "--groups", "c", "--paths"),

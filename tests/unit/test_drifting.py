@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tfopt.workload.drift import drifting as home
-from tfopt.workload.drift.drifting import Drifting, drifting
+from tfopt.workload.drift.drifting import NO_TIME, Drifting, drifting
 from tfopt.workload.duel import Contestant
 from tfopt.workload.options import Options
 from tfopt.workload.workers.process import worker
@@ -24,6 +24,10 @@ for contestant in [task["reference"], *task["arms"]]:
     say("Doing", label, phase="computing")
     if label == "crash":
         sys.exit(3)
+    while label == "spin":
+        pass
+    if label == "hang":
+        time.sleep(100)
     say("Drifted", label, drift={"label": label, "reference": "graph", "batch_size": 16})
 time.sleep(100)
 """
@@ -37,13 +41,13 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(home, "worker", started)
 
 
-def _drifting(*labels: str, interrupted_at: str = "") -> Drifting:
+def _drifting(*labels: str, interrupted_at: str = "", seconds: float = 30.0) -> Drifting:
     def progress(stage: str, done: float | None) -> None:
         if stage == f"{interrupted_at}: computing":
             raise KeyboardInterrupt
 
     reference, *arms = (Contestant(label, "m.keras", Options(xla=label == "xla")) for label in ("graph", *labels))
-    limits = functools.partial(drifting, samples=1, metric_seconds=1.0, deadline=time.monotonic() + 30)
+    limits = functools.partial(drifting, samples=1, metric_seconds=1.0, deadline=time.monotonic() + seconds)
     return limits(reference, arms, progress=progress)
 
 
@@ -55,6 +59,12 @@ def test_an_arm_that_dies_costs_the_others_nothing() -> None:
         "xla": False,
     }
     assert (found.model, found.interrupted) == ("m.keras", False)
+
+
+@pytest.mark.parametrize("label", ["spin", "hang"])
+def test_where_the_time_is_over_it_tells_what_hung_from_what_still_computed(label: str) -> None:
+    found = _drifting(label, seconds=2.0)
+    assert (found.drifts[label].failure, found.hung) == (NO_TIME, label == "hang")
 
 
 def test_what_compiles_longest_comes_last() -> None:

@@ -30,9 +30,11 @@ def worst(codes: Iterable[int]) -> int:
 
 @dataclass
 class Checking:
-    """What is known of one subject. `objects` are names of model objects, by the temporary files that they are in."""
+    """What is known of one subject. `left` are the kinds of gates asked for that are not judged yet, `objects` names
+    of model objects, by the temporary files that they are in."""
 
     subject: Subject
+    left: set[GateKind]
     objects: Mapping[str, str] = field(default_factory=dict)
     gates: list[Gate] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
@@ -46,6 +48,7 @@ class Checking:
 
     def failed(self, kind: GateKind, failure: Failure) -> None:
         """Nothing can be said of gates of this kind: one stands for them, of no fact."""
+        self.left.discard(kind)
         self.failures.append(failure)
         self.gates.append(
             Gate(kind=kind, name=kind, fact="", verdict="ERROR", value=None, limit=None, message=failure.message)

@@ -49,32 +49,52 @@ def count(
 ) -> None:
     """Find the facts of each model and hold them against its budgets: relative ones against the lock, or where that
     does not have it, against the baseline. With `update` they are about to be accepted, and new. A baseline of several
-    models is looked at once."""
+    models is looked at once. KeyboardInterrupt leaves the models that were held against their budgets until then."""
     limits = {checking.subject.label: limits_of(checking.subject, lock, update=update) for checking in checkings}
     asked: dict[tuple[Contestant, tuple[str, ...]], list[Contestant]] = {}
-    for subject in (checking.subject for checking in checkings):
-        known = update or (lock is not None and subject.label in lock.models)
-        for side in (subject.candidate, None if known else subject.baseline):
-            if side is not None:
-                asked.setdefault((replace(side, label=""), facts_for(limits[subject.label])), []).append(side)
+    sides = {checking.subject.label: _sides(checking.subject, lock, update=update) for checking in checkings}
+    for label, looked_at in sides.items():
+        for side in looked_at:
+            asked.setdefault((replace(side, label=""), facts_for(limits[label])), []).append(side)
     first = [same[0] for same in asked.values()]
     names = {same[0].label: facts for (_, facts), same in asked.items()}
-    of_first = facts_of(first, names, seconds, progress)
-    found = {side.label: of_first[same[0].label] for same in asked.values() for side in same}
-    for checking in checkings:
-        subject = checking.subject
-        facts, of_baseline = found[subject.label], found.get(subject.baseline.label if subject.baseline else "")
-        if isinstance(of_baseline, Failure):
-            checking.failed("budget", replace(of_baseline, message=f"the baseline: {of_baseline.message}"))
-        if isinstance(facts, Failure):
-            checking.failed("budget", facts)
-            continue
-        checking.facts = facts
-        reference = None if update else locked(lock, subject.label, here)
-        if isinstance(of_baseline, ModelFacts):
-            checking.baseline_facts, reference = of_baseline, Reference(of_baseline, "the baseline")
-        asked_for = limits[subject.label] if subject.budgets else _existing(facts, reference)
-        checking.gates += budget_gates(subject.candidate, facts, asked_for, reference)
+    of_first: dict[str, ModelFacts | Failure] = {}
+    try:
+        facts_of(first, names, seconds, progress, of_first)
+    finally:
+        found = {side.label: of_first.get(same[0].label) for same in asked.values() for side in same}
+        for checking in checkings:
+            label = checking.subject.label
+            facts, *of_baseline = (found[side.label] for side in sides[label])
+            if facts is not None and None not in of_baseline:
+                reference = None if update else locked(lock, label, here)
+                _judge(checking, limits[label], facts, next(iter(of_baseline), None), reference)
+
+
+def _sides(subject: Subject, lock: Lock | None, *, update: bool) -> tuple[Contestant, ...]:
+    """What is looked at: the candidate, and its baseline where nothing was accepted."""
+    known = update or (lock is not None and subject.label in lock.models)
+    return (subject.candidate,) if known or subject.baseline is None else (subject.candidate, subject.baseline)
+
+
+def _judge(
+    checking: Checking,
+    limits: Mapping[str, Any],
+    facts: ModelFacts | Failure,
+    of_baseline: ModelFacts | Failure | None,
+    reference: Reference | None,
+) -> None:
+    if isinstance(of_baseline, Failure):
+        checking.failed("budget", replace(of_baseline, message=f"the baseline: {of_baseline.message}"))
+    if isinstance(facts, Failure):
+        checking.failed("budget", facts)
+        return
+    checking.facts = facts
+    if isinstance(of_baseline, ModelFacts):
+        checking.baseline_facts, reference = of_baseline, Reference(of_baseline, "the baseline")
+    asked_for = limits if checking.subject.budgets else _existing(facts, reference)
+    checking.gates += budget_gates(checking.subject.candidate, facts, asked_for, reference)
+    checking.left.discard("budget")
 
 
 def _existing(facts: ModelFacts, reference: Reference | None) -> Mapping[str, float]:
@@ -84,12 +104,13 @@ def _existing(facts: ModelFacts, reference: Reference | None) -> Mapping[str, fl
 
 
 def explain(checking: Checking, seconds: float, progress: ProgressCallback) -> None:
-    """Add to each gate that failed against the baseline in which layers the two differ, and what looks closer."""
+    """Add to each gate that failed against the baseline in which layers the two differ, and what looks closer. Facts
+    that nobody has found yet take at most these seconds; without any the layers stay unsaid."""
     subject = checking.subject
     if subject.baseline is None or not any(map(_against_baseline, checking.gates)):
         return
     known = {subject.label: checking.facts, subject.baseline.label: checking.baseline_facts}
-    missing = [side for side in (subject.candidate, subject.baseline) if known[side.label] is None]
+    missing = [side for side in (subject.candidate, subject.baseline) if known[side.label] is None and seconds > 0]
     for label, facts in facts_of(missing, {side.label: facts_for(()) for side in missing}, seconds, progress).items():
         known[label] = facts if isinstance(facts, ModelFacts) else None
     checking.facts, checking.baseline_facts = known.values()

@@ -27,6 +27,7 @@ def facts_of(
     names: Mapping[str, Collection[str]],
     seconds: float,
     progress: ProgressCallback = silent,
+    found: dict[str, ModelFacts | Failure] | None = None,
 ) -> dict[str, ModelFacts | Failure]:
     """The facts of each model, or why there are none, by label and in their order.
 
@@ -34,13 +35,14 @@ def facts_of(
         subjects: the models, each under a label of its own, and how their steps run.
         names: the facts to find, by label (`tfopt.records.fact_kinds.facts_for`).
         seconds: all of it takes no longer. A model that takes an even share of what is left, or a quarter of it where
-            that is more, has hung and is ended.
+            that is more, is ended: it has hung, or is still at work.
         progress: called with what is being done, for which model.
+        found: what is given back, filled as it comes: Ctrl-C leaves it there.
 
     Raises:
         UsageError: the options fit no model, such as a module that cannot be imported.
     """
-    found: dict[str, ModelFacts | Failure] = {}
+    found = {} if found is None else found
     ends = time.monotonic() + seconds
     while left := [subject for subject in subjects if subject.label not in found]:
         task = CensusTask(tuple(Asked(subject, tuple(names[subject.label])) for subject in left))
@@ -64,8 +66,8 @@ def _listen(
         while open_ := left.keys() - found.keys():
             match child.receive(deadline):
                 case None:
-                    waited = f"{phase}: no end after {time.monotonic() - began:.0f} s"
-                    return at, Failure("hung" if at else "", waited, _hint(left, at))
+                    working = child.working or not at
+                    return at, Failure.overdue(phase, time.monotonic() - began, _hint(left, at), working=working)
                 case Doing(label=label, phase=phase):
                     if label != at:
                         at, began = label, time.monotonic()

@@ -19,7 +19,7 @@ import tfopt
 from tfopt.checks.checking import Checking, worst
 from tfopt.checks.counting import count, explain, limits_of
 from tfopt.checks.environment import environment
-from tfopt.checks.failure import Failure
+from tfopt.checks.failure import INTERRUPTED, MORE_TIME, Failure
 from tfopt.checks.lock import read_lock, updated, write_lock
 from tfopt.checks.running import Run
 from tfopt.checks.settings import read_tables
@@ -40,12 +40,13 @@ from tfopt.workload.workers.contestant import Contestant
 __all__ = ["check"]
 
 _KINDS: tuple[GateKind, ...] = ("budget", "accuracy", "timing")
+_CTRL_C = 130  # 128 + SIGINT
 _LEAST_S = 5.0  # in less TensorFlow is hardly loaded
 # The part of a model's time that its accuracy may take where it is timed as well; what takes that long hangs.
 _ACCURACY = 0.5
 # The part of the time that loading the models and finding their facts may take where something runs as well.
 _LOADING = 0.5
-_TOO_LATE = Failure("", "the time was over before its turn (--max-time)", "give the check more: --max-time 10m")
+_TOO_LATE = Failure("", "the time was over before its turn (--max-time)", MORE_TIME)
 
 
 def check(
@@ -106,7 +107,8 @@ def check(
     Raises:
         UsageError: the settings make no sense, or leave nothing to check.
         InputError: the lock cannot be read.
-        KeyboardInterrupt: Ctrl-C ends the check without an answer.
+        KeyboardInterrupt: Ctrl-C before anything was judged. Later it ends the check with what was judged until then,
+            and exit code 130.
     """
     began, cpu_began = time.monotonic(), _cpu_seconds()
     started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
@@ -144,22 +146,30 @@ def check(
         before = read_lock(lock_path)
         if update:
             _check_update(lock_path, only)
-        checkings = [Checking(subject, objects) for subject in subjects]
-        kinds = {
-            subject.label: _kinds(subject, only, self_test, limited=bool(limits_of(subject, before, update=update)))
+        checkings = [
+            Checking(
+                subject,
+                _kinds(subject, only, self_test, limited=bool(limits_of(subject, before, update=update))),
+                objects,
+            )
             for subject in subjects
-        }
-        counted = [checking for checking in checkings if "budget" in kinds[checking.subject.label]]
+        ]
+        counted = [checking for checking in checkings if "budget" in checking.left]
         run = Run(("cpu", "wall") if device == "cpu" else ("wall",), self_test, progress)
         deadline = began + max_time
-        part = _LOADING if any(kinds[label] & run.stages.keys() for label in kinds) else 1.0
-        count(counted, before, here, update=update, seconds=part * (deadline - time.monotonic()), progress=progress)
-        _run(checkings, kinds, run, deadline)
-        for checking in checkings:
-            if (left := deadline - time.monotonic()) > 0:
-                explain(checking, left, progress)
+        part = _LOADING if any(checking.left & run.stages.keys() for checking in checkings) else 1.0
+        interrupted = False
+        try:
+            count(counted, before, here, update=update, seconds=part * (deadline - time.monotonic()), progress=progress)
+            _run(checkings, run, deadline)
+            for checking in checkings:
+                explain(checking, deadline - time.monotonic(), progress)
+        except KeyboardInterrupt:
+            _cut_short(checkings)
+            interrupted = True
     found = {checking.subject.label: checking.facts for checking in counted if checking.facts is not None}
-    notes, written = _accepted(lock_path, updated(before, found, here)) if update and found else ((), False)
+    accepting = update and found and not interrupted
+    notes, written = _accepted(lock_path, updated(before, found, here)) if accepting else ((), False)
     checked = tuple(checking.record(strict=strict) for checking in checkings)
     return CheckRecord(
         run=CheckRun(
@@ -178,10 +188,20 @@ def check(
             tfopt=tfopt.__version__,
             python=platform.python_version(),
         ),
-        exit_code=worst([*(one.exit_code for one in checked), 4 if notes else 0]),
+        exit_code=_CTRL_C if interrupted else worst([*(one.exit_code for one in checked), 4 if notes else 0]),
         models=checked,
         notes=notes,
     )
+
+
+def _cut_short(checkings: Sequence[Checking]) -> None:
+    """After Ctrl-C: say of each kind that is left why it was not judged. Raises it again where none was."""
+    if not any(checking.gates for checking in checkings):
+        raise
+    for checking in checkings:
+        for kind in sorted(checking.left, key=_KINDS.index):
+            checking.failed(kind, INTERRUPTED)
+        explain(checking, 0.0, silent)
 
 
 def _check_update(lock: Path, only: Collection[GateKind]) -> None:
@@ -231,11 +251,11 @@ def _kinds(subject: Subject, asked: Collection[GateKind], self_test: bool, *, li
     return {kind for kind in kinds if possible[kind]}
 
 
-def _run(checkings: Sequence[Checking], kinds: Mapping[str, set[GateKind]], run: Run, deadline: float) -> None:
+def _run(checkings: Sequence[Checking], run: Run, deadline: float) -> None:
     """The gates that run a model and its baseline, each model's in its share of the time that is left."""
-    waiting = [checking for checking in checkings if kinds[checking.subject.label] & run.stages.keys()]
+    waiting = [checking for checking in checkings if checking.left & run.stages.keys()]
     for number, checking in enumerate(waiting):
-        asked = [kind for kind in run.stages if kind in kinds[checking.subject.label]]
+        asked = [kind for kind in run.stages if kind in checking.left]
         alive = sum(not each.failures for each in waiting[number:])  # the others cost nothing more
         ends = time.monotonic() + (deadline - time.monotonic()) / max(alive, 1)
         judged = list(checking.gates)
@@ -247,6 +267,7 @@ def _run(checkings: Sequence[Checking], kinds: Mapping[str, set[GateKind]], run:
                     known = next(iter(checking.failures), _TOO_LATE if left < _LEAST_S else None)
                     if (failure := known or run.stages[kind](checking, left)) is not None:
                         checking.failed(kind, failure)
+                    checking.left.discard(kind)
         except InputError as error:
             checking.gates = judged
             for kind in asked:

@@ -62,7 +62,7 @@ class Run:
         itself, drift = found.drifts[reference.label], found.drifts[candidate.label]
         for side, error in ((reference, found.refusal), (candidate, found.refusals.get(candidate.label))):
             if reason := found.drifts[side.label].failure:
-                failure = _ended(side, reason, seconds) if error is None else Failure.of(error)
+                failure = Failure.of(error) if error else _ended(side, reason, seconds, hung=found.hung)
                 return failure if side is candidate else replace(failure, message=f"the baseline: {failure.message}")
         checking.drift = drift
         limits = defaulted(subject.accuracy, drift, data=candidate.options.data != "synthetic")
@@ -127,9 +127,9 @@ def _for_outputs(contestant: Contestant) -> Contestant:
     return replace(contestant, options=replace(options, mode="infer", batch_size=few))
 
 
-def _ended(side: Contestant, reason: str, seconds: float) -> Failure:
+def _ended(side: Contestant, reason: str, seconds: float, *, hung: bool) -> Failure:
     if reason == NO_TIME:
-        return Failure("hung", f"comparing outputs: no end after {seconds:.0f} s", _alone(side))
+        return Failure.overdue("comparing outputs", seconds, _alone(side), working=not hung)
     return Failure("crashed", f"comparing outputs: {reason}", _alone(side))
 
 

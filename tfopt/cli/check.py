@@ -57,4 +57,6 @@ def command(ctx: click.Context, /, **options: Any) -> None:
 
         record = check(**given, config=ctx.meta.get(CONFIG), command=line, progress=progress)
     delivery.deliver(with_step_summary(record), None)
+    if record.exit_code == 130:
+        raise KeyboardInterrupt
     ctx.exit(record.exit_code)

@@ -147,6 +147,8 @@ def _as_given(value: Any, setting: Setting, place: str) -> Any:
 
 
 def _text(value: Any, setting: Setting, place: str) -> str:
-    if isinstance(value, str | int | float) and not isinstance(value, bool):
+    kinds = str if setting.wants_text else str | int | float
+    if isinstance(value, kinds) and not isinstance(value, bool):
         return str(value)
-    raise UsageError(f"{setting.key} in {place} has the wrong kind of value: {value!r}", "write one text or number")
+    hint = "write one text" if setting.wants_text else "write one text or number"
+    raise UsageError(f"{setting.key} in {place} has the wrong kind of value: {value!r}", hint)

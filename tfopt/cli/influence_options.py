@@ -38,6 +38,7 @@ RESULTS = in_section(
     ),
     Option(
         ["--target"],
+        numbers=True,
         default="predicted",
         show_default=True,
         metavar="TARGET",

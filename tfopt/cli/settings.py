@@ -36,6 +36,12 @@ class Setting(click.Parameter):
     """A parameter with a `key`: its name in configuration files and, in capitals, in the environment."""
 
     in_files = True
+    numbers = False
+
+    @property
+    def wants_text(self) -> bool:
+        """Whether a number can only be a mistake: nothing makes one of it, or it would be the name of a file."""
+        return isinstance(self.type, click.Path | type(click.STRING)) and self.callback is None and not self.numbers
 
     @property
     def key(self) -> str:
@@ -65,13 +71,14 @@ class BadChoice(click.BadParameter):
 
 
 class Option(Setting, click.Option):
-    """An option; `section` is its heading in the help, `in_files` false keeps it out of configuration files."""
+    """An option; `section` is its heading in the help, `in_files` false keeps it out of configuration files, `numbers`
+    says that its text may be a number."""
 
     section = GENERAL
 
-    def __init__(self, *args: Any, in_files: bool = True, **attrs: Any) -> None:
+    def __init__(self, *args: Any, in_files: bool = True, numbers: bool = False, **attrs: Any) -> None:
         super().__init__(*args, **attrs)
-        self.in_files = in_files
+        self.in_files, self.numbers = in_files, numbers
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
         try:

@@ -95,7 +95,8 @@ class CheckRun(Record, frozen=True, kw_only=True):
 
 
 class CheckRecord(Record, frozen=True, kw_only=True):
-    """One check of one or several models, in the order of the configuration."""
+    """One check of one or several models, in the order of the configuration. `exit_code` is that of the worst of them,
+    or 130 where Ctrl-C ended the check: gates that were not judged then are ERRORs, and nothing was accepted."""
 
     schema: Literal["tfopt.check/1"] = CHECK_SCHEMA
     run: CheckRun

@@ -16,7 +16,7 @@ __all__ = ["LAYERS", "Told", "answer", "ended", "told_of", "troubles"]
 
 LAYERS = 3  # of those that changed, as many are named in a sentence
 _ENDINGS = {"unreadable": "cannot be read", "crashed": "crashed", "hung": "hung"}
-_WORDS = {0: "PASS", 1: "FAIL", 3: "UNREADABLE", 4: "ERROR", 5: "INCONCLUSIVE"}
+_WORDS = {0: "PASS", 1: "FAIL", 3: "UNREADABLE", 4: "ERROR", 5: "INCONCLUSIVE", 130: "INTERRUPTED"}
 _BAD = ("FAIL", "ERROR", "INCONCLUSIVE", "NEW")
 _TOLD = (*_BAD, "IMPROVED", "PASS")
 _MORE_TIME = "the time was over before it could be told: give it more with --max-time"
@@ -44,7 +44,7 @@ def answer(record: CheckRecord) -> tuple[str, ...]:
     return (
         _word(record, found),
         *(f"{len(failed)} of {counted(len(record.models), 'model')} could not be checked" for _ in failed[:1]),
-        *(f"{found[verdict]} {_phrase(verdict)}" for verdict in _TOLD if found[verdict]),
+        *(_phrase(verdict, found[verdict]) for verdict in _TOLD if found[verdict]),
         *(["no gate"] if not gates else []),
     )
 
@@ -59,8 +59,11 @@ def _word(record: CheckRecord, found: Counter[str]) -> str:
     return "NEW" if found["NEW"] else "INCONCLUSIVE"
 
 
-def _phrase(verdict: str) -> str:
-    return {"PASS": "passed", "FAIL": "failed"}.get(verdict, verdict.lower())
+def _phrase(verdict: str, count: int) -> str:
+    if verdict == "ERROR":
+        return counted(count, "error")
+    word = {"PASS": "passed", "FAIL": "failed"}.get(verdict, verdict.lower())
+    return f"{count} {word}"
 
 
 def troubles(record: CheckRecord) -> Iterator[Told]:
@@ -107,6 +110,8 @@ def told_of(model: ModelCheck, gate: Gate) -> Told:
 def _hint(model: ModelCheck, gate: Gate) -> str:
     if gate.verdict == "NEW":
         return _ACCEPT
+    if gate.message == model.failure:
+        return model.hint
     short = gate.kind == "timing" and model.duel is not None and model.duel.ended == "time"
     return _MORE_TIME if short and gate.verdict == "INCONCLUSIVE" else ""
 

@@ -24,7 +24,8 @@ NO_TIME = "there was no time left for it"
 class Drifting:
     """What was found, by the contestants' labels: drifts in the order in which they came, facts of the steps, and the
     device that the reference ran on. `refusal` is what is wrong with the model, the data or the options, if it is,
-    `refusals` what is wrong with an arm's; `model` is the reference's; `interrupted` says that Ctrl-C ended it."""
+    `refusals` what is wrong with an arm's; `model` is the reference's; `interrupted` says that Ctrl-C ended it, `hung`
+    that the time was over while a worker did nothing."""
 
     drifts: dict[str, Drift] = field(default_factory=dict)
     facts: dict[str, StepFacts] = field(default_factory=dict)
@@ -33,6 +34,7 @@ class Drifting:
     refusals: dict[str, TfoptError] = field(default_factory=dict)
     model: str = ""
     interrupted: bool = False
+    hung: bool = False
 
     def failed(self, label: str, reference: Contestant, reason: str) -> None:
         """Keep why there is no drift of `label`, if there is none."""
@@ -99,6 +101,7 @@ def _listen(
         while any(label not in found.drifts for label in left):
             match child.receive(deadline):
                 case None:
+                    found.hung = not child.working
                     return at, NO_TIME
                 case Doing(label=at, phase=phase):
                     progress(f"{at}: {phase}", None)

@@ -59,6 +59,8 @@ def _batches(model: Any, options: Options, size: int, limit: int) -> Iterator[tu
         return
     loss = model.loss if getattr(model, "loss", None) is not None else infer_loss(model)[0]
     batch = batch_for(model, replace(options, batch_size=max(size, limit)), Targets(model, loss, required=False))
+    if batch.y is None:
+        return
     for start in range(0, batch.size, size):
         x, y = keras.tree.map_structure(lambda values, at=start: values[at : at + size], (batch.x, batch.y))
         yield x, y

@@ -18,8 +18,6 @@ __all__ = ["BaselineHung", "Listener", "TooSlow"]
 _PATIENCE, _LEAST_PATIENCE_S = 10.0, 30.0
 # Where nobody knows how long it takes, half of the time that is left; but it takes an eighth of all to be called hung.
 _OF_REST, _OF_ALL = 1 / 2, 1 / 8
-# What used less CPU time than this part of a silence did nothing; on a crowded machine work gets little more.
-_WORKING = 0.05
 _SILENCE = {False: "no answer for {:.0f} s", True: "still at work after {:.0f} s, which may need a longer time,"}
 
 
@@ -58,16 +56,15 @@ class Listener:
             self._take(message)
 
     def _next(self, child: Worker[Message]) -> Message | None:
-        silent_since, computed_s = time.monotonic(), child.computed_s()
+        silent_since = time.monotonic()
         try:
             message = child.receive(min(self._deadline, silent_since + self._patience(self._deadline - silent_since)))
         except Ended as ended:
             self._failed("CRASHED", str(ended))
             return None
         if message is None and (now := time.monotonic()) < self._deadline:
-            silence, computed_s = now - silent_since, child.computed_s() - computed_s
-            working = self._doing.patience_s is None and self._cost() is None and computed_s > _WORKING * silence
-            self._failed("NOT RUN" if working else "HUNG", _SILENCE[working].format(silence))
+            working = self._doing.patience_s is None and self._cost() is None and child.working
+            self._failed("NOT RUN" if working else "HUNG", _SILENCE[working].format(now - silent_since))
         return message
 
     def _patience(self, left: float) -> float:

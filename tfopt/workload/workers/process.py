@@ -27,6 +27,8 @@ PYTHON = (sys.executable, "-P", "-m")
 
 _FAREWELL_S = 5.0  # from its last word to its end
 _LAST_WORDS, _LAST_LINE = 4096, 200  # bytes, characters
+# What used less CPU time than this part of a silence did nothing; on a crowded machine work gets little more.
+_WORKING = 0.05
 
 _Message = TypeVar("_Message")
 
@@ -48,10 +50,12 @@ class Worker(Generic[_Message]):
         self._lines: list[bytes] = []
         self._rest = b""
         self._over = False
+        self._asked_at, self._computed_then_s = 0.0, 0.0
 
     def receive(self, until: float) -> _Message | None:
         """The next message; None where none came until `until` (of `time.monotonic`). Raises Ended."""
         assert self._process.stdout is not None
+        self._asked_at, self._computed_then_s = time.monotonic(), self._computed_s()
         while not self._lines:
             if not select.select([self._process.stdout], [], [], max(0.0, until - time.monotonic()))[0]:
                 return None
@@ -67,7 +71,12 @@ class Worker(Generic[_Message]):
             said = one_line(line.decode("utf-8", "replace"), _LAST_LINE)
             raise Ended(f"the process said what is no message: {said}") from None
 
-    def computed_s(self) -> float:
+    @property
+    def working(self) -> bool:
+        """Whether it computes since it was asked for the last message: what comes late is slow, and does not hang."""
+        return self._computed_s() - self._computed_then_s > _WORKING * (time.monotonic() - self._asked_at)
+
+    def _computed_s(self) -> float:
         """CPU seconds that the process has used so far; 0 where the system does not tell."""
         try:
             fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
