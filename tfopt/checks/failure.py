@@ -24,7 +24,7 @@ _ENDINGS: tuple[tuple[type[TfoptError], Ending], ...] = (
 
 @dataclass(frozen=True)
 class Failure:
-    """What `ModelCheck` says of it; the `ending` is empty where the model is not at fault: there was too little time."""
+    """What `ModelCheck` says of it; the `ending` is empty where the model is not at fault: the time was too short."""
 
     ending: Ending
     message: str
