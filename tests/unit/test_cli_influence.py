@@ -141,6 +141,9 @@ def test_wrong_usage_is_two_lines(here: Here, library: Library, option: tuple[st
         ({"groups": ("a=",)}, "names no group"),
         ({"samples": 0}, "samples must be at least 1"),
         ({"ablate": 2}, "ablation needs data"),
+        ({"target": "margin"}, "a target is of contributions on data"),
+        ({"target": 3, "mode": "data-free", "data": "x.npz"}, "a target is of contributions on data"),
+        ({"groups": ("a=b",), "mode": "data"}, "groups are of paths"),
     ],
 )
 def test_wishes_that_mean_nothing_are_refused_before_anything_is_loaded(options: Any, message: str) -> None:

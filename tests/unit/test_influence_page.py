@@ -18,7 +18,7 @@ from tfopt.report import render
 from tfopt.report.branches import merges
 from tfopt.report.escape import from_csv_cell
 from tfopt.report.influence_data import contributions, health_phrase
-from tfopt.report.influence_page import consistency, headline
+from tfopt.report.influence_page import consistency, headline, page
 from tfopt.report.influence_tables import coverage, paths
 from tfopt.report.view import View
 
@@ -227,3 +227,19 @@ def test_hints_repeat_the_command_without_where_its_answer_went() -> None:
     assert "tfopt influence m.keras --input-size 96 --data FILE.npz\n" in text
     run = msgspec.structs.replace(run, command="tfopt.influence")
     assert "tfopt influence" not in render(msgspec.structs.replace(plain(), run=run), View())
+
+
+@pytest.mark.parametrize(
+    ("words", "top", "offered"),
+    [
+        ("", None, {"on your data": "--data FILE.npz", "does it matter?": "--ablate 10", "every row": "--verbose"}),
+        ("--verbose", 0, {"on your data": "--data FILE.npz", "does it matter?": "--ablate 10"}),
+        ("--data x.npz", None, {"does it matter?": "--data x.npz --ablate 10", "every row": "--data x.npz --verbose"}),
+    ],
+)
+def test_what_is_offered_is_not_there_already(words: str, top: int | None, offered: dict[str, str]) -> None:
+    record = plain()
+    run = msgspec.structs.replace(record.run, command=f"tfopt influence m.keras {words}")
+    footer = dict(page(msgspec.structs.replace(record, run=run), View(top=top)).footer)
+    assert footer.keys() == offered.keys()
+    assert all(footer[title].endswith(end) for title, end in offered.items())

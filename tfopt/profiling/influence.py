@@ -103,6 +103,7 @@ def influence(
         samples=samples,
         options=Options("train", batch_size, tuple(input_shape), data, loss, seed=seed),
     )
+    _check_shown(asked)
     started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     name = str(getattr(model, "name", "model"))
     if isinstance(model, str | os.PathLike):
@@ -167,6 +168,15 @@ class _Asked:
     @property
     def batch_size(self) -> int:
         return self.options.batch_size or _BATCH
+
+
+def _check_shown(asked: _Asked) -> None:
+    """UsageError where something was asked for that the mode leaves out: its absence would look like an answer."""
+    if asked.groups and asked.mode == "data":
+        raise UsageError("groups are of paths, which the mode data leaves out", "choose --mode both, or no groups")
+    if asked.target != "predicted" and asked.mode == "data-free":
+        hint = "bring --data, or leave the target out" if asked.options.data == "synthetic" else "choose --mode both"
+        raise UsageError("a target is of contributions on data, which the mode data-free leaves out", hint)
 
 
 def _target(given: str | int) -> Target:

@@ -58,7 +58,7 @@ def page(record: InfluenceRecord, view: View) -> Page:
         facts=(tuple(model), tuple(_circumstances(record)), tables.coverage(rules)),
         tables=(every_row(record), *_tables(record, view)),
         notes=record.notes,
-        footer=tuple(_next(record)),
+        footer=tuple(_next(record, view)),
     )
 
 
@@ -193,16 +193,17 @@ def _tables(record: InfluenceRecord, view: View) -> Iterator[Table]:
     yield from on_data.ablation(record.ablation)
 
 
-def _next(record: InfluenceRecord) -> Iterator[tuple[str, str]]:
+def _next(record: InfluenceRecord, view: View) -> Iterator[tuple[str, str]]:
     command = _looking(record.run.command)
     if not command:
         return
-    if record.relevance is None:
+    if record.relevance is None and "--data" not in command:
         yield "on your data", f"{command} --data FILE.npz"
     if record.ablation is None:
         data = "" if "--data" in command else " --data FILE.npz"
         yield "does it matter?", f"{command}{data} --ablate 10"
-    yield "every row", f"{command} --verbose"
+    if view.top != 0:
+        yield "every row", f"{command} --verbose"
 
 
 def _looking(command: str) -> str:
