@@ -77,14 +77,13 @@ def sampled(processes: list[list[list[int]]], duels: int, rng: np.random.Generat
     Processes are drawn again from those measured, each the one way round or the other, and for each its pairs again
     from its own.
     """
-    drawn = np.empty((2, len(processes), duels * MAX_PROCESSES))
-    for number, pairs in enumerate(processes):
-        ratios = log_ratios(pairs)
-        again = rng.integers(0, len(ratios), (duels * MAX_PROCESSES, len(ratios)))
-        drawn[:, number] = np.median(ratios[again], axis=1).T
     which = rng.integers(0, len(processes), duels * MAX_PROCESSES)
-    sides = rng.choice((-1.0, 1.0), duels * MAX_PROCESSES)
-    wall, cpu = (sides * drawn[:, which, np.arange(duels * MAX_PROCESSES)]).reshape(2, duels, MAX_PROCESSES)
+    drawn = np.empty((2, len(which)))
+    for number, pairs in enumerate(processes):
+        ratios, chosen = log_ratios(pairs), which == number
+        again = rng.integers(0, len(ratios), (np.count_nonzero(chosen), len(ratios)))
+        drawn[:, chosen] = np.median(ratios[again], axis=1).T
+    wall, cpu = (rng.choice((-1.0, 1.0), len(which)) * drawn).reshape(2, duels, MAX_PROCESSES)
     return wall, cpu
 
 

@@ -149,7 +149,8 @@ def _noise(kind: str, what: str) -> tuple[Logs, Logs]:
 @pytest.mark.parametrize("kind", WANTED)
 def test_checks_on_simulated_noise(kind: str, what: str) -> None:
     alarms, found, unclear = WANTED[kind]
-    equal, slower = (_checks(*_noise(kind, what), slowdown) for slowdown in (0.0, 0.10))
+    noise = _noise(kind, what)
+    equal, slower = (_checks(*noise, slowdown) for slowdown in (0.0, 0.10))
     shown = (
         f"| {kind} | {what} | {equal['FAIL']:.2%} | {equal['PASS']:.1%} | {equal['INCONCLUSIVE']:.1%} "
         f"| {slower['FAIL']:.1%} | {slower['PASS']:.2%} |"
