@@ -19,7 +19,7 @@ from tfopt.cli.compare import exit_code
 from tfopt.cli.main import cli
 from tfopt.cli.settings import Setting
 from tfopt.errors import InputError
-from tfopt.records.comparison import ComparisonRecord, MetricDrift
+from tfopt.records.comparison import BreakEven, ComparisonRecord, MetricDrift
 from tfopt.records.duel import Verdict
 from tfopt.report import render
 from tfopt.report.view import View
@@ -115,6 +115,7 @@ def test_every_option_arrives(here: Here, comparer: Comparer) -> None:
         (["--variants", ","], "it names nothing"),
         (["--batch-sizes", " ,"], "it names nothing"),
         (["--batch-sizes", "8,x"], "'x' is not a number of examples"),
+        (["--batch-sizes", "²"], "'²' is not a number of examples"),
         (["--processes", "1"], "1 is not in the range"),
     ],
 )
@@ -194,6 +195,12 @@ def test_json_follows_the_published_schema(name: str) -> None:
 def test_names_cannot_write_to_the_terminal() -> None:
     text = render(COMPARISONS["compared-hostile"](), View(width=100))
     assert not {"\x1b", "\x07"} & set(text)
+
+
+def test_one_step_is_not_several() -> None:
+    paid = BreakEven(kind="until", steps=1, extra_s=-0.1)
+    arms = tuple(msgspec.structs.replace(arm, break_even=paid) for arm in four().arms)
+    assert "up to 1 step\n" in render(msgspec.structs.replace(four(), arms=arms), View(width=100))
 
 
 def test_per_example_times_are_shown_where_batches_differ() -> None:

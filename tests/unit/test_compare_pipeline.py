@@ -222,6 +222,13 @@ def test_a_bad_model_is_answered_before_any_worker(workers: Workers, tmp_path: P
     assert workers.groups == []
 
 
+@pytest.mark.parametrize("rule", [{"tolerance": 0}, {"max_time": -1}, {"processes": 1}, {"clock": "gpu"}])
+def test_rules_that_make_no_sense_are_answered_before_any_worker(workers: Workers, rule: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        _compare("graph", "xla", **rule)
+    assert workers.groups == []
+
+
 def test_an_object_that_cannot_be_saved(workers: Workers) -> None:
     class Unsaved:
         name, layers = "net", ()

@@ -304,6 +304,7 @@ def test_cpu_time_judges_only_what_runs_on_the_cpu_on_both_sides(device: str, mo
     [
         ({"tolerance": 0.0}, "tolerance"),
         ({"tolerance": 1.0}, "tolerance"),
+        ({"clock": "gpu"}, "there is no clock 'gpu'"),
         ({"max_seconds": 0.0}, "cannot take 0.0 s"),
         ({"min_processes": 1}, "1 to 12 processes"),
         ({"min_processes": 5, "max_processes": 4}, "5 to 4 processes"),

@@ -31,7 +31,7 @@ def split(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -
 def _sizes(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[int, ...]:
     words = split(ctx, param, values)
     for word in words:
-        if not word.isdigit() or not int(word):
+        if not word.isdecimal() or not int(word):
             raise click.BadParameter(f"{word!r} is not a number of examples", ctx, param)
     return tuple(int(word) for word in words)
 

@@ -28,6 +28,7 @@ from tfopt.workload.cpu import cpu_name
 from tfopt.workload.drift.drifting import Drifting, drifting
 from tfopt.workload.duel import Contestant, DuelOutcome, duel
 from tfopt.workload.duel.contest import not_fought
+from tfopt.workload.duel.rules import Rules
 from tfopt.workload.options import Options
 
 __all__ = ["compare"]
@@ -92,6 +93,8 @@ def compare(
     started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     if any(size < 1 for size in batch_sizes):
         raise UsageError("a batch holds at least one example", "give positive batch sizes")
+    fewest = min(_MIN_PROCESSES, processes)
+    Rules(tolerance, clock, max_time, fewest, processes, seed)  # raises before anything runs
     with contextlib.ExitStack() as stack:
         sources = sources_of(model, stack)
         files = [source.path for source in sources if source.format != "application"]
@@ -115,7 +118,7 @@ def compare(
                 tolerance=tolerance,
                 clock=clock,
                 max_seconds=max(1.0, max_time - (time.monotonic() - began)),
-                min_processes=min(_MIN_PROCESSES, processes),
+                min_processes=fewest,
                 max_processes=processes,
                 seed=seed,
                 progress=progress,

@@ -10,6 +10,7 @@ from tfopt.report import units
 from tfopt.report.changes import name_of
 from tfopt.report.page import Column, Page, Table, Value
 from tfopt.report.view import View, listed
+from tfopt.wording import counted
 
 __all__ = ["page"]
 
@@ -128,7 +129,7 @@ def _starts(record: ComparisonRecord) -> Iterator[Table]:
 def _pays(found: BreakEven | None) -> str:
     if found is None or found.kind == "unknown":
         return ""
-    steps = f"{found.steps:,} steps".replace(",", " ") if found.steps is not None else ""
+    steps = counted(found.steps, "step").replace(",", " ") if found.steps is not None else ""
     return {"from": f"from {steps} on", "until": f"up to {steps}", "always": "from the start", "never": "never"}[
         found.kind
     ]

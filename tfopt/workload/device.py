@@ -59,7 +59,7 @@ def _local(kind: str, which: str | None) -> Placement:
     import tensorflow as tf
 
     number = which or "0"
-    if not number.isdigit():
+    if not number.isdecimal():
         raise UsageError(f"{kind.lower()}:{which} is not a device", f"give its number, as in {kind.lower()}:0")
     if int(number) >= len(_devices(kind)):
         raise _missing(f"{kind.lower()}:{number}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tfopt.errors import UsageError
-from tfopt.records.duel import Clock
+from tfopt.records.duel import CLOCKS, Clock
 
 __all__ = ["Rules"]
 
@@ -25,6 +25,7 @@ class Rules:
     def __post_init__(self) -> None:
         for sound, message, hint in (
             (0 < self.tolerance < 1, f"the tolerance cannot be {self.tolerance}", "give a fraction, as 0.05 for 5 %"),
+            (self.clock in (None, *CLOCKS), f"there is no clock {self.clock!r}", f"choose {' or '.join(CLOCKS)}"),
             (self.max_seconds > 0, f"a duel cannot take {self.max_seconds} s", "give it some minutes"),
             (
                 2 <= self.min_processes <= self.max_processes,
