@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import keras
+import msgspec
 import pytest
 import tensorflow as tf
 from keras import layers
@@ -13,16 +15,21 @@ from keras import layers
 from bench.zoo import ZOO
 from tfopt.profiling import memory as profiling_memory
 from tfopt.profiling.inspect import inspect
+from tfopt.records.memory import MemoryLimit
+from tfopt.report.progress import silent
 from tfopt.trace.hlo_buffers import largest_buffers
 from tfopt.trace.xspace import Space, read_space
 from tfopt.workload.capture import capture
 from tfopt.workload.device import place
 from tfopt.workload.options import Options
+from tfopt.workload.peak import limit as peak_limit
 from tfopt.workload.peak.estimate import estimate, liveness, variable_bytes
 from tfopt.workload.peak.measure import added_bytes
+from tfopt.workload.peak.messages import Answer
 from tfopt.workload.peak.reading import program_of
 from tfopt.workload.peak.xla import xla_memory
 from tfopt.workload.timing import finished
+from tfopt.workload.workers.contestant import Contestant
 from tfopt.workload.workload import Workload, prepare
 
 
@@ -174,3 +181,31 @@ def test_the_largest_batch_within_a_limit_has_run(tmp_path: Path) -> None:
     assert 25_000_000 < found.measured_bytes <= 40_000_000
     assert found.over_batch_size is not None
     assert found.batch_size < found.over_batch_size
+
+
+@pytest.fixture
+def within(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], MemoryLimit]:
+    """The search on a machine without end where a step takes what is estimated, all of it in small tensors."""
+    made = workload(ZOO["mlp"](), 32)
+
+    def uncounted(contestant: Contestant) -> Answer:
+        memory = liveness(made, contestant.options.batch_size)
+        added = memory.activation_bytes + memory.gradient_bytes + memory.temporary_bytes
+        return Answer(msgspec.structs.replace(memory, uncounted_bytes=added), (0, 0, 0), 10**9)
+
+    monkeypatch.setattr(peak_limit, "measured", uncounted)
+    monkeypatch.setattr(peak_limit, "available_memory", lambda: 10**15)
+    contestant = Contestant("mlp", "mlp.keras", Options(batch_size=32))
+    return lambda limit: peak_limit.batch_within(limit, made, contestant, silent)
+
+
+def test_what_nobody_counts_is_within_the_limit_too(within: Callable[[int], MemoryLimit]) -> None:
+    found = within(40_000_000)
+    assert found.measured_bytes is not None
+    assert 35_000_000 < found.measured_bytes <= 40_000_000
+    assert found.uncounted_bytes > 20_000_000
+
+
+def test_no_batch_is_tried_that_is_never_drawn(within: Callable[[int], MemoryLimit]) -> None:
+    found = within(10**14)
+    assert (found.batch_size, found.reason) == (10**9 // 256, "no larger batch is drawn here")

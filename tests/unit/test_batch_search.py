@@ -63,6 +63,22 @@ def test_an_estimate_that_is_off_by_a_factor_is_corrected(factor: float) -> None
     assert len(machine.ran) <= 3
 
 
+def test_steps_that_differ_from_run_to_run_are_not_run_again_and_again() -> None:
+    """An MLP on two threads took each time a little more than the time before had promised."""
+    more = iter([1.008, 1.013, 1.016, 1.021, 1.077, 1.05])
+    ran = []
+
+    def run(batch: int) -> int:
+        ran.append(batch)
+        return round(20_000 * batch * next(more))
+
+    found = search(lambda batch: 20_000 * batch, run, 40 * MB, 10**12, 32)
+    assert found.fits
+    assert found.fits.bytes
+    assert 38 * MB < found.fits.bytes <= 40 * MB
+    assert len(ran) <= 3
+
+
 def test_what_fits_was_run_and_what_does_not_is_larger() -> None:
     found = search(lambda batch: 10 * batch, Machine(lambda batch: 10 * batch).run, 1005, 10**6, 32)
     assert found == Found(Trial(100, 1000), Trial(101, 1010), over_ran=False)

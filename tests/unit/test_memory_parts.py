@@ -110,6 +110,12 @@ def test_eager_has_what_was_measured_alone() -> None:
     assert phrases(eager) == ["memory 104 MB at the peak of a step"]
 
 
+def test_what_is_only_estimated_of_a_batch_is_said() -> None:
+    limit = MemoryLimit(limit_bytes=1000, batch_size=8, measured_bytes=900, uncounted_bytes=300)
+    assert limit_phrases(limit)[1] == "300 B of it estimated: TensorFlow counts no tensor below 256 KiB"
+    assert "estimated" not in " ".join(limit_phrases(msgspec.structs.replace(limit, uncounted_bytes=30)))
+
+
 @pytest.mark.parametrize(
     ("found", "said"),
     [

@@ -40,18 +40,19 @@ class MemoryInfo(Record, frozen=True, kw_only=True):
 class MemoryLimit(Record, frozen=True, kw_only=True):
     """The largest batch of which a step stays within `limit_bytes`, each batch run in a fresh process.
 
-    `batch_size` ran and took `measured_bytes` (as `MemoryInfo` has it); both are null where no batch fits or none
-    could be run. `resident_bytes` is the peak of that whole process, TensorFlow included, which the limit is not
-    about. `over_batch_size` does not fit: `over` says whether it ran and took `over_bytes` (`measured`), was killed
-    for memory (`killed`, bytes null) or is known by the estimate alone (`estimated`). `reason` says in words why no
-    other batch was tried: the model or the data fixes it, or this machine is too small. `asked` is the limit as it was
-    written, where it was.
+    `batch_size` ran and took `measured_bytes`: as `MemoryInfo` has it, and `uncounted_bytes` that are only estimated;
+    null where no batch fits or none could be run. `resident_bytes` is the peak of that whole process, TensorFlow
+    included, which the limit is not about. `over_batch_size` does not fit: `over` says whether it ran and took
+    `over_bytes` (`measured`), was killed for memory (`killed`, bytes null) or is known by the estimate alone
+    (`estimated`). `reason` says in words why no other batch was tried: the model or the data fixes it, or this machine
+    is too small. `asked` is the limit as it was written, where it was.
     """
 
     limit_bytes: int
     asked: str = ""
     batch_size: int | None
     measured_bytes: int | None = None
+    uncounted_bytes: int = 0
     resident_bytes: int | None = None
     over_batch_size: int | None = None
     over_bytes: int | None = None

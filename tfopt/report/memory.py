@@ -54,6 +54,9 @@ def limit_phrases(limit: MemoryLimit | None) -> list[str]:
     if limit.batch_size is not None and limit.measured_bytes is not None:
         taken = units.size(limit.measured_bytes)
         said.append(f"batch {limit.batch_size} fits into {allowed}: a step took {taken}")
+        if limit.uncounted_bytes > _BLIND * limit.measured_bytes:
+            estimated = units.size(limit.uncounted_bytes)
+            said.append(f"{estimated} of it estimated: TensorFlow counts no tensor below 256 KiB")
         said.append(f"its process {units.size(limit.resident_bytes or 0)} with TensorFlow itself")
     elif limit.over_batch_size == 1:
         said.append(f"not even one example fits into {allowed}")

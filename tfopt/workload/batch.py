@@ -18,13 +18,24 @@ from tfopt.records.base import Note
 from tfopt.records.profile import InputInfo
 from tfopt.report.units import percent
 
-__all__ = ["Batch", "batch_length", "bounding_shape", "default_lengths", "draw_inputs", "resolve_shapes"]
+__all__ = [
+    "DRAWN_BYTES",
+    "Batch",
+    "batch_length",
+    "bounding_shape",
+    "default_lengths",
+    "draw_inputs",
+    "most_examples",
+    "resolve_shapes",
+]
 
 DEFAULT_BATCH = 32
 # A free dimension gets this length: one free dimension is a sequence, two or more an image or a volume.
 FREE_SEQUENCE, FREE_IMAGE = 32, 64
 # One input's numbers in a batch: 4 GB as float32.
 _MAX_ELEMENTS = 10**9
+DRAWN_BYTES = 16
+"""What a number takes while it is drawn: as float64, as float32, and in the tensor."""
 # Of a sparse input's values, how many are there.
 _DENSITY = 0.1
 _FIXED = "its shape is fixed: leave --input-shape out (app:NAME takes --input-size)"
@@ -158,6 +169,11 @@ def draw_inputs(
         free = f", free length {lengths[spec.name]} (default)" if spec.name in lengths else ""
         described.append(InputInfo(name=spec.name, shape=shape, dtype=spec.dtype, values=how + arranged + free))
     return tensors, tuple(described)
+
+
+def most_examples(inputs: Sequence[InputInfo]) -> int:
+    """The largest batch of such inputs that `draw_inputs` draws."""
+    return min(_MAX_ELEMENTS // math.prod(info.shape[1:]) for info in inputs)
 
 
 def _dense(tensor: Any, rng: np.random.Generator) -> tuple[Any, str]:

@@ -3,6 +3,7 @@ in fresh processes."""
 
 from __future__ import annotations
 
+import math
 import os
 import statistics
 from dataclasses import replace
@@ -14,6 +15,7 @@ from tfopt.errors import RunFailed, UsageError
 from tfopt.records.memory import MemoryLimit
 from tfopt.report.progress import ProgressCallback
 from tfopt.report.units import size
+from tfopt.workload.batch import DRAWN_BYTES, most_examples
 from tfopt.workload.limits import available_memory
 from tfopt.workload.peak.estimate import liveness
 from tfopt.workload.peak.fresh import Killed, measured
@@ -51,22 +53,27 @@ def batch_within(limit: int, workload: Workload, contestant: Contestant, progres
     if available is None:
         available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     machine = int(_SAFE * (available - _PROCESS_BYTES))
-    start, fixed = workload.batch.size, _fixed(workload)
-    if fixed:
+    start, inputs, reason = workload.batch.size, workload.batch.inputs, _fixed(workload)
+    if reason:
         found = attempt(start, lambda batch: _bytes(workload, batch), run, limit, machine)
     else:
         ratio = _XLA_FACTOR if workload.xla else 1.0
-        found = search(lambda batch: _bytes(workload, batch), run, limit, machine, start, ratio)
+        room = machine // (DRAWN_BYTES * sum(math.prod(info.shape[1:]) for info in inputs))
+        most = min(room, most_examples(inputs))
+        found = search(lambda batch: _bytes(workload, batch), run, limit, machine, start, ratio, most)
+        if found.fits and found.fits.batch == most:
+            reason = "no larger batch is drawn here"
     fits, over = found.fits, found.over
     return MemoryLimit(
         limit_bytes=limit,
         batch_size=fits.batch if fits else None,
         measured_bytes=fits.bytes if fits else None,
+        uncounted_bytes=runs[fits.batch].estimate.uncounted_bytes if fits else 0,
         resident_bytes=runs[fits.batch].resident_bytes if fits else None,
         over_batch_size=over.batch if over else None,
         over_bytes=over.bytes if over else None,
         over=None if not over else "estimated" if not found.over_ran else "measured" if over.bytes else "killed",
-        reason=f"this machine has {size(machine)} to spare for it" if found.machine else fixed,
+        reason=f"this machine has {size(machine)} to spare for it" if found.machine else reason,
     )
 
 
@@ -94,8 +101,11 @@ def _bytes(workload: Workload, batch: int) -> int:
 
 
 def _taken(answer: Answer) -> int:
+    """What TensorFlow counted, and what it does not, as estimated: of a batch of which most is in small tensors the
+    counter alone sees the least."""
     if answer.added_bytes is None:
         raise RunFailed(
             "TensorFlow counts no memory on this device", "leave --memory-limit out; its oneDNN build for x86 counts"
         )
-    return answer.estimate.weight_bytes + answer.estimate.slot_bytes + int(statistics.median(answer.added_bytes))
+    memory, added = answer.estimate, int(statistics.median(answer.added_bytes))
+    return memory.weight_bytes + memory.slot_bytes + added + memory.uncounted_bytes

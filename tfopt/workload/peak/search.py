@@ -89,7 +89,7 @@ def search(
     fits: Trial | None = None
     over: Trial | None = None
 
-    def within(bound: int) -> int:
+    def within(bound: float) -> int:
         top = most if over is None else over.batch - 1
         return largest(lambda batch: ratio * estimate(batch), bound, min(start, top), top)
 
@@ -101,7 +101,8 @@ def search(
         return larger.bytes / estimate(larger.batch) > _LEAP * smaller
 
     for _ in range(_RUNS):
-        wanted = max(within(limit), 1)
+        missed = over is not None and fits is None  # by little more than steps differ: the next is to stay below
+        wanted = max(within(limit / _CLOSE if missed else limit), 1)
         if fits and over and leaps(fits, over):
             wanted = (fits.batch + over.batch) // 2
         if (fits and wanted <= fits.batch * _CLOSE) or (over and wanted >= over.batch):
