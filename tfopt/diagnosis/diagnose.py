@@ -41,7 +41,7 @@ def doctor(runs: str | os.PathLike[str] | None = None, *, progress: ProgressCall
         progress("reading traces", None)
         findings, command = _runs(Path(runs))
     return DiagnosisRecord(
-        target=None if runs is None else str(runs),
+        target=None if runs is None else str(Path(runs)),
         findings=findings,
         started_at=started_at,
         tfopt=tfopt.__version__,
