@@ -19,7 +19,8 @@ def test_a_model_object_is_compared_and_left_alone() -> None:
     model = keras.Model(inputs, keras.layers.Dense(4, activation="softmax")(x), name="net")
     model.compile("adam", "sparse_categorical_crossentropy")
     before = [np.copy(weight) for weight in model.get_weights()]
-    record = tfopt.compare(model, variants=["graph", "eager"], processes=2, max_time=120)
+    # Of two processes the interval is 13 standard errors wide: on a busy machine not even eager mode is out of it.
+    record = tfopt.compare(model, variants=["graph", "eager"], processes=3, max_time=300)
     assert all(np.array_equal(one, other) for one, other in zip(before, model.get_weights(), strict=True))
     assert not model.optimizer.built
 

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from tfopt.errors import InputError, RunFailed
-from tfopt.workload.duel import Contestant, duel
+from tfopt.workload.duel import Contestant, duel, listening
 from tfopt.workload.duel.blocks import Arm, fight
 from tfopt.workload.duel.messages import Done, Message, Pair, Task
 from tfopt.workload.options import Options
@@ -94,8 +94,8 @@ def test_a_duel(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [note.message for note in outcome.notes] == ["--loss: unused, since inference has neither"]
     assert half.wall is not None
     assert half.cpu is not None
-    # A step of so small a model takes about as long for half as many examples: each takes about twice the time.
-    assert 1.2 < half.wall.ratio < 3.4
+    # A step of so small a model takes about as long for half as many examples: each takes about twice the time. By CPU
+    # time, which two processes tell on a busy machine as well.
     assert 1.2 < half.cpu.ratio < 3.4
     assert (half.wall.processes, half.cpu.processes) == (2, 2)
     assert half.wall.low is not None
@@ -138,9 +138,10 @@ def test_the_one_step_that_warmed_a_slow_arm_up_is_a_pair_where_it_is_far_apart(
 
 def test_an_arm_that_hangs_and_the_time_that_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setattr(listening, "_OF_REST", 0.25)  # a busy machine takes long to load TensorFlow twice
     started = time.monotonic()
-    outcome = duel(_contestant(folder, "plain"), [_contestant(folder, "hang")], max_seconds=30)
-    assert time.monotonic() - started < 30
+    outcome = duel(_contestant(folder, "plain"), [_contestant(folder, "hang")], max_seconds=60)
+    assert time.monotonic() - started < 60
     assert outcome.results[0].verdict == "HUNG"
     assert outcome.results[0].reason.endswith("while compiling")
     assert outcome.timings[0].prepare_s is not None
@@ -157,7 +158,7 @@ def test_a_baseline_that_crashes(folder: Path, monkeypatch: pytest.MonkeyPatch) 
 INTERRUPTED = """
 import json, sys, msgspec
 from tfopt.cli.signals import interruptible
-from tfopt.workload.duel import Contestant, duel
+from tfopt.workload.duel import Contestant, duel, listening
 from tfopt.workload.options import Options
 
 def say(stage, done):

@@ -65,9 +65,7 @@ def test_inside_of_plugins_is_too_deep(inside: str, tmp_path: Path, monkeypatch:
     assert tfopt.doctor(".").command == f"tensorboard --logdir {os.path.relpath(tmp_path / 'run')}"
 
 
-def test_an_empty_name_is_this_folder_and_not_this_environment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_empty_name_is_this_folder_and_not_this_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert tfopt.doctor("").target == "."
 

@@ -12,7 +12,7 @@ import pytest
 from tfopt.errors import InputError, RunFailed, UsageError
 from tfopt.records.duel import DuelResult
 from tfopt.report.progress import silent
-from tfopt.workload.duel import BaselineHung, Contestant, DuelOutcome, contest, duel
+from tfopt.workload.duel import BaselineHung, Contestant, DuelOutcome, contest, duel, listening
 from tfopt.workload.duel.contest import not_fought
 from tfopt.workload.duel.messages import Pair
 from tfopt.workload.duel.rules import Rules
@@ -72,6 +72,14 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contest, "_COMMAND", COMMAND)
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
+    """A minute for all, of which silence gets two seconds: a slow start of a process is then no end of the time."""
+    monkeypatch.setattr(listening, "_OF_REST", 0.0)
+    monkeypatch.setattr(listening, "_OF_ALL", 1 / 30)
+    return {"max_seconds": 60.0}
+
+
 def _contestant(label: str, **options: Any) -> Contestant:
     return Contestant(label, "app:MobileNetV2", Options(**options))
 
@@ -104,7 +112,7 @@ def test_every_arm_gets_its_verdict() -> None:
     assert [note.message for note in outcome.notes] == ["the same of all"]
 
 
-def test_a_crash_a_hang_and_a_refusal_are_verdicts_of_their_own() -> None:
+def test_a_crash_a_hang_and_a_refusal_are_verdicts_of_their_own(impatient: dict[str, float]) -> None:
     arms = [
         "crash@measuring",
         "1.0",
@@ -114,7 +122,7 @@ def test_a_crash_a_hang_and_a_refusal_are_verdicts_of_their_own() -> None:
         "StepUnsound@loading",
         "1.2",
     ]
-    outcome = _duel(*arms, max_seconds=6.0, max_processes=4)
+    outcome = _duel(*arms, **impatient, max_processes=4)
     reasons = {result.label: result.reason for result in outcome.results}
     assert _verdicts(outcome) == {
         "crash@measuring": "CRASHED",
@@ -142,12 +150,14 @@ def test_a_crash_a_hang_and_a_refusal_are_verdicts_of_their_own() -> None:
         ("InputError@loading", InputError, "no good"),
         ("StepUnsound@loading", RunFailed, "no good"),
         ("crash@compiling", RunFailed, "crash@compiling: the process was ended by signal 11"),
-        ("hang@loading", BaselineHung, "hang@loading: no answer for 0 s while loading"),
+        ("hang@loading", BaselineHung, "hang@loading: no answer for 2 s while loading"),
     ],
 )
-def test_without_a_baseline_there_is_no_duel(baseline: str, kind: type[Exception], words: str) -> None:
+def test_without_a_baseline_there_is_no_duel(
+    baseline: str, kind: type[Exception], words: str, impatient: dict[str, float]
+) -> None:
     with pytest.raises(kind) as raised:
-        _duel("1.0", baseline=baseline, max_seconds=1.5)
+        _duel("1.0", baseline=baseline, **impatient)
     assert str(raised.value).startswith(words)
 
 
@@ -235,8 +245,8 @@ def test_what_time_is_left_goes_where_it_tells_most(finished: dict[str, int], le
     assert [standing.label for standing in fight._chosen(3)] == chosen
 
 
-def test_what_still_computes_is_not_called_hung() -> None:
-    spin, hang = _duel("spin@compiling", "hang@compiling", max_seconds=4.0).results
+def test_what_still_computes_is_not_called_hung(impatient: dict[str, float]) -> None:
+    spin, hang = _duel("spin@compiling", "hang@compiling", **impatient).results
     assert (spin.verdict, hang.verdict) == ("NOT RUN", "HUNG")
     assert (spin.ended, hang.ended) == ("time", "failed")
     assert re.fullmatch(r"still at work after \d s, which may need a longer time, while compiling", spin.reason)
