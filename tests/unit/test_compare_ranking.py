@@ -118,6 +118,15 @@ def test_an_amount_by_cpu_time_says_so() -> None:
     assert amount(result("x", "SLOWER", clock="cpu", cpu=interval(1.2, 0.02))) == "20 ± 2 % slower by CPU time"
 
 
+@pytest.mark.parametrize(
+    ("low", "ratio", "high", "text"),
+    [(3.93, 14.83, 156.03, "3.9 to 156 × slower"), (0.1, 0.25, 0.625, "1.6 to 10 × faster")],
+)
+def test_a_wide_interval_is_told_by_its_ends(low: float, ratio: float, high: float, text: str) -> None:
+    wide = Interval(ratio=ratio, low=low, high=high, processes=2, pairs=12, log_ratios=())
+    assert amount(result("x", "SLOWER", wall=wide)) == text
+
+
 def test_the_answer_is_the_fastest() -> None:
     assert four().verdict == (
         "mixed_bfloat16 is 18 ± 2 % faster than graph",

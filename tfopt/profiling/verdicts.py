@@ -13,6 +13,7 @@ from tfopt.records.duel import Clock, DuelResult, Ending
 __all__ = ["FAILED", "amount", "drift_notes", "verdict"]
 
 _TIMES = 1.5  # from this ratio on a change is said in times, below it in percent
+_WIDE = 0.5  # of the ratio: half an interval that is told by its ends
 FAILED = ("CRASHED", "HUNG", "REFUSED", "NOT RUN")
 _CAUSES = 2
 _SHOWN = 3
@@ -97,18 +98,26 @@ def _unknown(unsure: Sequence[tuple[str, DuelResult]]) -> Iterator[str]:
 def amount(result: DuelResult) -> str:
     """How much faster or slower, with half the width of the interval: `7.5 ± 0.3 × slower`, `18 ± 2 % faster`.
 
-    A slower arm's percentage is what it takes more than the baseline, a faster one's what it takes less.
+    A slower arm's percentage is what it takes more than the baseline, a faster one's what it takes less. An interval of
+    ratios that is wide lies unevenly about the estimate: then it is told by its ends, `3.9 to 56 × slower`.
     """
     span = span_of(result.wall if result.clock == "wall" else result.cpu, result.early)
     if span is None:
         return "not measured"
     word = "slower" if span.ratio > 1 else "faster"
     by = " by CPU time" if result.clock == "cpu" else ""
-    ratio, half = span.ratio, (span.high - span.low) / 2
+    ratio, low, high = span.ratio, span.low, span.high
     if ratio >= _TIMES or ratio <= 1 / _TIMES:
         if ratio < 1:
-            ratio, half = 1 / ratio, (1 / span.low - 1 / span.high) / 2
-        return f"{_about(ratio, half)} × {word}{by}"
+            ratio, low, high = 1 / ratio, 1 / high, 1 / low
+        half = (high - low) / 2
+        times = (
+            _about(ratio, half)
+            if half < ratio * _WIDE
+            else " to ".join(f"{end:.{int(end < 10)}f}" for end in (low, high))
+        )
+        return f"{times} × {word}{by}"
+    half = (high - low) / 2
     return f"{_about(abs(ratio - 1) * 100, half * 100)} % {word}{by}"
 
 
