@@ -389,6 +389,15 @@ def test_what_leaves_nothing_to_check_is_a_mistake(workers: Workers, options: An
     assert not workers.said
 
 
+@pytest.mark.parametrize("options", [{}, {"only": ["budget"]}, {"only": ["timing"]}])
+def test_a_name_that_is_spelt_wrong_is_told_before_there_is_nothing_to_hold_it_against(
+    workers: Workers, options: Any
+) -> None:
+    with pytest.raises(InputError, match=r"no such file: mm\.keras") as raised:
+        tfopt.check("mm.keras", **options)
+    assert raised.value.hint == "did you mean m.keras?"
+
+
 @pytest.mark.parametrize(("codes", "code"), [((), 0), ((0, 5), 5), ((5, 1), 1), ((1, 3, 5), 3), ((3, 4, 1), 4)])
 def test_the_worst_exit_code_wins(codes: tuple[int, ...], code: int) -> None:
     assert worst(codes) == code

@@ -142,7 +142,7 @@ def test_pyproject_has_the_same_tables_and_other_commands_let_them_be(here: Here
 @pytest.mark.parametrize(
     ("args", "error"),
     [
-        (["--only", "speed"], "'speed' is none of budget, accuracy, timing"),
+        (["--only", "speed"], "'speed' is none of budgets, accuracy, timing"),
         (["--only", "budget,x"], f"'x' is none of {', '.join(get_args(GateKind))}"),
         (["--only", ","], "it names nothing"),
         (["--tolerance", "five"], "'five' is not a number such as 0.05"),

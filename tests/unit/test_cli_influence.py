@@ -101,8 +101,8 @@ def test_the_answer_goes_to_standard_output_and_to_files_and_comes_back(here: He
     assert json.loads(here("influence", "m", "--format", "json").out) == json.loads(Path("a.json").read_text())
 
 
-def test_verbose_shows_every_row(here: Here, library: Library) -> None:
-    few, every = here("influence", "m").out, here("influence", "m", "--verbose").out
+def test_top_0_shows_every_row(here: Here, library: Library) -> None:
+    few, every = here("influence", "m").out, here("influence", "m", "--top", "0").out
     assert "3 more merges" in few
     assert "more" not in every
     assert "block_1_add\n" in every

@@ -72,6 +72,18 @@ def test_the_help_tells_exit_codes_environment_and_completion(here: Here) -> Non
         assert line in text
 
 
+@pytest.mark.parametrize(
+    ("verb", "default"), [("profile", "5 ops per phase"), ("inspect", "12 layers, 20 types"), ("compare", "12")]
+)
+def test_the_help_of_a_verb_tells_of_its_own_rows_alone(here: Here, verb: str, default: str) -> None:
+    assert f"{default}. JSON and CSV" in " ".join(here(verb, "--help").out.split())
+
+
+@pytest.mark.parametrize(("verb", "examples"), [("profile", 32), ("gradients", 32), ("gradcheck", 4)])
+def test_the_help_of_a_verb_tells_of_its_own_batch_alone(here: Here, verb: str, examples: int) -> None:
+    assert f"Examples per step. Default: {examples}, or" in " ".join(here(verb, "--help").out.split())
+
+
 def test_nothing_at_all_is_wrong_usage_and_shows_the_help(here: Here) -> None:
     said = here()
     assert (said.code, said.out) == (2, "")
@@ -84,6 +96,9 @@ def test_nothing_at_all_is_wrong_usage_and_shows_the_help(here: Here) -> None:
         (["profle", "x"], "no such command: profle", "did you mean profile?"),
         (["frobnicate"], "no such command: frobnicate", f"the commands are {', '.join(COMMANDS)}"),
         (["profile"], "MODEL is missing", "write tfopt profile [OPTIONS] MODEL"),
+        (["compare"], "MODEL is missing", "write tfopt compare [OPTIONS] MODEL..."),
+        (["compare", "x", "--format", "xml"], "'xml' is not one of 'table', 'json', 'csv', 'md'", "compare --help"),
+        (["check", "x", "--top", "3"], "no such option: --top", ""),
         (["profile", "x", "--bach-size", "3"], "no such option: --bach-size", "did you mean --batch-size?"),
         (["--nope"], "no such option: --nope", "tfopt --help shows the options"),
         (["profile", "x", "--batch-size", "0"], "invalid value for '--batch-size': 0 is not", "tfopt profile --help"),

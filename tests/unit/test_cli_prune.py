@@ -84,11 +84,17 @@ def test_an_interrupted_comparison_still_shows_the_answer(here: Here, asked: dic
     assert "Written to" in said.out
 
 
+@pytest.mark.parametrize("share", ["0.8", "80%"])
+def test_a_sparsity_is_a_share_as_elsewhere(share: str, here: Here, asked: dict[str, Any]) -> None:
+    assert here("prune", "m", "--sparsity", share).code == 0
+    assert asked["sparsity"] == pytest.approx(0.8)
+
+
 @pytest.mark.parametrize(
     ("line", "error", "help"),
     [
         ("prune", "MODEL is missing", "tfopt prune"),
-        ("prune m --sparsity much", "'much' is not a valid float", ""),
+        ("prune m --sparsity much", "'much' is not a number such as 0.05", ""),
         ("prune m --criterion fischer", "'fischer' is not one of", "did you mean fisher?"),
         ("prune m -o out.h5", "a pruned model is not written to out.h5", "name it out.keras"),
         ("prune m -o out", "a pruned model is not written to out", "name it out.keras"),

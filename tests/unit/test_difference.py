@@ -230,7 +230,7 @@ def test_the_batch_is_told_once_and_the_time_per_example_with_it() -> None:
 def test_two_models_without_a_layer_in_common_are_doubted() -> None:
     messages = [note.message for note in diff(hostile(), nested()).notes]
     assert any("are these the same model?" in message for message in messages)
-    assert any(message.startswith("the models differ in parameters: 43512 against 999") for message in messages)
+    assert any(message.startswith("the models differ in parameters: 43,512 against 999") for message in messages)
 
 
 @pytest.mark.parametrize(

@@ -33,3 +33,12 @@ def test_phrases_fit(words: list[str], width: int) -> None:
     shown = [part for line in lines for part in line.plain[2:].split(" · ")]
     for word, part in zip(words, shown, strict=True):
         assert part == word if cell_len(word) <= width - 2 else "…" in part
+
+
+@given(_WORDS, st.integers(70, 90))
+def test_a_long_phrase_is_broken_between_its_words_and_loses_none(words: list[str], width: int) -> None:
+    """`0.364 ms (37.2 %) less than the baseli…hich has another model` tells less than nothing."""
+    short = [word[:30] for word in words]
+    lines = flow([(" ".join(short), "bold")], " · ", width, indent="  ")
+    assert max(line.cell_len for line in lines) <= width
+    assert " ".join(line.plain.strip() for line in lines).split() == short

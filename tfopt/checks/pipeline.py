@@ -241,12 +241,14 @@ def _kinds(subject: Subject, asked: Collection[GateKind], self_test: bool, *, li
     nothing = UsageError(f"there is nothing to hold {subject.label} against", hint)
     for kind in sorted(kinds):
         if not possible[kind] and (asked or set_by_hand.get(kind)):
+            identify(subject.candidate.model)  # a name that is spelt wrong is told first
             if kind == "budget":
                 raise nothing
             raise UsageError(
                 f"{subject.label} has no baseline for its {kind}", f"name one, or leave {kind} out: --only"
             )
     if not any(possible[kind] for kind in kinds):
+        identify(subject.candidate.model)
         raise nothing
     return {kind for kind in kinds if possible[kind]}
 

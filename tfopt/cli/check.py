@@ -48,7 +48,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
 
     verbose = options.pop("verbose")
     fields = {field: options.pop(field) for field in Delivery.__dataclass_fields__ if field in options}
-    delivery = Delivery.checked(by="layer", depth=None, **fields)
+    delivery = Delivery.checked(by="layer", depth=None, top=None, **fields)
     delivery.check_kind("check")
     line = shlex.join(["tfopt", *(ctx.find_object(list) or [])])
     given = {name: value for name, value in options.items() if value is not None}

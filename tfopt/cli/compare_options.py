@@ -43,6 +43,8 @@ def number(least: float, unit: str, scale: float, most: float = float("inf")) ->
         text = str(value).strip()
         try:
             number = float(text.removesuffix(unit)) * (scale if text.endswith(unit) else 1.0)
+            if math.isnan(number):
+                raise ValueError
         except ValueError:
             such = param.default if isinstance(param.default, str) else f"{5 * scale:g}"
             raise click.BadParameter(f"{text!r} is not a number such as {such}", ctx, param) from None
@@ -116,7 +118,7 @@ MEASURING = in_section(
         default=1000,
         show_default=True,
         metavar="N",
-        help="Most samples of --data over which the metric is compared.",
+        help="Most examples of --data over which the metric is compared.",
     ),
     Option(["--strict"], is_flag=True, help="Exit with 5 where a variant could not be told from the baseline."),
 )

@@ -17,11 +17,13 @@ __all__ = ["EXIT_CODES", "show_failure"]
 
 EXIT_CODES = """\
     0  success
-    1  a check failed (a gate; doctor found a problem, a pruned network collapsed)
+    1  a check failed: a gate, a gradient of gradcheck, a certificate with
+       influence --strict; or doctor found a problem, or a pruned network
+       collapsed
     2  wrong usage or configuration
     3  unreadable input: model, data, trace, run or lock
     4  the run failed
-    5  a gate is inconclusive, with --strict
+    5  check or compare could not decide, with --strict
   130  interrupted (Ctrl-C); 143 terminated (SIGTERM), 129 hung up"""
 
 
@@ -87,7 +89,7 @@ def _file_meant(error: click.UsageError) -> str:
 
 def _missing(error: BaseException) -> _Failure:
     assert isinstance(error, click.MissingParameter)
-    name = error.param.human_readable_name if error.param is not None else "a value"
+    name = error.param.human_readable_name.removesuffix("...") if error.param is not None else "a value"
     usage = error.ctx.get_usage().partition(": ")[2] if error.ctx is not None else ""
     return _Failure(f"{name} is missing", f"write {usage}; {_help_of(error)}", 2)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from tfopt.cli.gradient_options import MODIFICATION, SUBJECT, delivered
+from tfopt.cli.gradient_options import MODIFICATION, delivered, subject
 from tfopt.cli.options import LISTED, MANNERS
 from tfopt.cli.profile_options import SEED, THREADS, XLA
 from tfopt.cli.settings import Argument, Command, Option, in_section
@@ -48,7 +48,7 @@ _RUN = in_section("Run", XLA, SEED, THREADS)
     "gradcheck",
     cls=Command,
     epilog=_EPILOG,
-    params=[Argument(["model"]), *SUBJECT, *MODIFICATION, *_CHECK, *_RUN, *LISTED, *MANNERS],
+    params=[Argument(["model"]), *subject(4), *MODIFICATION, *_CHECK, *_RUN, *LISTED, *MANNERS],
 )
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:

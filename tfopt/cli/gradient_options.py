@@ -12,18 +12,21 @@ import click
 from tfopt.cli.profile_options import MODEL
 from tfopt.cli.settings import Option, in_section
 
-__all__ = ["MODIFICATION", "SUBJECT", "delivered"]
+__all__ = ["MODIFICATION", "delivered", "subject"]
 
-SUBJECT = in_section(
-    "Model and data",
-    Option(
+
+def subject(examples: int) -> tuple[Option, ...]:
+    """Options on model and data, of which a step takes so many examples by default."""
+    size = Option(
         ["--batch-size"],
         type=click.IntRange(min=1),
         metavar="N",
-        help="Examples. Default: 32, for gradcheck 4, or what the data has.",
-    ),
-    *(option for option in MODEL if option.name not in ("batch_size", "optimizer")),
-)
+        help=f"Examples per step. Default: {examples}, or what the data has.",
+    )
+    others = (option for option in MODEL if option.name not in ("batch_size", "optimizer"))
+    return in_section("Model and data", size, *others)
+
+
 MODIFICATION = in_section(
     "Modified weights",
     Option(

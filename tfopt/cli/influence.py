@@ -48,8 +48,6 @@ def command(ctx: click.Context, /, **options: Any) -> None:
 
     verbose, strict = options.pop("verbose"), options.pop("strict")
     fields = {field: options.pop(field) for field in Delivery.__dataclass_fields__ if field in options}
-    if verbose and fields["top"] is None:
-        fields["top"] = 0
     delivery = Delivery.checked(by="layer", depth=None, **fields)
     delivery.check_kind()
     line = shlex.join(["tfopt", *(ctx.find_object(list) or [])])

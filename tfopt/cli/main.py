@@ -19,16 +19,16 @@ __all__ = ["COMMANDS", "cli", "main"]
 # Verb: the module whose `command` it is, and its line in the help. Modules are imported when their verb is used.
 COMMANDS = {
     "profile": ("tfopt.cli.profile", "Measure where a step's time goes: layers, ops, phases."),
+    "compare": ("tfopt.cli.compare", "Find the fastest way to run a model, and what that changes."),
     "inspect": ("tfopt.cli.inspect", "Show what each layer costs, without running a step."),
-    "compare": ("tfopt.cli.compare", "Find the fastest way to run it here, and what that changes."),
-    "check": ("tfopt.cli.check", "Gate models in CI: budgets, accuracy, time against a baseline."),
+    "influence": ("tfopt.cli.influence", "Show which pathways carry the result, and how sure that is."),
     "gradients": ("tfopt.cli.gradients", "Show how large each gradient is, also at modified weights."),
     "gradcheck": ("tfopt.cli.gradcheck", "Check gradients against differences of the loss."),
-    "influence": ("tfopt.cli.influence", "Show which pathways carry the result, and how sure that is."),
     "prune": ("tfopt.cli.prune", "Remove the weights that matter least, and show what that does."),
+    "check": ("tfopt.cli.check", "Hold models to budgets, accuracy and time in CI."),
     "report": ("tfopt.cli.report", "Show a recorded run or anybody's trace, without TensorFlow."),
-    "doctor": ("tfopt.cli.doctor", "Find what is wrong here, or why TensorBoard shows nothing."),
     "tensorboard": ("tfopt.cli.tensorboard", "Serve recorded runs in TensorBoard's profiler."),
+    "doctor": ("tfopt.cli.doctor", "Find what is wrong here, or why TensorBoard shows nothing."),
 }
 
 _EPILOG = f"""\b
@@ -90,7 +90,8 @@ def _unknown(word: str) -> tfopt.TfoptError:
 @click.version_option(tfopt.__version__, "--version", message="tfopt %(version)s")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
-    """Profile saved Keras models: which layers and ops take the time of a training or inference step?
+    """Where does a saved Keras model spend its time, what would make it faster, which weights carry its result, and did
+    anybody make it worse?
 
     MODEL is a .keras or .h5 file, a SavedModel folder, or app:NAME for a network of keras.applications with random
     weights. Try it: tfopt profile app:MobileNetV2 --input-size 96

@@ -31,27 +31,41 @@ _DEPTH = Option(
     metavar="N",
     help="Open the layer tree this far (0: the model alone). Default: as far as --top goes.",
 )
-_SHOWN = (
-    Option(
+_OPS = "12 layers, 30 ops, 20 types, 5 ops per phase"
+
+
+def _top(default: str) -> Option:
+    return Option(
         ["--top"],
         type=click.IntRange(min=0),
         metavar="N",
-        help="Show this many rows, the largest, and sum up the rest; 0 shows all. Default: 12 layers, 30 ops, "
-        "20 types, 5 ops per phase. JSON and CSV always hold every row.",
-    ),
-)
+        help=f"Show this many rows, the largest, and sum up the rest; 0 shows all. Default: {default}. JSON and CSV "
+        "always hold every row.",
+    )
+
+
+class _FormatName(click.Choice[str]):
+    """Any format is understood, so that it can be said what it shows; only those `offered` are."""
+
+    def __init__(self, offered: Sequence[str]) -> None:
+        super().__init__(list(FORMATS))
+        self.offered = offered
+
+    def get_invalid_choice_message(self, value: str, ctx: click.Context | None) -> str:
+        return f"{value!r} is not one of {', '.join(map(repr, self.offered))}"
 
 
 def _output(*kinds: str) -> tuple[Option, ...]:
     """Where a report of records of these kinds goes; of other formats it is said that they do not show them."""
     shown = [format for format in FORMATS.values() if format.only in ("", *kinds)]
+    names = [format.name for format in shown]
     return (
         Option(
             ["--format", "format_name"],
-            type=click.Choice(list(FORMATS)),
+            type=_FormatName(names),
             default="table",
             show_default=True,
-            metavar=f"[{'|'.join(format.name for format in shown)}]",
+            metavar=f"[{'|'.join(names)}]",
             help="Format of what goes to standard output.",
         ),
         Option(
@@ -68,24 +82,24 @@ def _output(*kinds: str) -> tuple[Option, ...]:
 
 
 # The fields of `tfopt.cli.output.Delivery`, with --quiet.
-REPORT = in_section("Report", _by(BY, _ROWS), _DEPTH, *_SHOWN, *_output("profile"))
+REPORT = in_section("Report", _by(BY, _ROWS), _DEPTH, _top(_OPS), *_output("profile"))
 INSPECTION_REPORT = in_section(
     "Report",
     _by(INSPECTION_BY, "What the rows are: the layer tree, layer types, or phases."),
     _DEPTH,
-    *_SHOWN,
+    _top("12 layers, 20 types"),
     *_output(),
 )
 TRACE_REPORT = in_section(
     "Report",
     _by(TRACE_BY, f"{_ROWS} Of a trace also its kernels or devices."),
     _DEPTH,
-    *_SHOWN,
+    _top(f"{_OPS}, 30 kernels, 16 devices"),
     *_output("profile", "check"),
 )
 # The same for records without a choice of rows, and for those without rows.
-LISTED = in_section("Report", *_SHOWN, *_output())
-CHECK_REPORT = in_section("Report", *_SHOWN, *_output("check"))
+LISTED = in_section("Report", _top("12"), *_output())
+CHECK_REPORT = in_section("Report", *_output("check"))
 OUTPUT = in_section("Report", *_output())
 
 MANNERS = in_section(
@@ -100,7 +114,7 @@ MANNERS = in_section(
         callback=_configure,
         help="Read options from this TOML file; see also tfopt --help.",
     ),
-    Option(["-q", "--quiet"], is_flag=True, help="No progress, no remarks; no report where -o takes it."),
+    Option(["-q", "--quiet"], is_flag=True, help="No progress and no remarks; with -o no report on standard output."),
     Option(["-v", "--verbose"], is_flag=True, help="Say on standard error what is being done."),
     Option(
         ["--debug"],

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import click
 
-from tfopt.cli.compare_options import max_time
+from tfopt.cli.compare_options import max_time, number
 from tfopt.cli.options import LISTED
 from tfopt.cli.profile_options import MODEL, SEED, THREADS
 from tfopt.cli.settings import Option, in_section
@@ -14,6 +15,7 @@ from tfopt.pruning.names import CRITERIA_NAMES, SCHEDULE_NAMES, SCOPE_NAMES, THR
 
 __all__ = ["MEASURING", "REMOVED", "REPORT", "SUBJECT", "TRAINING"]
 
+_SHARE = number(-math.inf, "%", 0.01)  # what makes no sense as one, `tfopt.prune` says in better words
 _SHARED = {option.name: option for option in MODEL}
 _LISTED = {option.name: option for option in LISTED}
 
@@ -41,7 +43,12 @@ SUBJECT = (
 REMOVED = in_section(
     "What is removed: one of the first three",
     Option(["--threshold"], type=float, metavar="T", help="Weights with |w| <= T; see --threshold-mode."),
-    Option(["--sparsity"], type=float, metavar="S", help="This share, the least important first: 0.8 removes 80 %."),
+    Option(
+        ["--sparsity"],
+        callback=lambda ctx, param, value: None if value is None else _SHARE(ctx, param, value),
+        metavar="SHARE",
+        help="This share, the least important first: 80% or 0.8.",
+    ),
     Option(
         ["--nm"],
         metavar="N:M",

@@ -139,10 +139,15 @@ def _listed(labels: Sequence[str]) -> str:
 
 def drift_notes(drifts: Sequence[Drift]) -> Iterator[Note]:
     """What a reader of the drift should know."""
+    failed: dict[str, dict[str, None]] = {}  # an arm may have two drifts
+    for drift in drifts:
+        if drift.failure:
+            failed.setdefault(drift.failure, {})[drift.label] = None
+    for failure, labels in failed.items():
+        does = "computes" if len(labels) == 1 else "compute"
+        yield Note(message=f"what {_listed([*labels])} {does} was not compared: {failure}")
     for drift in drifts:
         yield from drift.notes
-        if drift.failure:
-            yield Note(message=f"what {drift.label} computes was not compared: {drift.failure}")
         if drift.skipped_steps:
             yield Note(
                 message=f"{drift.label}: loss scaling skipped {drift.skipped_steps} of the first {drift.steps} steps; "

@@ -117,8 +117,9 @@ class Wishes:
     def _threshold(self, threshold: float) -> Iterator[tuple[str, str]]:
         most = 1.0 if self.threshold_mode == "quantile" else math.inf
         if not 0 <= threshold < most:
-            allowed = "from 0 to below 1" if most == 1 else "a number from 0 on"
-            yield f"a threshold by {self.threshold_mode} must be {allowed}, not {threshold:g}", "see --threshold-mode"
+            allowed = "from 0 to below 1" if most == 1 else "from 0 on"
+            message = f"--threshold {threshold:g} makes no sense with --threshold-mode {self.threshold_mode}"
+            yield message, f"give a number {allowed}"
         if self.criterion != "magnitude":
             yield (
                 f"--threshold is compared with |w|, not with the scores of --criterion {self.criterion}",

@@ -112,7 +112,6 @@ class CheckSettings(Settings, frozen=True, kw_only=True):
     device: str | None = None
     seed: Annotated[int, Meta(ge=0)] | None = None
     threads: Annotated[int, Meta(ge=1)] | None = None
-    top: Annotated[int, Meta(ge=0)] | None = None
     format: str | None = None
     output: Words | None = None
     force: bool = False

@@ -13,8 +13,8 @@ __all__ = ["NO_BENCHMARK", "SAME_RECORDING", "circumstances", "remarks", "unlike
 
 _FACTS: dict[str, Callable[[ProfileRecord], object]] = {
     "model": lambda record: record.model.path,
-    "parameters": lambda record: record.model.params,
-    "trainable parameters": lambda record: record.model.trainable_params,
+    "parameters": lambda record: f"{record.model.params:,}",
+    "trainable parameters": lambda record: f"{record.model.trainable_params:,}",
     "model type": lambda record: record.model.type,
     "file format": lambda record: record.model.format,
     "file size": lambda record: record.model.size_bytes and units.size(record.model.size_bytes),

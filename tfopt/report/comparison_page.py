@@ -129,7 +129,7 @@ def _starts(record: ComparisonRecord) -> Iterator[Table]:
 def _pays(found: BreakEven | None) -> str:
     if found is None or found.kind == "unknown":
         return ""
-    steps = counted(found.steps, "step").replace(",", " ") if found.steps is not None else ""
+    steps = counted(found.steps, "step") if found.steps is not None else ""
     return {"from": f"from {steps} on", "until": f"up to {steps}", "always": "from the start", "never": "never"}[
         found.kind
     ]

@@ -15,16 +15,22 @@ _LEAST = 20  # cells of text beside what leads a line
 
 
 def flow(phrases: Iterable[tuple[str, str]], between: str, width: int | None, *, indent: str = "") -> list[Text]:
-    """Phrases with their styles, on a new line where the next would not fit; what is longer loses its middle."""
+    """Phrases with their styles, on a new line where the next would not fit. What is longer than a line is broken
+    between its words; a word that is longer, which is a name, loses its middle."""
     lines: list[Text] = []
     for text, style in phrases:
-        joined = lines and (width is None or lines[-1].cell_len + cell_len(between + text) <= width)
-        if not joined:
-            lines.append(Text(indent))
+        if lines and (width is None or lines[-1].cell_len + cell_len(between + text) <= width):
+            lines[-1].append(between, "dim").append(text, style)
         else:
-            lines[-1].append(between, "dim")
-        lines[-1].append(text if width is None else shorten(text, width - len(indent)), style)
+            lines += [Text.assemble(indent, (part, style)) for part in _parts(text, width, len(indent))]
     return lines
+
+
+def _parts(text: str, width: int | None, indent: int) -> Iterable[str]:
+    if width is None or cell_len(text) <= width - indent:
+        return (text,)
+    room = max(1, width - indent)
+    return _filled(" ".join(shorten(word, room) for word in text.split(" ")), room)
 
 
 def wrapped(text: str, lead: str, style: str, width: int | None) -> list[Text]:

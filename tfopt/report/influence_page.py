@@ -31,7 +31,7 @@ _CARRIES = 0.1  # of a layer that carries at least so much
 _UNEVEN = 1.2  # a branch with so many times its equal part
 _ROWS = {"branches": 2, "units": 4, "weights": 2, "paths": 20, "contributions": 3, "health": 3}
 
-_WHERE = {"-o", "--output", "--format"}
+_WHERE = {"-o", "--output", "--format", "--top"}
 _HOW = {"--force", "-q", "--quiet", "-v", "--verbose"}
 
 _PROVES = {
@@ -203,7 +203,7 @@ def _next(record: InfluenceRecord, view: View) -> Iterator[tuple[str, str]]:
         data = "" if "--data" in command else " --data FILE.npz"
         yield "does it matter?", f"{command}{data} --ablate 10"
     if view.top != 0:
-        yield "every row", f"{command} --verbose"
+        yield "every row", f"{command} --top 0"
 
 
 def _looking(command: str) -> str:
@@ -216,6 +216,10 @@ def _looking(command: str) -> str:
         return ""
     kept = []
     for word, before in zip(words, ["", *words], strict=False):
-        if not {word, before} & _WHERE and word not in _HOW and not word.startswith(("--output=", "--format=")):
+        if (
+            not {word, before} & _WHERE
+            and word not in _HOW
+            and not word.startswith(("--output=", "--format=", "--top="))
+        ):
             kept.append(word)
     return shlex.join(["tfopt", *kept])

@@ -86,7 +86,7 @@ class Listener:
             return
         if verdict == "NOT RUN":
             raise TooSlow(
-                f"{self._max_seconds:.0f} s are too few: {label or 'a worker process'} was still {self._doing.phase}",
+                f"{label or 'a worker process'} was still {self._doing.phase} after {self._max_seconds:.0f} s",
                 "give it more time: --max-time 300",
             )
         hint = "tfopt profile shows whether it runs by itself" if label else "does `python -c 'import keras'` work?"
