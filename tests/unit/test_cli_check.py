@@ -7,13 +7,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from cli_for_tests import ROOT, Here
 
 from tfopt.errors import InputError
-from tfopt.records.check import CheckRecord, CheckRun, GateKind
+from tfopt.records.check import CheckRecord, CheckRun
 from tfopt.records.facts import Environment
 
 STRICT = ROOT / "configs" / "check-strict.toml"
@@ -143,7 +143,7 @@ def test_pyproject_has_the_same_tables_and_other_commands_let_them_be(here: Here
     ("args", "error"),
     [
         (["--only", "speed"], "'speed' is none of budgets, accuracy, timing"),
-        (["--only", "budget,x"], f"'x' is none of {', '.join(get_args(GateKind))}"),
+        (["--only", "budget,x"], "'x' is none of budgets, accuracy, timing"),
         (["--only", ","], "it names nothing"),
         (["--tolerance", "five"], "'five' is not a number such as 0.05"),
         (["--tolerance", "200%"], "200% must be between 0 and 100%"),
