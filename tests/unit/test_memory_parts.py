@@ -129,7 +129,7 @@ def test_what_shows_that_no_larger_batch_fits(found: dict[str, object], said: st
     limit = MemoryLimit(limit_bytes=1000, batch_size=8, measured_bytes=900, resident_bytes=10**9, **found)  # type: ignore[arg-type]
     assert limit_phrases(limit) == [
         "batch 8 fits into 1.00 kB: a step took 900 B",
-        "its process 1.00 GB with TensorFlow itself",
+        "its process 1.00 GB, with TensorFlow itself",
         said,
     ]
 

@@ -73,7 +73,7 @@ def test_sizes_are_decimal(value: int, shown: str) -> None:
     assert units.size(value) == shown
 
 
-@pytest.mark.parametrize(("value", "shown"), [(1.0, "1"), (53.02, "53"), (0.4, "0.4")])
+@pytest.mark.parametrize(("value", "shown"), [(1.0, "1"), (53.02, "53"), (4608, "4,608"), (0.4, "0.4")])
 def test_occurrences_per_step(value: float, shown: str) -> None:
     assert units.times(value) == shown
 

@@ -42,7 +42,7 @@ def changes_table(
     """`lines` under the columns `words`, those of the times and those `beyond`: the first `top` of them (0: all) and
     the sum of the rest. Shares are those of `whole`."""
     shown, hidden = lines[: top or None], [line.time for line in lines[top or len(lines) :]]
-    label = (f"{len(hidden)} more", *[None] * (len(words) - 1))
+    label = (f"{len(hidden):,} more", *[None] * (len(words) - 1))
     rest = Change.between(fsum(time.before_ms for time in hidden), fsum(time.after_ms for time in hidden))
     return Table(
         title=f"{title}, ms",

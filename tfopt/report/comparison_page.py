@@ -230,7 +230,7 @@ def _layers(drifts: Sequence[Drift], top: int) -> Iterator[Table]:
         for row, label in ranked[: top or None]
     )
     more = len(ranked) - len(rows)
-    rest = ((f"{more} more, less far", *[None] * (len(columns) - 1)),) if more else ()
+    rest = ((f"{more:,} more, less far", *[None] * (len(columns) - 1)),) if more else ()
     if rows:
         yield Table("Gradients furthest from float32", "gradient", columns, rows, rest)
 

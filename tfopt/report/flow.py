@@ -18,11 +18,14 @@ def flow(phrases: Iterable[tuple[str, str]], between: str, width: int | None, *,
     """Phrases with their styles, on a new line where the next would not fit. What is longer than a line is broken
     between its words; a word that is longer, which is a name, loses its middle."""
     lines: list[Text] = []
+    broken = False
     for text, style in phrases:
-        if lines and (width is None or lines[-1].cell_len + cell_len(between + text) <= width):
+        if lines and not broken and (width is None or lines[-1].cell_len + cell_len(between + text) <= width):
             lines[-1].append(between, "dim").append(text, style)
         else:
-            lines += [Text.assemble(indent, (part, style)) for part in _parts(text, width, len(indent))]
+            parts = [Text.assemble(indent, (part, style)) for part in _parts(text, width, len(indent))]
+            broken = len(parts) > 1
+            lines += parts
     return lines
 
 

@@ -30,7 +30,7 @@ def page(record: GradcheckRecord, view: View) -> Page:
     ranked = sorted(record.checks, key=_badness)
     top = listed(view) or len(ranked)
     shown, hidden = ranked[:top], ranked[top:]
-    rest: tuple[Value, ...] = (f"{len(hidden)} more", *[None] * (len(_COLUMNS) - 1))
+    rest: tuple[Value, ...] = (f"{len(hidden):,} more", *[None] * (len(_COLUMNS) - 1))
     return Page(
         title=title,
         answer=_answer(record),

@@ -159,7 +159,7 @@ def _table(record: GradientsRecord, view: View) -> Table:
     shown = [row for row in rows if id(row) in chosen]
     hidden = [row for row in rows if id(row) not in chosen]
     columns = _columns(bool(record.run.modify))
-    rest: tuple[Value, ...] = (f"{len(hidden)} more", *[None] * (len(columns) - 1))
+    rest: tuple[Value, ...] = (f"{len(hidden):,} more", *[None] * (len(columns) - 1))
     return Table(
         "Gradients",
         "",

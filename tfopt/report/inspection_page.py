@@ -27,7 +27,7 @@ def page(record: InspectionRecord, view: View) -> Page:
     title, *model = subject(record.model)
     return Page(
         title=title,
-        answer=(*_answer(record), *phrases(record.memory)[:1], *limit_phrases(record.limit)),
+        answer=(*limit_phrases(record.limit), *_answer(record), *phrases(record.memory)[:1]),
         facts=(
             tuple(model),
             _circumstances(record),
@@ -36,6 +36,7 @@ def page(record: InspectionRecord, view: View) -> Page:
         ),
         tables=tuple(_TABLES[view.by](record, view)),
         notes=record.notes,
+        tone="alarm" if record.limit is not None and record.limit.batch_size is None else "good",
     )
 
 
@@ -124,7 +125,7 @@ def _layers(record: InspectionRecord, view: View) -> Iterator[Table]:
         Column("detail", "not counted", "name", quiet=True),
     )
     rows = tuple((*_facts(row), *_values(record, inside[row.path])) for row in shown)
-    more = [(f"{len(hidden)} more", *[None] * 6, *_values(record, CostTotals.of(hidden)))]
+    more = [(f"{len(hidden):,} more", *[None] * 6, *_values(record, CostTotals.of(hidden)))]
     yield Table(
         "Layers", "layer", columns, rows, tuple(more if hidden else ()), "share", tuple(row.depth for row in shown)
     )
@@ -165,7 +166,7 @@ def _types(record: InspectionRecord, view: View) -> Iterator[Table]:
     columns = _columns(Column("type", "type", "name"), Column("layers", "layers", "count"))
     rows = tuple((name, len(group), *_values(record, CostTotals.of(group))) for name, group in ranked[:top])
     cut = [row for _, group in ranked[top:] for row in group]
-    rest = ((f"{len(ranked) - top} more types", len(cut), *_values(record, CostTotals.of(cut))),) if cut else ()
+    rest = ((f"{len(ranked) - top:,} more types", len(cut), *_values(record, CostTotals.of(cut))),) if cut else ()
     yield Table("Layer types", "type", columns, rows, rest, "share")
 
 

@@ -57,7 +57,7 @@ def limit_phrases(limit: MemoryLimit | None) -> list[str]:
         if limit.uncounted_bytes > _BLIND * limit.measured_bytes:
             estimated = units.size(limit.uncounted_bytes)
             said.append(f"{estimated} of it estimated: TensorFlow counts no tensor below 256 KiB")
-        said.append(f"its process {units.size(limit.resident_bytes or 0)} with TensorFlow itself")
+        said.append(f"its process {units.size(limit.resident_bytes or 0)}, with TensorFlow itself")
     elif limit.over_batch_size == 1:
         said.append(f"not even one example fits into {allowed}")
     else:

@@ -217,7 +217,7 @@ def _weight(row: PrunedVariable) -> tuple[Value, ...]:
 
 def _rest(rows: Sequence[PrunedVariable], width: int) -> tuple[Value, ...]:
     size, removed = sum(row.size for row in rows), sum(row.removed for row in rows)
-    cells = (f"{len(rows)} more", None, None, size, size - removed, removed / size if size else None)
+    cells = (f"{len(rows):,} more", None, None, size, size - removed, removed / size if size else None)
     return (*cells, *[None] * (width - len(cells)))
 
 

@@ -88,7 +88,7 @@ def rank_ops(ops: Sequence[OpRow], layers: Sequence[LayerRow], top: int) -> Ops:
 def _rest(cut: Sequence[OpRow] | Sequence[TypeLine], noun: str) -> tuple[Rest, ...]:
     if not cut:
         return ()
-    return (Rest(f"{len(cut)} more {noun}", sum(row.self_ms for row in cut), sum(row.share for row in cut)),)
+    return (Rest(f"{len(cut):,} more {noun}", sum(row.self_ms for row in cut), sum(row.share for row in cut)),)
 
 
 def root_of(layers: Sequence[LayerRow]) -> str:

@@ -35,7 +35,7 @@ def device_table(record: TraceRecord, top: int) -> Table:
         Column("idle_share", "idle", "share"),
     )
     shown, cut = record.devices[: top or None], record.devices[top or len(record.devices) :]
-    rest = (_row(columns, f"{len(cut)} more", cut),) if cut else ()
+    rest = (_row(columns, f"{len(cut):,} more", cut),) if cut else ()
     title = "Devices" if record.where == "device" else "Hosts"
     return Table(title, "device", columns, _rows(columns, shown), rest)
 
@@ -68,7 +68,7 @@ def group_table(record: TraceRecord, title: str, by: By, key: Callable[[TraceOpR
     at = top or len(ranked)
     rows = tuple((name, len(ops), *_row(columns, name, ops)[2:]) for name, ops in ranked[:at])
     cut = [op for _, ops in ranked[at:] for op in ops]
-    more = (_row(columns, f"{len(ranked) - at} more", cut),) if cut else ()
+    more = (_row(columns, f"{len(ranked) - at:,} more", cut),) if cut else ()
     return Table(title, by, columns, rows, (*more, *_unnamed(columns, record.unnamed)), bar="share")
 
 
@@ -100,7 +100,7 @@ def scope_table(record: TraceRecord, view: View) -> Table:
         }
         return tuple(known.get(column.key) for column in columns)
 
-    rest = [outside(f"{len(hidden)} more scopes", sum(row.own_ms for row in hidden))] if hidden else []
+    rest = [outside(f"{len(hidden):,} more scopes", sum(row.own_ms for row in hidden))] if hidden else []
     rest += [outside("(ops without a scope)", sum(op.time_ms for op in bare))] if bare else []
     rest += [outside(f"({row.what})", row.time_ms) for row in record.unnamed]
     depths = tuple(row.depth for row in shown)
@@ -135,7 +135,7 @@ def _ranked(
 ) -> Table:
     """The first `top` rows, the sum of the others, and what has no name."""
     at = top or len(rows)
-    more = (_row(columns, f"{len(rows) - at} more {title.lower()}", rows[at:]),) if rows[at:] else ()
+    more = (_row(columns, f"{len(rows) - at:,} more {title.lower()}", rows[at:]),) if rows[at:] else ()
     return Table(title, by, columns, _rows(columns, rows[:at]), (*more, *_unnamed(columns, unnamed)), bar="share")
 
 

@@ -235,4 +235,4 @@ def _line(node: _Node, guide: str, *, whole: bool) -> Line:
 def _rest(node: _Node, hidden: Sequence[_Node], shown: Sequence[_Node], guide: str) -> Line:
     layers = sum(child.layers for child in hidden)
     rest = node.times - sum((child.times for child in shown), Times())
-    return Line("rest", guide, f"{layers} more", node.path, "", node.depth + 1, 0, layers, rest, True)
+    return Line("rest", guide, f"{layers:,} more", node.path, "", node.depth + 1, 0, layers, rest, True)

@@ -125,9 +125,9 @@ def _exactly(match: re.Match[str]) -> int:
 
 
 def times(per_step: float) -> str:
-    """How often something ran per step: `1`, `53`, `0.4`; whole numbers without decimals."""
+    """How often something ran per step, or how many there are: `1`, `53`, `4,608`, `0.4`."""
     rounded = round(per_step)
-    return str(rounded) if abs(per_step - rounded) < 0.05 else f"{per_step:.1f}"
+    return f"{rounded:,}" if abs(per_step - rounded) < 0.05 else f"{per_step:.1f}"
 
 
 def scientific(value: float) -> str:
