@@ -16,6 +16,7 @@ from tfopt.errors import UsageError
 from tfopt.records.inspection import CostTotals, InspectionRecord
 from tfopt.report import render
 from tfopt.report.escape import from_csv_cell
+from tfopt.report.inspection_page import page
 from tfopt.report.opening import open_target
 from tfopt.report.view import View
 
@@ -92,6 +93,15 @@ def test_the_screen_says_what_its_numbers_hold_for() -> None:
         assert phrase in said, phrase
     compiled = msgspec.structs.replace(plain(), run=msgspec.structs.replace(plain().run, xla=True))
     assert "XLA" in render(compiled)
+
+
+def test_the_first_that_is_said_of_a_limit_is_what_fits_into_it() -> None:
+    made = next(one for one in (make() for make in INSPECTIONS.values()) if one.limit is not None)
+    assert page(made, View()).answer[0].startswith("batch 2816 fits into 8GiB")
+    assert page(made, View()).tone == "good"
+    none = msgspec.structs.replace(made.limit, batch_size=None, measured_bytes=None)
+    without = page(msgspec.structs.replace(made, limit=none), View())
+    assert (without.answer[0].partition(" that fits")[0], without.tone) == ("no batch was found", "alarm")
 
 
 def test_two_kinds_of_activations_have_two_names() -> None:
