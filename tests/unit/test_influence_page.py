@@ -232,9 +232,9 @@ def test_hints_repeat_the_command_without_where_its_answer_went() -> None:
 @pytest.mark.parametrize(
     ("words", "top", "offered"),
     [
-        ("", None, {"on your data": "--data FILE.npz", "does it matter?": "--ablate 10", "every row": "--verbose"}),
-        ("--verbose", 0, {"on your data": "--data FILE.npz", "does it matter?": "--ablate 10"}),
-        ("--data x.npz", None, {"does it matter?": "--data x.npz --ablate 10", "every row": "--data x.npz --verbose"}),
+        ("", None, {"on your data": "--data FILE.npz", "does it matter?": "--ablate 10", "every row": "--top 0"}),
+        ("--top 0", 0, {"on your data": "--data FILE.npz", "does it matter?": "--ablate 10"}),
+        ("--data x.npz", None, {"does it matter?": "--data x.npz --ablate 10", "every row": "--data x.npz --top 0"}),
     ],
 )
 def test_what_is_offered_is_not_there_already(words: str, top: int | None, offered: dict[str, str]) -> None:
