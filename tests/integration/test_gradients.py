@@ -128,6 +128,23 @@ def test_an_edge_nearby_is_no_error() -> None:
     assert {each.path: each.verdict for each in checks}["first/bias"] == "agrees"
 
 
+@pytest.mark.parametrize("wrong", [False, True])
+def test_a_small_loss_of_large_numbers_is_judged_by_their_rounding(wrong: bool) -> None:
+    """As of a model that has learned its data: the loss is 1e-10, what it is the difference of is 1."""
+    inputs = keras.Input((6,))
+    hidden = layers.BatchNormalization(name="norm")(layers.Dense(4, name="first")(inputs))
+    model = keras.Model(inputs, layers.Dense(2, name="head")(Halving()(hidden) if wrong else hidden))
+    model.compile("sgd", "mse")
+    x = np.random.default_rng(0).standard_normal((8, 6)).astype("float32")
+    y = model(x, training=True).numpy() + np.float32(1e-5)
+    checks = check_gradients(model, (x, y, None)).checks
+    verdicts = {each.path: each.verdict for each in checks}
+    assert verdicts["first/bias"] == "rounding"  # BatchNormalization takes it away again
+    before, behind = ({verdicts[name] for name in names} for names in (("norm/gamma",), ("head/kernel", "head/bias")))
+    assert before == ({"disagrees"} if wrong else {"agrees"})
+    assert behind <= {"agrees", "rounding"}
+
+
 def test_states_of_recurrent_layers_are_put_back() -> None:
     """Which Keras does not list among a model's variables."""
     inputs = keras.Input(batch_shape=(2, 3, 4))

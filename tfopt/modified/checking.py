@@ -30,7 +30,10 @@ DTYPE = "float64"
 # As parts of the tensor's norm; the first that agrees is enough. An edge, as of ReLU, that lies within a step spoils
 # it, so that steps become smaller as long as rounding lets them.
 STEPS = tuple(10.0**-power for power in range(5, 12))
-_ROUNDING = 2e-15  # of the loss: how far an evaluation may be off
+# How far an evaluation may be off, as a part of the loss, and by so many times what is measured: a small loss may be
+# the difference of large numbers.
+_ROUNDING, _SPREADS = 2e-15, 10
+_TINY, _POINTS = 1e-12, 10  # parts of all tensors by which they are moved to measure it, and how often
 _SAME = 1e-12  # of the loss: what threads that add in another order may make of it
 # Steps at which both sides of an edge must have slopes as different from one another.
 _EDGE = (1e-5, 1e-6)
@@ -86,7 +89,8 @@ def check_gradients(
                 "draw random numbers with keras.random and a SeedGenerator, not with tf.random",
             )
         gradients = loss.gradients()
-        check = _Check(loss, here, tolerance, directions, np.random.default_rng(seed))
+        rounding = max(_ROUNDING * abs(here), _SPREADS * _spread(loss))
+        check = _Check(loss, here, rounding, tolerance, directions, np.random.default_rng(seed))
         owners = [(layers.get(id(part.variable), ""), each) for part in parts for each in part.arguments]
         rows = []
         for number, ((layer, argument), gradient) in enumerate(zip(owners, gradients, strict=True)):
@@ -98,10 +102,18 @@ def check_gradients(
         loss.states.restore()
 
 
+def _spread(loss: Loss) -> float:
+    """The standard deviation of the loss's rounding: moved so little it is a line, and whatever its second differences
+    are is rounding (Moré and Wild, SIAM J. Sci. Comput. 33, 2011)."""
+    values = [loss([each * (1 + number * _TINY) for each in loss.start]) for number in range(_POINTS)]
+    return float(np.sqrt(np.mean(np.diff(values, 2) ** 2) / 6))
+
+
 @dataclass(frozen=True)
 class _Check:
     loss: Loss
     here: float
+    rounding: float
     tolerance: float
     directions: int
     rng: np.random.Generator
@@ -138,7 +150,7 @@ class _Check:
             error = distance / max(abs(slope), abs(said)) if distance else 0.0
             if gradient is not None and error <= self.tolerance:
                 return said, slope, error, "agrees"
-            rounding = _ROUNDING * abs(self.here) / step
+            rounding = self.rounding / step
             if distance <= rounding:
                 return said, slope, error, "no effect" if gradient is None else "rounding"
             found = min(found, (slope, error), key=lambda each: each[1])
