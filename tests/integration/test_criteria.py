@@ -94,6 +94,20 @@ def test_taylor_and_fisher_are_means_over_single_samples() -> None:
         close(scored(name, scoring(model)), expected)
 
 
+def test_weights_of_samples_are_those_of_their_losses() -> None:
+    """A sample that counts nothing might as well not be there; of numbers that only say how many there are, none is."""
+    model, sample_weight = network(), np.array([1.0, 0, 2, 1, 0, 1, 1], "float32")
+    single = [gradients_of(model, prunables(model), [row]) for row in range(len(X))]
+    weights = [weight.variable.numpy() for weight in prunables(model)]
+    weighted = [
+        [share * weight * gradients[number] for share, gradients in zip(sample_weight, single, strict=True)]
+        for number, weight in enumerate(weights)
+    ]
+    asked = scoring(model, sample_weight=sample_weight)
+    close(scored("fisher", asked), [np.mean(np.square(each), axis=0) for each in weighted])
+    close(scored("snip", asked), [np.abs(np.mean(each, axis=0)) for each in weighted])
+
+
 def test_snip_is_of_the_mean_loss_whatever_the_batches_are() -> None:
     model = network()
     weights = prunables(model)

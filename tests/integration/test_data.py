@@ -17,7 +17,9 @@ from tests.integration.profiled import profiled
 from tfopt.errors import InputError, TfoptError, UsageError
 from tfopt.model.inputs import InputSpec
 from tfopt.workload.batch import resolve_shapes
+from tfopt.workload.batching import batch_for
 from tfopt.workload.fitting import check_shapes, known_specs
+from tfopt.workload.options import Options
 
 
 def model(features: int = 8) -> Any:
@@ -132,6 +134,13 @@ def test_npz(tmp_path: Path) -> None:
     assert profiled(model(), data=str(path), batch_size=4, steps=2, trace_steps=1).run.batch_size == 4
     np.savez(path, features=rng.random((20, 8)), y=rng.integers(0, 3, 20), class_names=np.array(["a", "b", "c"]))
     assert profiled(model(), data=str(path), steps=2, trace_steps=1).run.batch_size == 20
+
+
+def test_npz_for_a_model_of_one_batch_size(tmp_path: Path) -> None:
+    """What it was built for, rather than what is usual."""
+    np.savez(tmp_path / "data.npz", x=np.ones((20, 8)))
+    net = keras.Sequential([keras.Input(batch_shape=(5, 8)), layers.Dense(3)])
+    assert batch_for(net, Options("infer", data=str(tmp_path / "data.npz")), None).size == 5
 
 
 @pytest.mark.parametrize(

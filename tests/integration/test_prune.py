@@ -140,8 +140,14 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(here: Path) -> None:
     assert "--resume" in interrupt.value.__notes__[0]
     with pytest.raises(UsageError, match="checkpoint of a run that did not end"):
         pruned("parts.keras")
-    with pytest.raises(UsageError, match="other options"):
+    with pytest.raises(UsageError, match="other data or options"):
         pruned("parts.keras", resume=True, sparsity=0.9)
+    data = (here / "train.npz").read_bytes()
+    with np.load("train.npz") as arrays:
+        np.savez("train.npz", x=arrays["x"], y=arrays["y"][::-1])
+    with pytest.raises(UsageError, match="other data or options"):
+        pruned("parts.keras", resume=True)
+    (here / "train.npz").write_bytes(data)
     resumed, parts = pruned("parts.keras", resume=True)
     for one, other in zip(whole.variables, parts.variables, strict=True):
         np.testing.assert_array_equal(one.numpy(), other.numpy())
@@ -201,6 +207,7 @@ def test_a_model_object_is_left_as_it_was(here: Path) -> None:
     for variable, value in zip((*model.variables, *model.optimizer.variables), before, strict=True):
         np.testing.assert_array_equal(variable.numpy(), value)
     assert record.output == "net-pruned.keras"
+    assert not any("--eval-data" in note.hint for note in record.notes)  # there is no metric
     pruned = keras.saving.load_model("net-pruned.keras")
     kernel = pruned.get_layer("two").kernel.numpy()
     assert (np.count_nonzero(kernel.reshape(6, 4, 24), axis=1) <= 2).all()
@@ -262,6 +269,7 @@ def _nan(model: Any) -> None:
         (None, {"finetune": 2, "data": "train.npz", "lr": 1e30}, "not finite in epoch"),
         (None, {"imports": ("no_such_module",)}, "no_such_module"),
         (None, {"eval_data": "blind.npz"}, "no array y"),
+        (None, {"eval_data": "odd.npz"}, "the loss of the first batch of odd.npz failed"),
         (None, {"eval_data": "endless:batches"}, "never ends"),
     ],
 )
@@ -269,6 +277,7 @@ def test_what_cannot_be_pruned(change: Any, options: dict[str, Any], message: st
     """One error with a hint, and nothing written but what was there."""
     np.savez("wide.npz", x=np.zeros((40, 9), "float32"), y=np.zeros(40, int))
     np.savez("blind.npz", x=np.zeros((40, 8), "float32"))
+    np.savez("odd.npz", x=np.zeros((40, 8), "float32"), y=np.zeros((40, 3)))
     (here / "endless.py").write_text(
         "import tensorflow as tf\ndef batches():\n    one = tf.zeros((4, 8)), tf.zeros(4)\n"
         "    return tf.data.Dataset.from_tensors(one).repeat()\n"

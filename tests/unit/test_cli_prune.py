@@ -71,6 +71,28 @@ def test_the_model_may_come_from_a_file(here: Here, asked: dict[str, Any]) -> No
     assert (asked["model"], asked["threshold"]) == ("mine.keras", 0.5)
 
 
+def test_what_is_removed_is_said_by_the_strongest(
+    here: Here, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A flag, then the environment, then a file, also where each says it in another way; only equals contradict."""
+    (here.folder / "mine.toml").write_text('[prune]\nmodel = "m"\nsparsity = 0.8\nscope = "layer"\nsteps = 3')
+    line = "prune", "--config", "mine.toml"
+    names = "threshold", "threshold_mode", "sparsity", "nm", "scope", "steps"
+
+    def asks(*flags: str) -> tuple[Any, ...]:
+        assert here(*line, *flags).code == 0
+        return tuple(asked[name] for name in names)
+
+    assert asks() == (None, "absolute", 0.8, None, "layer", 3)
+    assert asks("--threshold", "0.5") == (0.5, "absolute", None, None, None, None)
+    assert asks("--nm", "2:4", "--scope", "erk") == (None, "absolute", None, "2:4", "erk", None)
+    monkeypatch.setenv("TFOPT_THRESHOLD", "0.5")
+    monkeypatch.setenv("TFOPT_THRESHOLD_MODE", "std")
+    assert asks() == (0.5, "std", None, None, None, None)
+    assert asks("--sparsity", "0.9") == (None, "absolute", 0.9, None, "layer", 3)
+    assert asks("--sparsity", "0.9", "--nm", "2:4") == (None, "absolute", 0.9, "2:4", "layer", 3)
+
+
 def test_a_collapse_is_exit_code_1_with_its_table(here: Here, asked: dict[str, Any]) -> None:
     said = here("prune", "pruning-collapsed", "-q")
     assert said.code == 1

@@ -113,7 +113,9 @@ def test_a_metric_that_is_not_known_is_not_shown_as_unchanged() -> None:
     assert drift is not None
     none = msgspec.structs.replace(drift, metrics=())
     text = _flat(msgspec.structs.replace(pruning(), drift=none))
-    assert "What it does to the metric is not known" in text
+    assert "What it does to the metric is not known: none could be measured on valid.npz" in text
+    run = msgspec.structs.replace(pruning().run, data="synthetic", eval_data=None)
+    assert "not known: there are no data with" in _flat(msgspec.structs.replace(pruning(), run=run, drift=none))
     assert "97.0 % of decisions agree" in text
     failed = msgspec.structs.replace(drift, failure="it crashed")
     assert "What it does to the result is not known: it crashed" in _flat(

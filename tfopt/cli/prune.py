@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from tfopt.cli.options import MANNERS
 from tfopt.cli.prune_options import MEASURING, REMOVED, REPORT, SUBJECT, TRAINING
 from tfopt.cli.settings import Argument, Command
 from tfopt.errors import UsageError
+from tfopt.pruning.names import SCHEDULE_NAMES, THRESHOLD_MODES
 
 __all__ = ["command"]
 
@@ -25,6 +27,18 @@ Examples:
   tfopt prune model.keras --sparsity 0.95 --data train.npz --finetune 20
   tfopt prune model.keras --sensitivity --data valid.npz
 """
+# The ways to say how much is removed, each with what belongs to it alone, and its default.
+_WAYS: dict[str, dict[str, str | None]] = {
+    "threshold": {"threshold_mode": THRESHOLD_MODES[0]},
+    "sparsity": {"scope": None, "schedule": SCHEDULE_NAMES[0], "steps": None},
+    "nm": {},
+}
+_STRONGEST_FIRST = (
+    ParameterSource.COMMANDLINE,
+    ParameterSource.ENVIRONMENT,
+    ParameterSource.DEFAULT_MAP,  # files
+    ParameterSource.DEFAULT,
+)
 
 
 @click.command(
@@ -45,6 +59,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     from tfopt.cli.terminal import wants_color
     from tfopt.report.progress import watched
 
+    options |= _beaten(ctx)
     verbose, force = options.pop("verbose"), options["force"]
     output, reports = _parted(options.pop("outputs"))
     shown = {name: options.pop(name) for name in ("format_name", "top", "quiet")}
@@ -64,6 +79,24 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     if record.run.interrupted:
         raise KeyboardInterrupt
     ctx.exit(1 if record.collapsed and not force else 0)
+
+
+def _beaten(ctx: click.Context) -> dict[str, Any]:
+    """What a file says, where the command line asks for something else to be removed: `--threshold` beats a file's
+    sparsity, with the scope and the schedule that this has there."""
+    ranks = {way: _rank(ctx, way) for way in _WAYS if ctx.params[way] is not None}
+    best = min(ranks.values(), default=0)
+    return {
+        name: default
+        for way, rank in ranks.items()
+        if rank > best
+        for name, default in {way: None, **_WAYS[way]}.items()
+        if _rank(ctx, name) > best
+    }
+
+
+def _rank(ctx: click.Context, name: str) -> int:
+    return _STRONGEST_FIRST.index(ctx.get_parameter_source(name))
 
 
 def _parted(outputs: Sequence[Path]) -> tuple[str | None, tuple[Path, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ from tfopt.model.savedmodel import ServingFunction
 from tfopt.model.text import one_line
 from tfopt.model.vocabulary import embedding_rows, graph_vocabularies, traced_vocabularies
 
-__all__ = ["InputSpec", "Layout", "input_specs", "pack_inputs"]
+__all__ = ["InputSpec", "Layout", "fixed_batch", "input_specs", "pack_inputs"]
 
 Shape = tuple[int | None, ...]
 Layout = Literal["dense", "sparse", "ragged"]
@@ -38,6 +38,11 @@ class InputSpec:
     dtype: str
     vocabulary: int | None = None
     layout: Layout = "dense"
+
+
+def fixed_batch(specs: Iterable[InputSpec]) -> int | None:
+    """How many examples a model with these inputs takes at once; None where that is free."""
+    return next((spec.shape[0] for spec in specs if spec.shape[0] is not None), None)
 
 
 def input_specs(model: Any, *, input_shape: Sequence[str] = ()) -> tuple[InputSpec, ...]:

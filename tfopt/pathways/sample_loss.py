@@ -27,10 +27,18 @@ class SampleLoss:
     """Runs as `inferring` says. Nothing of the model is changed."""
 
     def __init__(
-        self, model: Any, weights: Sequence[Any], x: Any, y: Any, *, batch_size: int = 32, loss: Any = None
+        self,
+        model: Any,
+        weights: Sequence[Any],
+        x: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        batch_size: int = 32,
+        loss: Any = None,
     ) -> None:
         """See `weight_saliency`; `weights` are variables of the model, trainable or not. Batches of 1 mean gradients of
-        single samples: a model that fixes another size is refused."""
+        single samples: a model that fixes another size is refused. `sample_weight` is an array, as `fit` takes it."""
         if y is None:
             raise UsageError("saliency needs targets: without them there is no loss", "give x and y")
         self.samples = samples_of(model, x, y, batch_size=batch_size)
@@ -42,9 +50,10 @@ class SampleLoss:
             )
         self._model, self._weights = model, list(weights)
         self._dtype = fine_dtype(model)
-        self._first = self.samples.cut(np.arange(size))
+        self._sample_weight = None if sample_weight is None else np.asarray(sample_weight)
+        self._first = self._cut(np.arange(size))
         with explained("computing the loss"):
-            self._loss = loss_of(model, chosen_loss(model, loss), *self._first, training=False)
+            self._loss = loss_of(model, chosen_loss(model, loss), *self._first[:2], training=False)
 
     def mean(
         self,
@@ -58,18 +67,18 @@ class SampleLoss:
         """
         totals = [tf.Variable(tf.zeros(variable.shape, tf.float64)) for variable in self._weights]
 
-        def add(x: Any, y: Any, share: Any) -> None:
+        def add(share: Any, *batch: Any) -> None:
             values = self._values()
-            for total, term in zip(totals, of(lambda at: self._at(at, x, y), values), strict=True):
+            for total, term in zip(totals, of(lambda at: self._at(at, *batch), values), strict=True):
                 total.assign_add(share * tf.cast(term, tf.float64))
 
         with explained("computing the loss"):
             compiled = tf.function(
-                add, input_signature=(*self._signature(), tf.TensorSpec((), tf.float64)), autograph=False
+                add, input_signature=(tf.TensorSpec((), tf.float64), *self._signature()), autograph=False
             )
             done = 0
             for numbers in self.samples.batches():
-                compiled(*self.samples.cut(numbers), tf.constant(len(numbers) / self.samples.count, tf.float64))
+                compiled(tf.constant(len(numbers) / self.samples.count, tf.float64), *self._cut(numbers))
                 done += len(numbers)
                 progress(done / self.samples.count)
         found = [total.numpy() for total in totals]
@@ -85,9 +94,14 @@ class SampleLoss:
     def _values(self) -> list[Any]:
         return [tf.cast(variable.value, self._dtype) for variable in self._weights]
 
-    def _at(self, weights: Sequence[Any], x: Any, y: Any) -> Any:
+    def _at(self, weights: Sequence[Any], x: Any, y: Any, *sample_weight: Any) -> Any:
         with inferring(self._model, values=list(zip(self._weights, weights, strict=True))) as call:
-            return self._loss(in_dtype(x, self._dtype), y, call(x))
+            return self._loss(in_dtype(x, self._dtype), y, call(x), *sample_weight)
+
+    def _cut(self, numbers: np.ndarray) -> tuple[Any, ...]:
+        """Inputs, targets and, if there are any, weights of these samples."""
+        cut = self.samples.cut(numbers)
+        return cut if self._sample_weight is None else (*cut, tf.constant(self._sample_weight[numbers]))
 
     def _signature(self) -> Any:
         """The arguments' shapes, with a free batch, so that a smaller last batch does not compile anything again."""

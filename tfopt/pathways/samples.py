@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfopt.errors import InputError, UsageError
-from tfopt.model.inputs import InputSpec, input_specs, pack_inputs
+from tfopt.model.inputs import InputSpec, fixed_batch, input_specs, pack_inputs
 from tfopt.pathways.models import check_model
 from tfopt.wording import counted, listed
 
@@ -84,7 +84,7 @@ def samples_of(model: Any, x: Any, y: Any = None, *, batch_size: int = 32) -> Sa
         _check_finite(name, array)
     if specs:
         arrays = pack_inputs(model, [_cast(spec, array) for spec, array in zip(specs, flat, strict=True)])
-    fixed = next((spec.shape[0] for spec in specs if spec.shape[0] is not None), None)
+    fixed = fixed_batch(specs)
     return Samples(arrays, targets, count, fixed or min(batch_size, count), fixed is not None)
 
 

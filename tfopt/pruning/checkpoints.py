@@ -67,7 +67,7 @@ class Checkpoint:
         variables = _variables(model)
         if (about.fingerprint, about.variables, about.masks) != (self.fingerprint, _signature(variables), weights):
             raise UsageError(
-                f"{self.path} is of another model, or of a run with other options",
+                f"{self.path} is of another model, or of a run with other data or options",
                 "give what it was made with, or start anew without --resume",
             )
         for variable, value in zip(variables, values, strict=True):

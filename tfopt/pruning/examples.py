@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from tfopt.model.inputs import input_specs
+from tfopt.model.inputs import fixed_batch, input_specs
 from tfopt.pathways.losses import chosen_loss
-from tfopt.pruning.training_data import TrainingData, training_data
+from tfopt.pruning.training_data import TrainingData, training_data, try_loss
 from tfopt.pruning.wishes import Wishes
 from tfopt.workload.batch import DEFAULT_BATCH, Batch
 from tfopt.workload.batching import Targets
@@ -63,9 +63,11 @@ class Examples:
             _ = self.few
         if compares and ":" in self.evaluated:
             ending_dataset_of(self.evaluated)
-        if compares and self.wishes.eval_data is not None:
-            targets = None if self.evaluated == "synthetic" else Targets(self.model, None, required=True)
-            gathered(self.model, self.source(self.evaluated), 1, targets)
+        if compares and self.evaluated != "synthetic":
+            targets = Targets(self.model, None, required=self.wishes.eval_data is not None)
+            batch = gathered(self.model, self.source(self.evaluated), self._fixed or 1, targets)
+            if self.model.compiled and batch.y is not None:
+                try_loss(self.model, batch.arguments, self.evaluated)
 
     @cached_property
     def scored(self) -> Batch | None:
@@ -91,11 +93,13 @@ class Examples:
     def few(self) -> Any:
         """Inputs of as few examples as the model takes."""
         options = self.source(self.wishes.data)
-        specs = input_specs(self.model, input_shape=options.input_shape)
-        fixed = next((spec.shape[0] for spec in specs if spec.shape[0] is not None), None)
         if ":" not in options.data:
-            options = replace(options, batch_size=None if fixed else _FEW)
-        return gathered(self.model, options, fixed or _FEW, None).x
+            options = replace(options, batch_size=None if self._fixed else _FEW)
+        return gathered(self.model, options, self._fixed or _FEW, None).x
+
+    @cached_property
+    def _fixed(self) -> int | None:
+        return fixed_batch(input_specs(self.model, input_shape=self.options.input_shape))
 
     def _gathered(self, data: str, *, targets: bool) -> Batch:
         wanted = Targets(self.model, self._loss, required=True) if targets else None

@@ -35,14 +35,16 @@ class Removing:
     def scores(self, sparsity: float) -> Scores:
         """What the criterion says, where `sparsity` is to be removed."""
         job, batch = self.job, self.job.examples.scored
+        x, y, sample_weight = (None, None, None) if batch is None else batch.arguments
         job.progress(f"scoring by {job.wishes.criterion}", None)
         scoring = Scoring(
             model=job.model,
             weights=self.weights,
             allocate=self._allocated,
             sparsity=sparsity,
-            x=None if batch is None else batch.x,
-            y=None if batch is None else batch.y,
+            x=x,
+            y=y,
+            sample_weight=sample_weight,
             loss=job.options.loss,
             batch_size=job.examples.batch_size,
             seed=job.options.seed,

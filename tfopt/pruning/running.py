@@ -35,9 +35,9 @@ def run(job: Job, stack: contextlib.ExitStack) -> Parts:
     alive = [each.values != 0 for each in weights]
     paths = _own_paths(weights)
     _warn(job)
-    checkpoint = checkpoint_of(job)
     before = original(job, stack)
     job.examples.check(trains=job.trains, compares=job.target is not None)
+    checkpoint = checkpoint_of(job)
     removing = Removing(job, weights)
     parts: Parts = {"left_alone": left_alone, "output": None, "before": sizes(job.model, before), "after": None}
     if job.wishes.threshold is not None:

@@ -23,7 +23,7 @@ from tfopt.workload.options import Options
 from tfopt.workload.samples import gathered
 from tfopt.workload.step import has_own_step
 
-__all__ = ["TrainingData", "from_arrays", "training_data"]
+__all__ = ["TrainingData", "from_arrays", "training_data", "try_loss"]
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def training_data(model: Any, options: Options) -> TrainingData:
         size, seed = options.batch_size or DEFAULT_BATCH, options.seed
         found = from_arrays(model, *read.arguments, batch_size=size, seed=seed, source=options.data)
         return replace(found, notes=notes)
-    _try(model, batch_for(model, options, targets).arguments, options.data)
+    try_loss(model, batch_for(model, options, targets).arguments, options.data)
     dataset = ending_dataset_of(options.data)
     steps = int(dataset.cardinality())
     return TrainingData(options.data, None, steps if steps > 0 else None, lambda number: dataset, notes)
@@ -87,7 +87,7 @@ def from_arrays(
         raise InputError(
             f"{samples.count} samples do not fill the model's batch of {samples.batch_size}", "bring more of them"
         )
-    _try(model, unpacked(_cut(whole, np.arange(samples.batch_size) % samples.count)), source)
+    try_loss(model, unpacked(_cut(whole, np.arange(samples.batch_size) % samples.count)), source)
     tensors = keras.tree.map_structure(lambda array: None if array is None else tf.constant(array), whole)
 
     def epoch(number: int) -> Any:
@@ -111,8 +111,9 @@ def _cut(whole: Any, chosen: Any) -> Any:
     return keras.tree.map_structure(lambda array: None if array is None else tf.gather(array, chosen), whole)
 
 
-def _try(model: Any, batch: tuple[Any, Any, Any], source: str) -> None:
-    """InputError where the first batch has no loss, or one that is not a number: then the data do not fit."""
+def try_loss(model: Any, batch: tuple[Any, Any, Any], source: str) -> None:
+    """For a compiled model; InputError where the first batch has no loss, or one that is not a number: then the data do
+    not fit."""
     if has_own_step(model):  # it may want anything
         return
     x, y, weight = batch

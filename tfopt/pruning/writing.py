@@ -46,11 +46,6 @@ def _written(job: Job, target: Path, weights: Sequence[Prunable], masks: Masks) 
 
 def _compared(job: Job, before: Path, target: Path) -> Against:
     """The written model against the one it came from; what there is to know becomes a note."""
-    if job.examples.tuned_on:
-        job.note(
-            "the metric was measured on the data that the model was pruned with: on other data it may be worse",
-            "bring others with --eval-data",
-        )
     found = against(
         before,
         target,
@@ -62,4 +57,9 @@ def _compared(job: Job, before: Path, target: Path) -> Against:
         progress=job.progress,
     )
     job.notes.extend(found.notes)
+    if job.examples.tuned_on and found.drift is not None and found.drift.metrics:
+        job.note(
+            "the metric was measured on the data that the model was pruned with: on other data it may be worse",
+            "bring others with --eval-data",
+        )
     return found

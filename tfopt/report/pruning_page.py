@@ -97,7 +97,9 @@ def _result(record: PruningRecord) -> Iterator[str]:
     if drift.failure:
         yield f"What it does to the result is not known: {drift.failure}."
     elif not drift.metrics:
-        yield "What it does to the metric is not known: there are no data with targets." + _outputs(record, drift)
+        data = record.run.eval_data or record.run.data
+        why = "there are no data with targets" if data == "synthetic" else f"none could be measured on {data}"
+        yield f"What it does to the metric is not known: {why}." + _outputs(record, drift)
 
 
 def _outputs(record: PruningRecord, drift: Drift) -> str:

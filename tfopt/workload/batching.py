@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfopt.errors import InputError, UsageError
-from tfopt.model.inputs import input_specs, pack_inputs
+from tfopt.model.inputs import fixed_batch, input_specs, pack_inputs
 from tfopt.workload import data
 from tfopt.workload.batch import DEFAULT_BATCH, Batch, batch_length, default_lengths, draw_inputs, resolve_shapes
 from tfopt.workload.fitting import check_shapes, known_specs
@@ -89,7 +89,7 @@ def _from_npz(model: Any, options: Options, targets: Targets | None) -> Batch:
     return data.from_npz(
         options.data,
         specs,
-        options.batch_size,
+        options.batch_size or fixed_batch(specs),
         pack,
         targets.pack if targets is not None else None,
         None if targets is None else targets.missing,
@@ -98,7 +98,7 @@ def _from_npz(model: Any, options: Options, targets: Targets | None) -> Batch:
 
 def _synthetic(model: Any, options: Options, targets: Targets | None) -> Batch:
     specs = input_specs(model, input_shape=options.input_shape)
-    fixed = next((spec.shape[0] for spec in specs if spec.shape[0] is not None), None)
+    fixed = fixed_batch(specs)
     if fixed is not None and options.batch_size not in (None, fixed):
         raise UsageError(f"the model's batch is fixed at {fixed}", "leave --batch-size out")
     if isinstance(model, keras.Model):

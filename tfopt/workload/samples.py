@@ -29,19 +29,22 @@ def gathered(model: Any, options: Options, samples: int, targets: Targets | None
     if options.data.endswith(".npz"):
         return replace(batch_for(model, replace(options, batch_size=samples), targets), notes=())
     checked = batch_for(model, replace(options, batch_size=None), targets)
-    kept: list[tuple[Any, Any]] = []
+    kept: list[tuple[Any, Any, Any]] = []
     for element in dataset_of(options.data):
-        kept.append(unpacked(element)[:2])
-        if sum(batch_length(x) for x, _ in kept) >= samples:
+        kept.append(unpacked(element))
+        if sum(batch_length(x) for x, *_ in kept) >= samples:
             break
-    x = _joined([x for x, _ in kept])
-    y = None if kept[0][1] is None else _joined([y for _, y in kept])
+    x, y, sample_weight = map(_joined, zip(*kept, strict=True))
     inputs = tuple(
         InputInfo(name=info.name, shape=bounding_shape(tensor), dtype=info.dtype, values=info.values)
         for info, tensor in zip(checked.inputs, keras.tree.flatten(x), strict=True)
     )
-    return Batch(x, y, None, inputs, batch_length(x), options.data)
+    return Batch(x, y, sample_weight, inputs, batch_length(x), options.data)
 
 
 def _joined(parts: Sequence[Any]) -> Any:
-    return parts[0] if len(parts) == 1 else keras.tree.map_structure(lambda *each: tf.concat(each, 0), *parts)
+    return (
+        parts[0]
+        if len(parts) == 1 or parts[0] is None
+        else keras.tree.map_structure(lambda *each: tf.concat(each, 0), *parts)
+    )

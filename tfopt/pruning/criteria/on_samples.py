@@ -17,17 +17,18 @@ def sample_loss(scoring: Scoring, batch_size: int) -> Any:
     from tfopt.pathways.sample_loss import SampleLoss
 
     variables = [weight.variable for weight in scoring.weights]
-    return SampleLoss(scoring.model, variables, scoring.x, scoring.y, batch_size=batch_size, loss=scoring.loss)
+    data = scoring.x, scoring.y, scoring.sample_weight
+    return SampleLoss(scoring.model, variables, *data, batch_size=batch_size, loss=scoring.loss)
 
 
 def per_sample(scoring: Scoring, of: Callable[[Any], Any]) -> list[np.ndarray]:
     """The mean over samples of `of(weight × gradient of the sample's loss)`; of batches, and a note, where the model
     fixes the size of its batches."""
-    from tfopt.model.inputs import input_specs
+    from tfopt.model.inputs import fixed_batch, input_specs
     from tfopt.pathways.saliency import products
 
     specs = input_specs(scoring.model) if getattr(scoring.model, "inputs", None) else ()
-    fixed = next((spec.shape[0] for spec in specs if spec.shape[0] is not None), 1)
+    fixed = fixed_batch(specs) or 1
     if fixed > 1:
         scoring.note(f"the model takes {fixed} samples at once: gradients are of such batches, not of single samples")
     losses = sample_loss(scoring, fixed)

@@ -28,7 +28,7 @@ COMPARABLE = ("global", "layer", "erk")
 class Scoring:
     """What is to be scored, and with what.
 
-    `x` and `y` are samples and targets as `keras.Model.fit` takes them, as arrays, or None. `loss` is as `compile`
+    `x`, `y` and `sample_weight` are as `keras.Model.fit` takes them, as arrays, or None. `loss` is as `compile`
     takes it; None: the model's own, else one that fits. `sparsity` is the share that this step removes, and
     `allocate(scores, sparsity)` what would be kept: for criteria that remove in rounds. `note` is told whatever a
     reader of the scores must know.
@@ -40,6 +40,7 @@ class Scoring:
     sparsity: float
     x: Any = None
     y: Any = None
+    sample_weight: Any = None
     loss: Any = None
     batch_size: int = 32
     seed: int = 0

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfopt.model.inputs import fixed_batch
 from tfopt.workload.batch import batch_length
 from tfopt.workload.batching import Targets, batch_for
 from tfopt.workload.data import dataset_of, unpacked
@@ -78,7 +79,7 @@ def evaluate(model: Any, step: Step, samples: Samples, deadline: float) -> Metri
     The accuracy of outputs that decide, and the loss of all that have one, without sample weights.
     """
     found: dict[tuple[str, int], tuple[str, list[Any]]] = {}
-    fixed = next((spec.shape[0] for spec in known_specs(model) if spec.shape[0] is not None), None)
+    fixed = fixed_batch(known_specs(model))
     for x, y in samples:
         if fixed not in (None, batch_length(x)):
             break

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfopt.model.inputs import input_specs
+from tfopt.model.inputs import fixed_batch, input_specs
 from tfopt.model.said import said_as_notes
 from tfopt.records.advice import StepFacts
 from tfopt.records.base import finite
@@ -108,8 +108,8 @@ def subject(contestant: Contestant) -> Subject:
 
 def _free_batch(model: Any, options: Options) -> Options:
     """A model whose batch is fixed has that one."""
-    specs = input_specs(model, input_shape=options.input_shape)
-    return replace(options, batch_size=None) if any(spec.shape[0] is not None for spec in specs) else options
+    fixed = fixed_batch(input_specs(model, input_shape=options.input_shape))
+    return options if fixed is None else replace(options, batch_size=None)
 
 
 def _fingerprint(model: Any) -> str:
