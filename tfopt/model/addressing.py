@@ -61,6 +61,6 @@ def _pairs(given: ByVariable) -> Iterator[tuple[Any, Any]]:
 
 
 def _unknown(owner: str, path: str, known: Mapping[str, Any]) -> UsageError:
-    close = get_close_matches(path, known, n=1)
+    close = [each for each in known if each.endswith(f"/{path}")] or get_close_matches(path, known, n=1)
     hint = f"did you mean {close[0]}?" if close else "paths are those of model.variables: variable.path"
     return UsageError(f"{owner} has no variable {path}", hint)
