@@ -145,6 +145,14 @@ def test_a_small_loss_of_large_numbers_is_judged_by_their_rounding(wrong: bool) 
     assert behind <= {"agrees", "rounding"}
 
 
+def test_quantized_layers_are_said_to_pass_on_no_derivative() -> None:
+    model = keras.Sequential([keras.Input((6,)), layers.Dense(4, name="first"), layers.Dense(2, name="head")])
+    model.compile("sgd", "mse")
+    model.get_layer("first").quantize("int8")
+    notes = tfopt.gradcheck(model, directions=1).notes
+    assert any("first; what is rounded there" in note.message for note in notes)
+
+
 def test_states_of_recurrent_layers_are_put_back() -> None:
     """Which Keras does not list among a model's variables."""
     inputs = keras.Input(batch_shape=(2, 3, 4))

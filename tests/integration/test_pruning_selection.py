@@ -259,6 +259,17 @@ def test_an_empty_layer_beside_a_shortcut_is_a_collapse_with_paths_left() -> Non
     assert found.path_total is not None
 
 
+def test_biases_make_no_layer_empty_and_none_full() -> None:
+    model = _model(layers.Dense(3, name="first"), layers.Dense(2, name="last"))
+    both = select(model, include=["*"])[0]
+    biases = [each for each in both if each.path.endswith("bias")]
+    assert collapse(model, biases, [np.zeros(each.shape, bool) for each in biases]).empty == ()
+    kept = [np.full(each.shape, each in biases) for each in both]
+    for weight, mask in zip(both, kept, strict=True):
+        weight.variable.assign(mask.astype("float32"))
+    assert collapse(model, both, kept).empty == ("m/first", "m/last")
+
+
 def test_layers_that_all_keep_weights_may_leave_no_path() -> None:
     """The first keeps what leads to unit 0, the second what comes from unit 1."""
     model = _model(layers.Dense(2, name="first"), layers.Dense(3, name="last"))

@@ -126,6 +126,8 @@ def gradient_subject(
 
 
 def _remarks(workload: Workload, modified: Parametrization | None, raw: Sequence[str]) -> Iterator[Note]:
+    from tfopt.model.layers import layer_tree
+
     if workload.step.source != "tfopt":
         yield Note(
             message=f"gradients are those of the model's loss; what {workload.step.source} does is not looked at"
@@ -134,6 +136,13 @@ def _remarks(workload: Workload, modified: Parametrization | None, raw: Sequence
         yield Note(
             message=f"not modified: {listed(modified.left_out)}; gradients of modified embeddings are dense and slow",
             hint="name them with --include if you want them",
+        )
+    quantized = [node.path for node in layer_tree(workload.model) if getattr(node.layer, "quantization_mode", None)]
+    if quantized:
+        yield Note(
+            message=f"quantized: {listed(quantized)}; what is rounded there passes gradients on as if it were not, "
+            "which are no derivatives",
+            hint="check the model before it is quantized",
         )
     if raw:
         yield Note(

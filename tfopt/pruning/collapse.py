@@ -12,6 +12,7 @@ import numpy as np
 from tfopt.errors import TfoptError
 from tfopt.pathways.path_weights import log10_total, ones, path_sums
 from tfopt.pathways.plan import Plan
+from tfopt.pathways.rules.registry import role_of
 from tfopt.pathways.sums import Sums
 from tfopt.pruning.prunable import Masks, Prunable
 from tfopt.records.base import Note
@@ -53,6 +54,8 @@ def collapse(model: Any, weights: Sequence[Prunable], masks: Masks, before: Mask
     before = [np.ones(each.shape, bool) for each in weights] if before is None else before
     left: dict[str, list[int]] = {}
     for weight, mask, there in zip(weights, masks, before, strict=True):
+        if role_of(weight.layer, weight.variable) == "offset":  # without it a layer is not empty, with it alone it is
+            continue
         kept, had, size = left.get(weight.layer_path, (0, 0, 0))
         now = int(np.sum(mask & (weight.values != 0)))
         left[weight.layer_path] = [kept + now, had + int(np.sum(there)), size + weight.size]

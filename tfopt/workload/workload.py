@@ -92,7 +92,9 @@ def _training(model: Any, options: Options, placement: Placement) -> Workload:
         if options.data == "synthetic":
             message = f"{type(model).__name__}.train_step is given targets for {loss_name(loss)}, since {reason}"
             notes.append(Note(message=message, hint="give it its real data with --data"))
-    targets = Targets(model, loss, required=not own, or_else="use --mode infer") if loss is not None else None
+    targets = (
+        Targets(model, loss, required=not own, or_else="profile it with --mode infer") if loss is not None else None
+    )
     batch = batch_for(model, options, targets)
     build_training_state(model, batch)
     scopes = Scopes(layer_tree(model))
