@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -35,8 +36,7 @@ STEPS = tuple(10.0**-power for power in range(5, 12))
 _ROUNDING, _SPREADS = 2e-15, 10
 _TINY, _POINTS = 1e-12, 10  # parts of all tensors by which they are moved to measure it, and how often
 _SAME = 1e-12  # of the loss: what threads that add in another order may make of it
-# Steps at which both sides of an edge must have slopes as different from one another.
-_EDGE = (1e-5, 1e-6)
+_BESIDE = 1e-3  # of every tensor: so far off edges that lie exactly here are out of reach
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def check_gradients(
             )
         gradients = loss.gradients()
         rounding = max(_ROUNDING * abs(here), _SPREADS * _spread(loss))
-        check = _Check(loss, here, rounding, tolerance, directions, np.random.default_rng(seed))
+        check = _Check(loss, rounding, tolerance, directions, np.random.default_rng(seed))
         owners = [(layers.get(id(part.variable), ""), each) for part in parts for each in part.arguments]
         rows = []
         for number, ((layer, argument), gradient) in enumerate(zip(owners, gradients, strict=True)):
@@ -112,7 +112,6 @@ def _spread(loss: Loss) -> float:
 @dataclass(frozen=True)
 class _Check:
     loss: Loss
-    here: float
     rounding: float
     tolerance: float
     directions: int
@@ -139,7 +138,17 @@ class _Check:
     ) -> tuple[float, float, float, Verdict]:
         """Along one direction: what the gradient says, what differences say, the error, and what that means."""
         direction = self._direction(argument.start.numpy(), gradient)
-        loss = self.loss.moved(number, direction)
+        along = self._compared(self.loss.moved(number, direction), gradient, direction)
+        if along[-1] == "disagrees":
+            values, gradients = self._beside
+            beside = self._compared(self.loss.moved(number, direction, values), gradients[number], direction)
+            if beside[-1] in ("agrees", "rounding"):
+                return *along[:-1], "kink"
+        return along
+
+    def _compared(
+        self, loss: Callable[[float], float], gradient: np.ndarray | None, direction: np.ndarray
+    ) -> tuple[float, float, float, Verdict]:
         said = 0.0 if gradient is None else float(np.vdot(gradient, direction))
         if not math.isfinite(said):
             return said, math.nan, math.nan, "not finite"
@@ -156,31 +165,31 @@ class _Check:
             found = min(found, (slope, error), key=lambda each: each[1])
             if rounding > self.tolerance * abs(slope):
                 break
-        if gradient is None:
-            return said, *found, "no gradient"
-        return said, *found, "kink" if self._at_an_edge(loss, said) else "disagrees"
+        return said, *found, "no gradient" if gradient is None else "disagrees"
 
     def _direction(self, start: np.ndarray, gradient: np.ndarray | None) -> np.ndarray:
-        """As long as the tensor, or as one that is 0.01 everywhere."""
         direction = _unit(self.rng.standard_normal(start.shape))
         if gradient is not None and np.isfinite(gradient).all():
             direction = _unit(direction + _unit(gradient))
-        return np.asarray(direction * (np.linalg.norm(start) or 0.01 * math.sqrt(start.size)))
+        return np.asarray(direction * _length(start))
 
-    def _at_an_edge(self, loss: Callable[[float], float], said: float) -> bool:
-        """Whether the slopes on either side differ as much nearer by, and `said` is between them."""
-        sides = [((loss(step) - self.here) / step, (self.here - loss(-step)) / step) for step in _EDGE]
-        gaps = [abs(right - left) for right, left in sides]
-        left, right = sorted(sides[-1])
-        slack = self.tolerance * max(abs(left), abs(right))
-        stays = abs(gaps[1] - gaps[0]) <= 0.1 * gaps[0]
-        return stays and left - slack <= said <= right + slack
+    @cached_property
+    def _beside(self) -> tuple[list[Any], list[np.ndarray | None]]:
+        """Values of all arguments close by, and the gradients there."""
+        rng = np.random.default_rng(0)  # of its own: directions do not depend on whether this was needed
+        values = [each + _BESIDE * _length(each) * _unit(rng.standard_normal(each.shape)) for each in self.loss.start]
+        return values, self.loss.gradients(values)
 
 
 # Of these the error says something; beside rounding it does not.
 _TOLD: tuple[Verdict, ...] = ("agrees", "kink", "disagrees")
 # From the best to the worst: a tensor has the worst verdict of its directions.
 _WORSE: tuple[Verdict, ...] = ("no effect", "rounding", "agrees", "kink", "not finite", "no gradient", "disagrees")
+
+
+def _length(tensor: Any) -> float:
+    """Of a tensor; where it is 0, of one that is 0.01 everywhere."""
+    return float(np.linalg.norm(tensor)) or 0.01 * math.sqrt(math.prod(tensor.shape))
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:

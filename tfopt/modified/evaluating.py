@@ -49,19 +49,22 @@ class Loss:
         self.states.restore()
         return float(self._evaluate(values))
 
-    def gradients(self) -> list[np.ndarray | None]:
-        """At the start; None where there is none."""
+    def gradients(self, values: Sequence[Any] | None = None) -> list[np.ndarray | None]:
+        """At these values, else the start; None where there is none."""
         self.states.restore()
-        found = iter(self._differentiate(self.start))
+        found = iter(self._differentiate(self.start if values is None else values))
         return [next(found).numpy() if reached else None for reached in self._reached]
 
-    def moved(self, number: int, direction: np.ndarray) -> Callable[[float], float]:
-        """The loss with one argument moved along `direction`, as a function of how far."""
+    def moved(
+        self, number: int, direction: np.ndarray, values: Sequence[Any] | None = None
+    ) -> Callable[[float], float]:
+        """The loss with one argument moved from its value, else the start, along `direction`, as a function of how
+        far."""
 
         def at(distance: float) -> float:
-            values = list(self.start)
-            values[number] = values[number] + distance * direction
-            return self(values)
+            moved = list(self.start if values is None else values)
+            moved[number] = moved[number] + distance * direction
+            return self(moved)
 
         return at
 

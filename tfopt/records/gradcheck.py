@@ -28,7 +28,7 @@ class DirectionCheck(Record, frozen=True, kw_only=True):
     them, null where there is nothing to compare beyond rounding; all are null where not finite.
 
     Verdicts beside `agrees` and `disagrees`: `rounding`, the two differ by no more than the rounding of the loss makes
-    differences; `kink`, the loss has an edge exactly here, and the gradient is that of something between its sides;
+    differences; `kink`, they disagree here, where the loss has an edge, and agree closely beside;
     `no effect`, no gradient and no difference; `no gradient`, but a difference.
     """
 
