@@ -10,14 +10,18 @@ import pty
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 from rich.cells import cell_len
 
+import tfopt
 from tests.integration.profiled import profiled
 from tfopt.model.layers import layer_tree
 from tfopt.report.escape import from_csv_cell, from_exact
@@ -170,6 +174,32 @@ def test_errors_are_two_lines_whatever_the_name(tmp_path: Path) -> None:
     assert done.returncode == 3
     _check_screen(done.stderr)
     assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["error", "help"]
+
+
+NO_SCOPE = "my model"
+CALLS: dict[str, Callable[[keras.Model, np.ndarray, np.ndarray], Any]] = {
+    "path_weights": lambda model, x, y: tfopt.path_weights(model),
+    "relevance": lambda model, x, y: tfopt.relevance(model, x),
+    "weight_saliency": lambda model, x, y: tfopt.weight_saliency(model, x, y),
+    "top_paths": lambda model, x, y: tfopt.top_paths(model, 2),
+    "health": lambda model, x, y: tfopt.health(model, x, y),
+    "gradients": lambda model, x, y: tfopt.gradients(model),
+    "gradcheck": lambda model, x, y: tfopt.gradcheck(model),
+    "functional_call": lambda model, x, y: tf.function(lambda: tfopt.functional_call(model, {}, x))(),
+    "profile": lambda model, x, y: tfopt.profile(model, steps=2, trace_steps=1),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_model_whose_name_is_no_scope(name: str) -> None:
+    """TensorFlow refuses such a name at the root of a graph, and Keras then keeps it for all layers to come."""
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(2, name="ein Würfel")], name=NO_SCOPE)
+    model.compile("sgd", "mse")
+    found = CALLS[name](model, np.ones((3, 4), "float32"), np.ones((3, 2), "float32"))
+    assert name != "profile" or found.influence is not None
+    new = layers.Dense(1, name="new")
+    new.build((None, 1))
+    assert new.kernel.path == "new/kernel"
 
 
 def _twins(heavy: str, light: str) -> keras.Model:

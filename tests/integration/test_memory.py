@@ -101,7 +101,7 @@ def test_a_branch_and_a_call_are_looked_into() -> None:
     assert program.unknown == 0
 
 
-class _Counting(layers.Layer):
+class Counting(layers.Layer):
     """Counts its calls in a variable of TensorFlow's own that no step reads."""
 
     def __init__(self) -> None:
@@ -114,7 +114,7 @@ class _Counting(layers.Layer):
 
 
 def test_a_variable_that_no_step_reads_is_no_error() -> None:
-    model = keras.Sequential([keras.Input((4,)), _Counting(), layers.Dense(2)])
+    model = keras.Sequential([keras.Input((4,)), Counting(), layers.Dense(2)])
     model.compile("sgd", "mse")
     assert estimate(workload(model, 8)).source == "liveness"
 

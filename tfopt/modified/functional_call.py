@@ -19,6 +19,7 @@ from tfopt.model.raised import raised
 from tfopt.modified.afresh import afresh
 from tfopt.modified.scope import OverrideScope
 from tfopt.workload.failures import first_line
+from tfopt.workload.scope_names import usable_scopes
 
 __all__ = ["as_dtype", "functional_call", "overridden"]
 
@@ -65,7 +66,7 @@ def overridden(model: Any, overrides: ByVariable, *, strict: bool = True, dtype:
         raise InputError(f"{model.name} is not built", "call it on a batch, or model.build(input_shape), first")
     pairs = by_variable(model.name, model.variables, overrides, strict=strict)
     scope = OverrideScope([(variable, _fitting(variable, value, dtype)) for variable, value in pairs], dtype)
-    with afresh(), raised(dtype) if dtype else contextlib.nullcontext(), scope.refusing(), scope:
+    with usable_scopes(), afresh(), raised(dtype) if dtype else contextlib.nullcontext(), scope.refusing(), scope:
         yield
 
 

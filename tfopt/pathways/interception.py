@@ -27,6 +27,7 @@ from keras.src.ops.operation import Operation
 
 from tfopt.model.patching import patching
 from tfopt.model.raised import LOCK, Wrapper, only_in, raised
+from tfopt.workload.scope_names import usable_scopes
 
 __all__ = [
     "BACKENDS",
@@ -101,7 +102,7 @@ def observed(
     Yields:
         `patch(target, name, replacement)`, for whatever else is to be replaced meanwhile.
     """
-    with LOCK, patching() as patch:
+    with LOCK, usable_scopes(), patching() as patch:
         ours = only_in(threading.get_ident())
         patch(Operation, "__call__", ours(Operation.__call__, _operation_call(handler)))
         patch(Layer, "__call__", ours(Layer.__call__, _layer_call(handler)))

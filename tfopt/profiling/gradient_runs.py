@@ -75,6 +75,7 @@ def gradient_subject(
         from tfopt.profiling.subject import loaded_or_given, model_info, saved_precision
         from tfopt.workload.device import place
         from tfopt.workload.prepared import prepared
+        from tfopt.workload.scope_names import usable_scopes
 
         placement = place("cpu")
         stack.enter_context(placement.scope())
@@ -88,6 +89,7 @@ def gradient_subject(
             )
         said: list[Note] = []
         stack.enter_context(said_as_notes(said))
+        stack.enter_context(usable_scopes())
         if default_batch and options.data == "synthetic" and options.batch_size is None:
             specs = input_specs(loaded.model, input_shape=options.input_shape)
             if all(spec.shape[0] is None for spec in specs):
