@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -25,6 +26,26 @@ def custom_classes() -> Iterator[None]:
     for current, kept in zip((registry.GLOBAL_CUSTOM_OBJECTS, registry.GLOBAL_CUSTOM_NAMES), before, strict=True):
         current.clear()
         current.update(kept)
+
+
+@pytest.fixture(autouse=True)
+def no_open_scope() -> Iterator[None]:
+    """Keras is left with no name scope open: it would be part of the path of every layer to come."""
+    from keras.src.backend.common import global_state
+
+    yield
+    opened = global_state.get_global_attribute("name_scope_stack") or []
+    names = [scope.name for scope in opened]
+    opened.clear()
+    assert not names
+
+
+@pytest.fixture(scope="module", autouse=True)
+def leftovers_set_aside() -> Iterator[None]:
+    """TensorFlow keeps some of the graphs that it ever traced: collections after this file do not look through them."""
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
