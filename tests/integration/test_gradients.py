@@ -136,6 +136,12 @@ def test_many_edges_exactly_here_are_no_error_and_hide_none() -> None:
         assert verdicts["head/kernel"] == "agrees"
 
 
+def test_a_loss_that_bends_within_every_step_is_undecided() -> None:
+    """Of which the gradient is right: no difference could tell."""
+    verdicts = _verdicts(_through(layers.Lambda(lambda x: x + tf.sin(3e10 * x))))
+    assert (verdicts["first/kernel"], verdicts["head/kernel"]) == ("undecided", "agrees")
+
+
 def test_an_edge_nearby_is_no_error() -> None:
     """Closer than the first steps go: smaller ones are tried."""
     model = _through(layers.ReLU())

@@ -140,6 +140,7 @@ def gradcheck(*, sound: bool = False) -> GradcheckRecord:
     if not sound:
         checks += [
             _check("second/kernel", "disagrees", 0.06, 0.5),
+            _check("norm/gamma", "undecided", 5e8, None),
             msgspec.structs.replace(_check("stopped/kernel", "no gradient", None, None), difference=0.3),
             msgspec.structs.replace(_check("odd/gain", "not finite", None, None), difference=None),
         ]

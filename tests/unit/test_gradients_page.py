@@ -85,9 +85,12 @@ def test_the_worst_checks_come_first_and_fail() -> None:
     record = gradcheck()
     assert {check.verdict for check in record.failed} == {"disagrees", "no gradient", "not finite"}
     assert {row["verdict"] for row in _csv(record)[:3]} == {check.verdict for check in record.failed}
-    assert "3 of 9 gradients wrong" in render(record)
+    assert [row["verdict"] for row in _csv(record)][3] == "undecided"
+    assert "3 of 10 gradients wrong" in render(record)
     assert not gradcheck(sound=True).failed
     assert "6 gradients right" in render(gradcheck(sound=True))
+    unsure = msgspec.structs.replace(record, checks=tuple(each for each in record.checks if each not in record.failed))
+    assert "6 of 7 gradients right   1 undecided" in render(unsure)
 
 
 def test_names_come_back_from_csv() -> None:

@@ -36,6 +36,7 @@ STEPS = tuple(10.0**-power for power in range(5, 12))
 _ROUNDING, _SPREADS = 2e-15, 10
 _TINY, _POINTS = 1e-12, 10  # parts of all tensors by which they are moved to measure it, and how often
 _SAME = 1e-12  # of the loss: what threads that add in another order may make of it
+_ALIKE = 0.1  # of a slope, and of its distance from the gradient: how far the next may be off
 _BESIDE = 1e-3  # of every tensor: so far off edges that lie exactly here are out of reach
 
 
@@ -154,7 +155,7 @@ class _Check:
             return said, math.nan, math.nan, "not finite"
         found = math.nan, math.inf
         for step in STEPS:
-            slope = (loss(step) - loss(-step)) / (2 * step)
+            slope = _slope(loss, step)
             distance = abs(slope - said)
             error = distance / max(abs(slope), abs(said)) if distance else 0.0
             if gradient is not None and error <= self.tolerance:
@@ -165,7 +166,19 @@ class _Check:
             found = min(found, (slope, error), key=lambda each: each[1])
             if rounding > self.tolerance * abs(slope):
                 break
-        return said, *found, "no gradient" if gradient is None else "disagrees"
+        if gradient is None:
+            return said, *found, "no gradient"
+        return said, *found, "disagrees" if self._settles(loss, step, said) else "undecided"
+
+    def _settles(self, loss: Callable[[float], float], step: float, said: float) -> bool:
+        """Whether slopes of this step and larger ones are far closer to one another than to what the gradient says, and
+        alike, but for rounding: else none is the slope here, which a gradient could disagree with."""
+        steps = [100 * step, 10 * step, step]
+        slopes = [_slope(loss, each) for each in steps]
+        return all(
+            abs(closer - slope) <= max(_ALIKE * min(abs(closer), abs(closer - said)), 4 * self.rounding / smaller)
+            for slope, closer, smaller in zip(slopes, slopes[1:], steps[1:], strict=False)
+        )
 
     def _direction(self, start: np.ndarray, gradient: np.ndarray | None) -> np.ndarray:
         direction = _unit(self.rng.standard_normal(start.shape))
@@ -184,7 +197,13 @@ class _Check:
 # Of these the error says something; beside rounding it does not.
 _TOLD: tuple[Verdict, ...] = ("agrees", "kink", "disagrees")
 # From the best to the worst: a tensor has the worst verdict of its directions.
-_WORSE: tuple[Verdict, ...] = ("no effect", "rounding", "agrees", "kink", "not finite", "no gradient", "disagrees")
+_WORSE: tuple[Verdict, ...] = (
+    "no effect", "rounding", "agrees", "kink", "undecided", "not finite", "no gradient", "disagrees"
+)  # fmt: skip
+
+
+def _slope(loss: Callable[[float], float], step: float) -> float:
+    return (loss(step) - loss(-step)) / (2 * step)
 
 
 def _length(tensor: Any) -> float:

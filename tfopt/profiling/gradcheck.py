@@ -120,6 +120,11 @@ def _remarks(subject: GradientSubject, checked: Checked) -> Iterator[Note]:
             hint="if it is no derivative on purpose, give a tfopt.modified.transforms.Transform with "
             "gradient='surrogate' in its place",
         )
+    if unsettled := [check.path for check in checked.checks if check.verdict == "undecided"]:
+        yield Note(
+            message=f"undecided: {listed(unsettled)}; the loss bends there within the smallest step that can be taken",
+            hint="give a larger --batch-size, or larger inputs",
+        )
     without = [check.path for check in checked.checks if check.verdict == "no effect"]
     if without:
         yield Note(message=f"the loss does not depend on {listed(without)}: no gradient, and no difference")

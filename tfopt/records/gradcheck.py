@@ -15,7 +15,7 @@ __all__ = ["FAILING", "GRADCHECK_SCHEMA", "DirectionCheck", "GradcheckRecord", "
 
 GRADCHECK_SCHEMA: Literal["tfopt.gradcheck/1"] = "tfopt.gradcheck/1"
 
-Verdict = Literal["agrees", "rounding", "kink", "no effect", "no gradient", "not finite", "disagrees"]
+Verdict = Literal["agrees", "rounding", "kink", "undecided", "no effect", "no gradient", "not finite", "disagrees"]
 FAILING: tuple[Verdict, ...] = ("disagrees", "no gradient", "not finite")
 
 
@@ -28,8 +28,9 @@ class DirectionCheck(Record, frozen=True, kw_only=True):
     them, null where there is nothing to compare beyond rounding; all are null where not finite.
 
     Verdicts beside `agrees` and `disagrees`: `rounding`, the two differ by no more than the rounding of the loss makes
-    differences; `kink`, they disagree here, where the loss has an edge, and agree closely beside;
-    `no effect`, no gradient and no difference; `no gradient`, but a difference.
+    differences; `kink`, they disagree here, where the loss has an edge, and agree closely beside; `undecided`,
+    differences of ever smaller steps do not settle on a slope; `no effect`, no gradient and no difference;
+    `no gradient`, but a difference.
     """
 
     path: str
@@ -53,6 +54,11 @@ class GradcheckRecord(Record, frozen=True, kw_only=True):
     directions: int
     checks: tuple[DirectionCheck, ...]
     notes: tuple[Note, ...] = ()
+
+    @property
+    def undecided(self) -> tuple[DirectionCheck, ...]:
+        """The checks of which differences could tell nothing."""
+        return tuple(check for check in self.checks if check.verdict == "undecided")
 
     @property
     def failed(self) -> tuple[DirectionCheck, ...]:

@@ -34,7 +34,7 @@ def page(record: GradcheckRecord, view: View) -> Page:
     return Page(
         title=title,
         answer=_answer(record),
-        tone="alarm" if record.failed else "good",
+        tone="alarm" if record.failed else "plain" if record.undecided else "good",
         facts=(tuple(model), ("everything in float64", *circumstances(record.run)), *what_ran(record.run)),
         tables=(Table("Checks", "", _COLUMNS, tuple(map(_row, shown)), (rest,) if hidden else ()),),
         notes=record.notes,
@@ -42,19 +42,20 @@ def page(record: GradcheckRecord, view: View) -> Page:
 
 
 def _answer(record: GradcheckRecord) -> tuple[str, ...]:
-    failed, errors = len(record.failed), [check.error for check in record.checks if check.error is not None]
+    failed, undecided, count = len(record.failed), len(record.undecided), counted(len(record.checks), "gradient")
+    errors = [check.error for check in record.checks if check.error is not None]
+    right = f"{len(record.checks) - undecided} of {count} right" if undecided else f"{count} right"
     return (
-        f"{failed} of {counted(len(record.checks), 'gradient')} wrong"
-        if failed
-        else f"{counted(len(record.checks), 'gradient')} right",
+        f"{failed} of {count} wrong" if failed else right,
+        *([f"{undecided} undecided"] if undecided else []),
         *([f"largest error {units.scientific(max(errors))}"] if errors else []),
         f"tolerance {units.scientific(record.tolerance)}",
         counted(record.directions, "direction") + " each",
     )
 
 
-def _badness(check: DirectionCheck) -> tuple[bool, float]:
-    return check.verdict not in FAILING, -(check.error or 0.0)
+def _badness(check: DirectionCheck) -> tuple[int, float]:
+    return -(2 * (check.verdict in FAILING) + (check.verdict == "undecided")), -(check.error or 0.0)
 
 
 def _row(check: DirectionCheck) -> tuple[Value, ...]:
