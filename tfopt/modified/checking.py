@@ -139,13 +139,17 @@ class _Check:
     ) -> tuple[float, float, float, Verdict]:
         """Along one direction: what the gradient says, what differences say, the error, and what that means."""
         direction = self._direction(argument.start.numpy(), gradient)
-        along = self._compared(self.loss.moved(number, direction), gradient, direction)
-        if along[-1] == "disagrees":
-            values, gradients = self._beside
-            beside = self._compared(self.loss.moved(number, direction, values), gradients[number], direction)
-            if beside[-1] in ("agrees", "rounding"):
-                return *along[:-1], "kink"
-        return along
+        said, slope, error, verdict = self._compared(self.loss.moved(number, direction), gradient, direction)
+        if verdict == "disagrees" and self._agrees_beside(number, direction, abs(slope - said)):
+            verdict = "kink"
+        return said, slope, error, verdict
+
+    def _agrees_beside(self, number: int, direction: np.ndarray, distance: float) -> bool:
+        """Whether gradient and differences, which are so far apart here, are a hundred times closer a little beside."""
+        values, gradients = self._beside
+        loss, said = self.loss.moved(number, direction, values), float(np.vdot(gradients[number], direction))
+        closest = min(abs(_slope(loss, step) - said) for step in STEPS)
+        return closest <= max(distance / 100, self.rounding / STEPS[0])
 
     def _compared(
         self, loss: Callable[[float], float], gradient: np.ndarray | None, direction: np.ndarray
