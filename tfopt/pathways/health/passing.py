@@ -17,7 +17,6 @@ from tfopt.pathways.health.watching import Watching
 from tfopt.pathways.interception import observed
 from tfopt.pathways.losses import Loss
 from tfopt.workload.drift.still import still
-from tfopt.workload.scope_names import usable_scopes
 
 __all__ = ["Pass", "Seen"]
 
@@ -65,7 +64,7 @@ class Pass:
         watching = Watching({id(node.layer): node.path for node in reversed(self.tree)})
         with keras.StatelessScope(collect_losses=True), tf.GradientTape() as tape:
             tape.watch([leaf for leaf in keras.tree.flatten(x) if leaf.dtype.is_floating])
-            with still(self.model), observing(self.tree) as trace, usable_scopes(), observed(
+            with still(self.model), observing(self.tree) as trace, observed(
                 self.model,
                 watching,
                 functions=watching.functions_of_keras(),
